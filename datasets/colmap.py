@@ -1,0 +1,60 @@
+"""Your own photos: a folder, a COLMAP model with the references' poses, and a list of queries with intrinsics."""
+
+import pathlib
+from dataclasses import dataclass
+from typing import ClassVar
+
+from localize.datasets.checks import check_photos, existing_folder
+from localize.io.colmap_model import read_colmap_images
+from localize.io.text import read_poses, read_query_list
+from localize.types import Image, ImageList, InputError, Scene, check_component, repeated_names
+
+
+@dataclass(frozen=True)
+class Colmap:
+    """References are the images of the model that are not queries; only cameras and poses of the model are read."""
+
+    image_root: str
+    model: str  # folder with cameras and images, .bin or .txt
+    queries: str | None = None  # list: name MODEL width height params...
+    ground_truth: str | None = None  # list: name qw qx qy qz tx ty tz (world to camera); null: the model's poses
+    query_image_root: str | None = None  # if the queries lie elsewhere
+    name: str = "colmap"
+    thresholds: tuple = ((0.25, 2.0), (0.5, 5.0), (5.0, 10.0))  # metres, degrees
+
+    VERSION: ClassVar[int] = 1
+
+    def __post_init__(self):
+        check_component(self)
+
+    def load(self) -> Scene:
+        """The scene; InputError with all problems if a file, a line or a photo cannot be used."""
+        root = existing_folder(self.image_root, "dataset.image_root", "the folder of the photos")
+        query_root = root
+        if self.query_image_root:
+            query_root = existing_folder(self.query_image_root, "dataset.query_image_root", "the queries' folder")
+        problems: list[str] = []
+        images = read_colmap_images(existing_folder(self.model, "dataset.model", "a COLMAP model"), problems)
+        queries = read_query_list(pathlib.Path(self.queries), problems) if self.queries else []
+        names = {q.name for q in queries}
+        if self.ground_truth:
+            poses = read_poses(pathlib.Path(self.ground_truth), problems)
+        else:
+            poses = {image.name: image.pose for image in images if image.name in names}
+        references = [image for image in images if image.name not in names]
+        problems += [f"{self.model}: {p}" for p in repeated_names(image.name for image in images)]
+        problems += [f"{self.queries}: {p}" for p in repeated_names(q.name for q in queries)]
+        for name in sorted(set(poses) - names):
+            problems.append(f"{self.ground_truth}: {name} is not in the query list")
+        check_photos(root, references, problems)
+        check_photos(query_root, queries, problems)
+        if not images and not problems:
+            problems.append(f"the COLMAP model {self.model} holds no images with poses")
+        if problems:
+            raise InputError(*problems)
+        truth = [Image(q.name, q.camera, poses[q.name]) for q in queries if q.name in poses]
+        return Scene(
+            name=self.name, image_root=str(root), query_root=str(query_root), references=ImageList(references),
+            queries=ImageList(queries), ground_truth=ImageList(truth) if poses else None,
+            thresholds=tuple(tuple(t) for t in self.thresholds),
+        )  # fmt: skip

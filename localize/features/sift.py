@@ -1,0 +1,69 @@
+"""SIFT keypoints with RootSIFT descriptors, by pycolmap (the VLFeat code).
+
+Lowe, IJCV 2004; Arandjelovic & Zisserman, "Three things everyone should know", CVPR 2012 (RootSIFT).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import PIL.Image
+
+from localize.geometry.colmap import pycolmap
+from localize.types import Features, check_component
+
+
+@dataclass(frozen=True)
+class Sift:
+    """SIFT keypoints with scale and orientation; 128-D RootSIFT descriptors of unit length, float16."""
+
+    max_keypoints: int = 8192  # the ones of the largest scales are kept
+    max_size_px: int = 1600  # larger photos are shrunk to this longer side; keypoints stay in original pixels
+    first_octave: int = -1  # -1: the photo is enlarged twice first, finer keypoints
+    peak_threshold: float = 0.02 / 3
+    edge_threshold: float = 10.0
+    max_orientations: int = 2  # per keypoint; each is a row of its own
+    upright: bool = False  # True: all orientations are 0
+
+    VERSION: ClassVar[int] = 1
+    LIBRARIES: ClassVar[tuple] = ("pycolmap",)
+    grey: ClassVar[bool] = True
+
+    def __post_init__(self):
+        positive = ("max_keypoints", "max_size_px", "peak_threshold", "edge_threshold", "max_orientations")
+        check_component(self, positive=positive)
+
+    def extract(self, photo: np.ndarray) -> Features:
+        """Features of a grey photo (H, W) uint8; ValueError for another shape or type.
+
+        pycolmap returns keypoints in COLMAP's convention already: no half pixel is to be added.
+        """
+        if photo.ndim != 2 or photo.dtype != np.uint8:
+            raise ValueError(f"{photo.shape=} {photo.dtype=}, but SIFT takes grey values (H, W) uint8")
+        height, width = photo.shape
+        shrink = min(1.0, self.max_size_px / max(height, width))
+        if shrink < 1:
+            size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+            photo = np.asarray(PIL.Image.fromarray(photo).resize(size, PIL.Image.Resampling.LANCZOS))
+        keypoints, descriptors = self._extractor().extract_from_uint8_array(np.ascontiguousarray(photo))
+        shape = np.array(
+            [(k.x, k.y, k.compute_scale(), k.compute_orientation()) for k in keypoints], np.float32
+        ).reshape(-1, 4)
+        to_original = np.array([width / photo.shape[1], height / photo.shape[0]], np.float32)
+        xy, scales = shape[:, :2] * to_original, shape[:, 2] * to_original.mean()
+        inside = ((xy >= 0) & (xy <= (width, height))).all(1)
+        order = np.argsort(-scales, kind="stable")
+        keep = order[inside[order]][: self.max_keypoints]
+        d = np.asarray(descriptors.data, np.float32).reshape(-1, 128)[keep]
+        d /= np.maximum(np.linalg.norm(d, axis=1, keepdims=True), 1e-6)
+        return Features(xy[keep], d.astype(np.float16), scales[keep], scales[keep], shape[keep, 3])
+
+    def _extractor(self):
+        options = pycolmap.FeatureExtractionOptions()
+        options.use_gpu, options.num_threads = False, 1
+        sift = options.sift
+        sift.max_num_features = self.max_keypoints
+        sift.first_octave, sift.upright = self.first_octave, self.upright
+        sift.peak_threshold, sift.edge_threshold = self.peak_threshold, self.edge_threshold
+        sift.max_num_orientations = self.max_orientations
+        return pycolmap.FeatureExtractor.create(options, pycolmap.Device.cpu)

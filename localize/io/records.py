@@ -1,0 +1,84 @@
+"""Records to files and back: arrays stay arrays, nested records, tuples and scalars go into JSON."""
+
+import dataclasses
+import importlib
+import json
+import pathlib
+
+import numpy as np
+
+from localize.types import StoreError
+
+
+def _name(cls: type) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _record_class(name: str) -> type:
+    """The dataclass of this name; StoreError for anything else, as a file may come from anywhere."""
+    module, _, attribute = name.partition(":")
+    try:
+        cls = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as e:
+        raise StoreError(f"{name} cannot be imported: put the module it comes from on PYTHONPATH ({e})") from e
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+        raise StoreError(f"{name} is not a dataclass, so it is no record")
+    return cls
+
+
+def record_to_json(value):
+    """The value in JSON types; a record becomes its class and fields."""
+    if dataclasses.is_dataclass(value):
+        fields = {f.name: record_to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"record": _name(type(value)), "fields": fields}
+    if isinstance(value, np.ndarray):
+        return {"array": value.tolist(), "dtype": str(value.dtype)}
+    if isinstance(value, list | tuple):
+        return [record_to_json(v) for v in value]
+    return value
+
+
+def record_from_json(value):
+    """The value that `record_to_json` took apart."""
+    if isinstance(value, list):
+        return tuple(record_from_json(v) for v in value)
+    if isinstance(value, dict) and "record" in value:
+        return _record_class(value["record"])(**{k: record_from_json(v) for k, v in value["fields"].items()})
+    if isinstance(value, dict) and "array" in value:
+        return np.array(value["array"], value["dtype"])
+    return value
+
+
+def record_to_arrays(record) -> tuple[dict[str, np.ndarray], str]:
+    """A record's arrays by field name, and everything else as JSON text."""
+    values = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    arrays = {k: v for k, v in values.items() if isinstance(v, np.ndarray)}
+    rest = {k: record_to_json(v) for k, v in values.items() if k not in arrays}
+    return arrays, json.dumps({"record": _name(type(record)), "fields": rest})
+
+
+def record_from_arrays(arrays: dict[str, np.ndarray], text: str):
+    """The record that `record_to_arrays` took apart."""
+    head = json.loads(text)
+    return _record_class(head["record"])(**arrays, **{k: record_from_json(v) for k, v in head["fields"].items()})
+
+
+def save_record(folder: pathlib.Path, record) -> None:
+    """Write a record into a folder: one .npy per array, record.json for the rest."""
+    arrays, text = record_to_arrays(record)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+    (folder / "record.json").write_text(text)
+
+
+def load_record(folder: pathlib.Path):
+    """Read what `save_record` wrote; arrays are memory-mapped, so only touched pages are read."""
+    try:
+        text = (folder / "record.json").read_text()
+        arrays = {p.stem: np.load(p, mmap_mode="r", allow_pickle=False) for p in sorted(folder.glob("*.npy"))}
+        return record_from_arrays(arrays, text)
+    except FileNotFoundError as e:
+        raise StoreError(f"{folder} holds no saved result ({e.filename} is missing)") from e
+    except (ValueError, TypeError, EOFError) as e:
+        raise StoreError(f"{folder} is damaged ({e}); delete that folder and run again") from e

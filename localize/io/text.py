@@ -1,0 +1,88 @@
+"""Lines of the plain-text formats: lists of cameras, of poses, and result files."""
+
+import os
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from localize.geometry.poses import nearest_rotation, qvec_from_rotation, rotation_from_qvec
+from localize.types import Camera, Image, InputError, Pose
+
+
+def read_lines(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
+    """(line number, fields) of the lines that are neither blank nor comments."""
+    try:
+        text = pathlib.Path(path).read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, IsADirectoryError) as e:
+        raise InputError(f"file {path} is missing") from e
+    except UnicodeDecodeError as e:
+        raise InputError(f"file {path} is not a text file") from e
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.startswith("#"):
+            yield number, line.split()
+
+
+def parse_camera(fields: list[str]) -> Camera:
+    """Camera from `MODEL width height params...` in COLMAP's order; ValueError says what is wrong."""
+    if len(fields) < 4:
+        raise ValueError("no intrinsics: expected `name MODEL width height params...`")
+    return Camera(fields[0], int(fields[1]), int(fields[2]), np.array(fields[3:], np.float64))
+
+
+def read_query_list(path: pathlib.Path, problems: list[str]) -> list[Image]:
+    """Images from lines `name MODEL width height params...`; lines that cannot be used go to `problems`."""
+    images = []
+    for number, fields in read_lines(path):
+        try:
+            images.append(Image(fields[0], parse_camera(fields[1:])))
+        except ValueError as e:
+            problems.append(f"{path}:{number}: query {fields[0]}: {e}")
+    return images
+
+
+def read_poses(path: pathlib.Path, problems: list[str]) -> dict[str, Pose]:
+    """cam_from_world by name from lines `name qw qx qy qz tx ty tz`; bad lines go to `problems`."""
+    poses = {}
+    for number, fields in read_lines(path):
+        try:
+            if len(fields) != 8:
+                raise ValueError(f"{len(fields)} fields, but expected 8: name qw qx qy qz tx ty tz")
+            values = np.array(fields[1:], np.float64)
+            if fields[0] in poses:
+                raise ValueError("this name was listed before")
+            poses[fields[0]] = Pose(rotation_from_qvec(values[:4]), values[4:])
+        except ValueError as e:
+            problems.append(f"{path}:{number}: pose of {fields[0]}: {e}")
+    return poses
+
+
+def write_poses(path: pathlib.Path, poses: dict[str, Pose]) -> None:
+    """Write `name qw qx qy qz tx ty tz` (cam_from_world) per pose, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "w", encoding="utf-8") as f:
+        for name, pose in poses.items():
+            numbers = np.concatenate([qvec_from_rotation(pose.rotation), pose.translation])
+            f.write(name + " " + " ".join(repr(float(v)) for v in numbers) + "\n")
+    os.replace(partial, path)
+
+
+def read_strecha_camera(path: pathlib.Path) -> tuple[Camera, Pose]:
+    """Camera and pose of one `.camera` file of Strecha et al. (CVPR 2008).
+
+    Eight lines: K (3 x 3), a row of distortion (zeros), the rotation camera -> world (3 x 3), the centre in metres,
+    and width height. The principal point is taken as published. ValueError if the file has another shape or NaN.
+    """
+    rows = [fields for _, fields in read_lines(path)]
+    if [len(r) for r in rows] != [3, 3, 3, 3, 3, 3, 3, 3, 2]:
+        raise ValueError(
+            "expected 3 rows of K, 1 of distortion, 3 of rotation, 1 of centre (3 numbers each), width height"
+        )
+    values = np.array([v for row in rows[:8] for v in row], np.float64).reshape(8, 3)
+    if not np.isfinite(values).all():
+        raise ValueError("it holds NaN or infinite numbers")
+    K, R, center = values[:3], nearest_rotation(values[4:7].T), values[7]
+    if np.abs(R - values[4:7].T).max() > 1e-3:
+        raise ValueError("rows 5 to 7 are not a rotation matrix")
+    width, height = map(int, rows[8])
+    return Camera("PINHOLE", width, height, [K[0, 0], K[1, 1], K[0, 2], K[1, 2]]), Pose(R, -R @ center)

@@ -1,0 +1,142 @@
+"""Supervised random trees over binary descriptors, as flat arrays.
+
+After Feng, Fan & Wu, IEEE TIP 25(1), 2016 (supervised tests that keep observations of one point together, leaves of
+even size); the selection formula is our own, since the paper's is not public.
+"""
+
+import numpy as np
+from numba import njit
+
+MASK = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
+@njit(nogil=True, cache=True)
+def random_below(state, n):
+    """Next integer in 0..n-1 of the splitmix64 generator whose state is state[0] (Steele et al., OOPSLA 2014)."""
+    state[0] += np.uint64(0x9E3779B97F4A7C15)
+    z = state[0]
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.int64((z ^ (z >> np.uint64(31))) % np.uint64(n))
+
+
+@njit(nogil=True, cache=True)
+def choose_test(bits, point, order, lo, hi, candidates, balance_tolerance):
+    """The candidate bit of lowest label error among those balanced within the tolerance; if none is, the best balanced.
+
+    bits (M, D) uint8; point (M,); order[lo:hi] = the window's rows, those of one point adjacent. Label error of a
+    bit = mean over points with n >= 2 rows in the window of 2 c (n - c) / (n (n - 1)), c = number of ones.
+    """
+    k = candidates.shape[0]
+    ones = np.zeros(k, np.int64)
+    run_ones = np.zeros(k, np.int64)
+    error = np.zeros(k, np.float64)
+    num_points, run = 0, 0
+    for i in range(lo, hi):
+        row = order[i]
+        for c in range(k):
+            run_ones[c] += bits[row, candidates[c]]
+        run += 1
+        if i + 1 == hi or point[order[i + 1]] != point[row]:
+            for c in range(k):
+                ones[c] += run_ones[c]
+                if run >= 2:
+                    error[c] += 2.0 * run_ones[c] * (run - run_ones[c]) / (run * (run - 1.0))
+                run_ones[c] = 0
+            num_points += run >= 2
+            run = 0
+    best, best_error, best_balance = -1, np.inf, np.inf
+    balanced = -1
+    for c in range(k):
+        balance = abs(ones[c] / (hi - lo) - 0.5)
+        if num_points and balance <= balance_tolerance and error[c] < best_error:
+            best, best_error = c, error[c]
+        if balance < best_balance:
+            balanced, best_balance = c, balance
+    return candidates[best if best >= 0 else balanced]
+
+
+@njit(nogil=True, cache=True)
+def build_tree(bits, point, order, max_depth, min_split, num_candidates, window, balance_tolerance, seed):
+    """One tree over rows `order` (M,), which is permuted in place so that each leaf's rows are contiguous.
+
+    On entry the rows of one point must be adjacent in `order`, the points in random order. Returns bit (-1 = leaf),
+    left and right child (-1 = none), lo and hi (the node's rows are order[lo:hi]); node 0 is the root.
+    """
+    m, d = bits.shape
+    capacity = m + 64
+    bit = np.full(capacity, -1, np.int16)
+    left = np.full(capacity, -1, np.int32)
+    right = np.full(capacity, -1, np.int32)
+    lo = np.zeros(capacity, np.int32)
+    hi = np.zeros(capacity, np.int32)
+    parent = np.full(capacity, -1, np.int32)
+    depth = np.zeros(capacity, np.int32)
+    hi[0] = m
+    count, node = 1, 0
+    state = np.array([seed], np.uint64)
+    scratch = np.empty(m, order.dtype)
+    free = np.empty(d, np.int64)
+    used = np.zeros(d, np.bool_)
+    while node < count:  # breadth first: children are appended behind
+        a, b = lo[node], hi[node]
+        pure = True
+        for i in range(a + 1, b):
+            if point[order[i]] != point[order[a]]:
+                pure = False
+                break
+        if pure or depth[node] == max_depth or b - a < min_split:
+            node += 1
+            continue
+        used[:] = False
+        up = parent[node]
+        while up >= 0:  # a bit tested above splits nothing
+            used[bit[up]] = True
+            up = parent[up]
+        num_free = 0
+        for k in range(d):
+            if not used[k]:
+                free[num_free] = k
+                num_free += 1
+        if num_free == 0:
+            node += 1
+            continue
+        num = min(num_candidates, num_free)
+        for k in range(num):
+            j = k + random_below(state, num_free - k)
+            free[k], free[j] = free[j], free[k]
+        start = a
+        if b - a > window:
+            start = a + random_below(state, b - a - window + 1)
+        test = choose_test(bits, point, order, start, min(b, start + window), free[:num], balance_tolerance)
+        zeros = a
+        ones = 0
+        for i in range(a, b):  # stable partition: rows of a point stay adjacent
+            if bits[order[i], test]:
+                scratch[ones] = order[i]
+                ones += 1
+            else:
+                order[zeros] = order[i]
+                zeros += 1
+        order[zeros:b] = scratch[:ones]
+        bit[node] = test
+        if zeros > a:
+            left[node] = count
+            lo[count], hi[count], parent[count], depth[count] = a, zeros, node, depth[node] + 1
+            count += 1
+        if ones:
+            right[node] = count
+            lo[count], hi[count], parent[count], depth[count] = zeros, b, node, depth[node] + 1
+            count += 1
+        if count + 2 > bit.shape[0]:  # single-child chains can outgrow the first guess
+            bit, left, right = _grown(bit), _grown(left), _grown(right)
+            lo, hi, parent, depth = _grown(lo), _grown(hi), _grown(parent), _grown(depth)
+        node += 1
+    return bit[:count].copy(), left[:count].copy(), right[:count].copy(), lo[:count].copy(), hi[:count].copy()
+
+
+@njit(nogil=True, cache=True)
+def _grown(array):
+    larger = np.full(2 * array.shape[0], -1, array.dtype)
+    larger[: array.shape[0]] = array
+    return larger

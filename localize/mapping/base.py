@@ -1,0 +1,21 @@
+"""The role of a mapping method: keypoints, matches and known poses in, 3D points out."""
+
+from collections.abc import Mapping as Dict
+from typing import Protocol
+
+import numpy as np
+
+from localize.types import ImageList, Map, PairMatches
+
+
+class Mapping(Protocol):
+    """Frozen dataclass."""
+
+    VERSION: int
+    num_neighbours: int  # each reference is matched with this many most similar ones
+
+    def build(
+        self, images: ImageList, keypoints: Dict[str, np.ndarray], matches: Dict[tuple[str, str], PairMatches]
+    ) -> Map:
+        """Map from images with poses, keypoints (N, 2) px by name and matches by pair of names."""
+        ...

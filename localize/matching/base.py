@@ -1,0 +1,25 @@
+"""The two roles of matching: between two images (for the map), and from a query to 3D points."""
+
+from typing import Protocol
+
+from localize.types import Candidates, Features, Matches2D3D, PairMatches, PointRows
+
+
+class PairMatcher(Protocol):
+    """Frozen dataclass."""
+
+    VERSION: int
+
+    def match(self, first: Features, second: Features) -> PairMatches:
+        """Matches between two images; M may be 0."""
+        ...
+
+
+class PointMatcher(Protocol):
+    """Frozen dataclass."""
+
+    VERSION: int
+
+    def match(self, query: Features, candidates: Candidates, rows: PointRows) -> Matches2D3D:
+        """Matches from the query's keypoints to 3D points among the candidates, best first; M may be 0."""
+        ...

@@ -1,0 +1,43 @@
+"""The role of a pose estimator: matches and a camera in, a pose or an honest failure out."""
+
+from typing import Protocol
+
+import numpy as np
+
+from localize.types import Camera, Matches2D3D, Pose, PoseEstimate
+
+MIN_MATCHES = 4
+
+
+class PoseEstimator(Protocol):
+    """Frozen dataclass."""
+
+    VERSION: int
+    min_inliers: int
+
+    def estimate(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
+        """cam_from_world, or a PoseEstimate without pose that says why; the same input gives the same pose."""
+        ...
+
+
+def failed(num_matches: int, reason: str) -> PoseEstimate:
+    """A PoseEstimate without pose."""
+    return PoseEstimate(None, np.zeros(num_matches, bool), reason)
+
+
+def too_few(num_matches: int) -> PoseEstimate | None:
+    """The failure if there are too few matches to try."""
+    if num_matches < MIN_MATCHES:
+        return failed(num_matches, f"{num_matches} matches with the map, at least {MIN_MATCHES} are needed")
+    return None
+
+
+def checked(R: np.ndarray, t: np.ndarray, inliers: np.ndarray, min_inliers: int) -> PoseEstimate:
+    """The estimate, unless it is not finite or rests on too few inliers."""
+    count = int(np.count_nonzero(inliers))
+    if count < min_inliers:
+        return failed(len(inliers), f"{count} inliers among {len(inliers)} matches, at least {min_inliers} are needed")
+    try:
+        return PoseEstimate(Pose(R, t), np.asarray(inliers, bool))
+    except ValueError:
+        return failed(len(inliers), "the solver returned no valid pose")

@@ -1,0 +1,40 @@
+"""What can be known to be wrong before hours of work, all of it at once."""
+
+import os
+import pathlib
+from collections.abc import Iterable
+
+from localize.store import Store
+from localize.types import InputError, Scene, StoreError
+
+
+def preflight(dataset, components: Iterable, store: Store, output: str, *, needs_queries: bool = True) -> Scene:
+    """The loaded scene; InputError with every problem of the dataset, the components, the store and the output folder.
+
+    Names, photos, cameras and intrinsics are checked by `dataset.load()`. A component that needs files, such as
+    weights, has a method `preflight()` that returns what is missing, one sentence each.
+    """
+    problems: list[str] = []
+    scene = None
+    try:
+        scene = dataset.load()
+    except InputError as e:
+        problems += e.problems
+    else:
+        if len(scene.references) < 2:
+            problems.append(f"scene {scene.name} has {len(scene.references)} references; a map needs at least 2 photos")
+        if needs_queries and not len(scene.queries):
+            problems.append(
+                f"scene {scene.name} has no queries: name some, or build the map only with +pipeline=build_map"
+            )
+    for component in components:
+        problems += getattr(component, "preflight", list)()
+    try:
+        store.check_writable()
+    except StoreError as e:
+        problems.append(str(e))
+    if not os.access(pathlib.Path(output).parent if not pathlib.Path(output).exists() else output, os.W_OK):
+        problems.append(f"cannot write results to {output}: choose another place with hydra.run.dir=...")
+    if problems:
+        raise InputError(*problems)
+    return scene

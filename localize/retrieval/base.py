@@ -1,0 +1,29 @@
+"""The role of a global descriptor: one vector per photo, compared by dot product."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from localize.types import Features
+
+
+@dataclass(frozen=True)
+class NothingLearned:
+    """What `fit` returns when a descriptor has nothing to learn from the references."""
+
+
+class GlobalDescriptor(Protocol):
+    """Frozen dataclass. `needs` says what it looks at: the photo's local `features` or its `pixels`."""
+
+    VERSION: int
+    needs: str  # "features" or "pixels"
+
+    def fit(self, features: Sequence[Features]):
+        """What has to be learned from the references' features, as a record of arrays; or `NothingLearned()`."""
+        ...
+
+    def describe(self, source: Features | np.ndarray, learned) -> np.ndarray:
+        """(D,) float32 of unit length (all zeros for an empty photo), from the Features or the (H, W, 3) uint8 RGB."""
+        ...

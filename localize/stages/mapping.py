@@ -1,0 +1,97 @@
+"""From photos with known poses to a map that can be searched."""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from localize.index.base import Index
+from localize.mapping.base import Mapping
+from localize.mapping.triangulation import neighbour_pairs
+from localize.matching.base import PairMatcher
+from localize.retrieval.ranking import rank
+from localize.stages.features import FeatureSet
+from localize.stages.workbench import Workbench
+from localize.store import describe, key_of
+from localize.types import ImageList, Map, PairMatches, PointRows
+
+
+@dataclass(frozen=True, eq=False)
+class BuiltIndex:
+    """An index component, what it built, and the key of that."""
+
+    component: Index
+    built: object
+    key: str
+
+
+@dataclass(frozen=True, eq=False)
+class LocalizationMap:
+    """The map with all a query needs of it."""
+
+    references: ImageList
+    rows: PointRows
+    rows_key: str
+    num_observations: int
+
+
+def match_pairs(
+    bench: Workbench, pair_matching: PairMatcher, pairs: list[tuple[str, str]], features: FeatureSet
+) -> tuple[dict[tuple[str, str], PairMatches], str]:
+    """Matches of each pair of photos, and their key. A pair whose two photos stayed the same is reused."""
+    shelf = bench.store.shelf("pair_matches", {"matching": describe(pair_matching), "features": features.key})
+    items = {pair: key_of([features.digests[pair[0]], features.digests[pair[1]]]) for pair in pairs}
+    work = functools.partial(_match_pair, pair_matching, features)
+    bench.fill("pair_matches", shelf, {items[pair]: pair for pair in pairs}, work)
+    return {pair: shelf.get(items[pair]) for pair in pairs}, shelf.key
+
+
+def _match_pair(pair_matching: PairMatcher, features: FeatureSet, pair: tuple[str, str]) -> PairMatches:
+    return pair_matching.match(features[pair[0]], features[pair[1]])
+
+
+def build_map(
+    bench: Workbench, mapping: Mapping, pair_matching: PairMatcher, references: ImageList, features: FeatureSet,
+    reference_vectors: np.ndarray,
+) -> LocalizationMap:  # fmt: skip
+    """Match each reference with its most similar ones, build the map, and collect its descriptors."""
+    ranking = rank(references, reference_vectors, references, reference_vectors, mapping.num_neighbours)
+    pairs = neighbour_pairs(ranking)
+    matches, matches_key = match_pairs(bench, pair_matching, pairs, features)
+    spec = {
+        "mapping": describe(mapping), "matches": matches_key, "pairs": pairs,
+        "references": [(describe(image), features.digests[image.name]) for image in references],
+    }  # fmt: skip
+
+    def build() -> Map:
+        return mapping.build(references, {n: features[n].keypoints for n in references.names}, matches)
+
+    points, key = bench.artifact("map", spec, build)
+    return collect_rows(bench, points, key, features)
+
+
+def collect_rows(bench: Workbench, points: Map, map_key: str, features: FeatureSet) -> LocalizationMap:
+    """One row per observation, sorted by image: descriptor and point."""
+
+    def build() -> PointRows:
+        point = np.repeat(np.arange(len(points.points), dtype=np.int32), np.diff(points.indptr))
+        order = np.lexsort((points.keypoint, points.image))
+        indptr = np.searchsorted(points.image[order], np.arange(len(points.images) + 1))
+        descriptors = None
+        for i, name in enumerate(points.images.names):
+            span = order[indptr[i] : indptr[i + 1]]
+            found = features[name].descriptors
+            if descriptors is None:
+                descriptors = np.empty((len(order), found.shape[1]), found.dtype)
+            descriptors[indptr[i] : indptr[i + 1]] = found[points.keypoint[span]]
+        return PointRows(np.asarray(points.points), descriptors, point[order], indptr)
+
+    rows, key = bench.artifact("map_descriptors", {"map": map_key, "features": features.key}, build)
+    return LocalizationMap(points.images, rows, key, len(points.image))
+
+
+def build_index(bench: Workbench, index: Index, town: LocalizationMap) -> BuiltIndex:
+    """The index over the map's rows; settings that only matter at query time rebuild nothing."""
+    spec = {"index": describe(index, building=True), "rows": town.rows_key}
+    built, key = bench.artifact("index", spec, lambda: index.build(town.rows))
+    return BuiltIndex(index, built, key)

@@ -1,0 +1,79 @@
+"""From a query photo's features to its pose."""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from localize.matching.base import PointMatcher
+from localize.pose.base import PoseEstimator
+from localize.search.base import Search
+from localize.search.prior import rows_in_frames
+from localize.stages.features import FeatureSet
+from localize.stages.mapping import BuiltIndex, LocalizationMap
+from localize.stages.workbench import Workbench
+from localize.store import Shelf, describe, key_of
+from localize.types import Features, ImageList, Matches2D3D, PointRows, Retrieval
+
+
+@dataclass(frozen=True, eq=False)
+class QueryResults:
+    """One record per query, read from the store when asked for."""
+
+    shelf: Shelf
+    items: dict[str, str]  # query name -> item key
+
+    def __getitem__(self, name: str):
+        return self.shelf.get(self.items[name])
+
+    def seconds(self, name: str) -> float:
+        """How long this query took when it was computed."""
+        return self.shelf.seconds(self.items[name])
+
+
+def match_query(
+    features: Features, rows: PointRows, index: BuiltIndex | None, frames: np.ndarray | None,
+    search: Search, matching: PointMatcher,
+) -> Matches2D3D:  # fmt: skip
+    """Prior leaves and prior frames of one query, one exact search in their union, the ratio test.
+
+    frames: indices of the retrieved references, -1 = none. index, frames: None where the search does not use them.
+    """
+    leaves = (
+        index.component.lookup(index.built, features.descriptors.astype(np.float32)) if search.uses_leaves else None
+    )
+    frame_rows = rows_in_frames(rows, frames, search.rows) if search.uses_frames else None
+    return matching.match(features, search.candidates(leaves, frame_rows), rows)
+
+
+def match_queries(
+    bench: Workbench, queries: ImageList, features: FeatureSet, town: LocalizationMap, index: BuiltIndex | None,
+    frames: Retrieval | None, search: Search, matching: PointMatcher,
+) -> QueryResults:  # fmt: skip
+    """2D-3D matches of every query."""
+    spec = {
+        "rows": town.rows_key, "features": features.key, "search": describe(search), "matching": describe(matching),
+        "index": index and [index.key, describe(index.component)],
+    }  # fmt: skip
+    shelf = bench.store.shelf("matches", spec)
+    retrieved = {n: None if frames is None else frames.index[i] for i, n in enumerate(queries.names)}
+    items = {n: key_of([features.digests[n], retrieved[n]]) for n in queries.names}
+
+    def work(name: str) -> Matches2D3D:
+        return match_query(features[name], town.rows, index, retrieved[name], search, matching)
+
+    bench.fill("matches", shelf, {items[n]: n for n in queries.names}, work)
+    return QueryResults(shelf, items)
+
+
+def estimate_poses(bench: Workbench, queries: ImageList, matches: QueryResults, pose: PoseEstimator) -> QueryResults:
+    """PoseEstimate of every query."""
+    shelf = bench.store.shelf("poses", {"pose": describe(pose), "matches": matches.shelf.key})
+    items = {q.name: key_of([matches.items[q.name], describe(q.camera)]) for q in queries}
+    work = functools.partial(_estimate, pose, queries, matches)
+    bench.fill("poses", shelf, {items[n]: n for n in queries.names}, work)
+    return QueryResults(shelf, items)
+
+
+def _estimate(pose: PoseEstimator, queries: ImageList, matches: QueryResults, name: str):
+    return pose.estimate(matches[name], queries.by_name[name].camera)

@@ -1,0 +1,130 @@
+"""What a run leaves behind: poses.txt, results.json, summary.txt."""
+
+import json
+import math
+import os
+import pathlib
+from dataclasses import asdict
+
+import numpy as np
+
+import localize
+from localize.evaluate.recall import evaluate_poses
+from localize.evaluate.tables import recall_table, threshold_name
+from localize.io.text import write_poses
+from localize.stages.mapping import BuiltIndex, LocalizationMap
+from localize.stages.queries import QueryResults
+from localize.stages.workbench import Workbench, array_bytes
+from localize.types import ImageList, Report, Scene
+
+
+def write_results(
+    bench: Workbench, scene: Scene, town: LocalizationMap, index: BuiltIndex | None, matches: QueryResults,
+    poses: QueryResults, seconds: dict[str, list[float]], output: str | None,
+) -> Report:  # fmt: skip
+    """Score the poses against the ground truth, where there is any, and write the files if `output` is given.
+
+    seconds: measured seconds of each query per step, from the run that computed it.
+    """
+    estimates = {name: poses[name] for name in poses.items}
+    found = {name: e.pose for name, e in estimates.items() if e.pose is not None}
+    report = evaluate_poses(found, scene.queries, scene.ground_truth or ImageList(), scene.thresholds)
+    if output is not None:
+        folder = pathlib.Path(output)
+        folder.mkdir(parents=True, exist_ok=True)
+        found_in_order = {n: found[n] for n in scene.queries.names if n in found}
+        results = {
+            "localize": localize.__version__,
+            "scene": scene.name,
+            "num_references": len(town.references),
+            "num_queries": len(scene.queries),
+            "num_localized": len(found),
+            "conditions": _conditions(report),
+            "inliers_median": _number(np.median([estimates[n].num_inliers for n in found])) if found else None,
+            "candidates_per_keypoint": _mean([matches[n].candidates_per_keypoint for n in matches.items]),
+            "seconds_per_query": {step: _mean(values) for step, values in seconds.items()},
+            "map": {
+                "points": len(town.rows.points),
+                "observations": town.num_observations,
+                "bytes": array_bytes(town.rows),
+                "index_bytes": array_bytes(index.built) if index else 0,
+            },
+            "failed": {
+                n: estimates[n].reason if n in estimates else "the photo cannot be read"
+                for n in scene.queries.names if n not in found
+            },
+            "unreadable_photos": bench.unreadable,
+            "queries": _per_query(report, estimates, matches),
+            "stages": [asdict(r) for r in bench.records],
+            "store": str(bench.store.root),
+        }  # fmt: skip
+        write_poses(folder / "poses.txt", found_in_order)
+        _write(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+        _write(folder / "summary.txt", _summary(report, results))
+    return report
+
+
+def _per_query(report: Report, estimates: dict, matches: QueryResults) -> dict:
+    errors = dict(zip(report.query_names, zip(report.error_m, report.error_deg, strict=True), strict=True))
+    return {
+        name: {
+            "matches": estimate.num_matches,
+            "inliers": estimate.num_inliers,
+            "error_m": _number(errors.get(name, (math.inf,))[0]),
+            "error_deg": _number(errors.get(name, (math.inf,))[-1]),
+        }
+        for name, estimate in estimates.items()
+    }
+
+
+def _conditions(report: Report) -> dict:
+    return {
+        condition: {
+            "num_queries": int(report.num_queries[i]),
+            "num_localized": int(report.num_localized[i]),
+            "median_m": _number(report.median_m[i]),
+            "median_deg": _number(report.median_deg[i]),
+            "recall": {
+                threshold_name(t): float(r) for t, r in zip(report.thresholds, report.recall[i], strict=True)
+            },
+        }
+        for i, condition in enumerate(report.conditions)
+        if report.num_queries[i]
+    }  # fmt: skip
+
+
+def _summary(report: Report, results: dict) -> str:
+    """The table, and beneath it what a person asks next."""
+    lines = []
+    if len(report.query_names):
+        lines.append(recall_table(report))
+    else:
+        lines.append("No ground truth was given, so nothing is scored; inliers tell how sure a pose is.")
+    inliers = results["inliers_median"]
+    lines.append(
+        f"\n{results['num_localized']} of {results['num_queries']} queries localized"
+        + (f" (median {inliers:.0f} inliers)" if inliers is not None else "")
+        + f" in a map of {results['map']['points']} points from {results['num_references']} photos."
+    )
+    steps = {k: v for k, v in results["seconds_per_query"].items() if v is not None}
+    lines.append(
+        f"Seconds per query: {sum(steps.values()):.2f} (" + ", ".join(f"{k} {v:.2f}" for k, v in steps.items()) + "); "
+        f"each keypoint was compared with {results['candidates_per_keypoint'] or 0:.0f} rows."
+    )
+    lines += [f"Failed: {name}: {reason}" for name, reason in results["failed"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _number(value) -> float | None:
+    """JSON has no infinity: a failed query's error is null."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None

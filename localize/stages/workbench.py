@@ -1,0 +1,158 @@
+"""Where stages work: the store, the workers, the progress bar, and a record of what each stage cost."""
+
+import concurrent.futures
+import contextlib
+import functools
+import itertools
+import logging
+import multiprocessing
+import os
+import resource
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import threadpoolctl
+import tqdm
+
+from localize.store import Shelf, Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class StageRecord:
+    """What one stage did in this run."""
+
+    name: str
+    key: str = ""
+    computed: int = 0
+    reused: int = 0
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0  # of this process while the stage ran
+
+
+@dataclass
+class Workbench:
+    """A store, a number of workers (results do not depend on it), and the records of the stages run so far."""
+
+    store: Store
+    workers: int = 1
+    progress: bool = False
+    records: list[StageRecord] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)  # photos that had to be left out, and why
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[StageRecord]:
+        """Time a stage. Libraries run on one thread each: the workers are ours, and results do not depend on them."""
+        record = StageRecord(name)
+        _reset_peak_memory()
+        start = time.perf_counter()
+        with threadpoolctl.threadpool_limits(1):
+            yield record
+        record.seconds = time.perf_counter() - start
+        record.peak_memory_mb = _peak_memory_mb()
+        self.records.append(record)
+        reused = f", {record.reused} reused" if record.reused else ""
+        log.info("%-18s %5d computed%s in %.1f s", name, record.computed, reused, record.seconds)
+
+    def artifact(self, name: str, spec: dict, build: Callable[[], object]) -> tuple[object, str]:
+        """One result from the store, or built now. Returns (record, key)."""
+        with self.stage(name) as record:
+            result, record.key, reused = self.store.artifact(name, spec, build)
+            record.reused, record.computed = int(reused), int(not reused)
+        return result, record.key
+
+    def fill(self, name: str, shelf: Shelf, items: dict[str, object], work: Callable, *, processes=False) -> None:
+        """Put `work(argument)` on the shelf for every item key that is not there yet.
+
+        A photo that cannot be read (work returns an InputError) is logged, left out, and named in `unreadable`.
+        """
+        with self.stage(name) as record, contextlib.ExitStack() as stack:
+            record.key = shelf.key
+            if any(k not in shelf for k in items):
+                stack.enter_context(self.store.lock(shelf.folder))
+                shelf.refresh()  # another process may have filled it while we waited
+            missing = [k for k in items if k not in shelf]
+            record.reused, record.computed = len(items) - len(missing), len(missing)
+            bar = tqdm.tqdm(total=len(items), initial=record.reused, desc=name, leave=False,
+                            disable=None if self.progress else True)  # fmt: skip
+            stack.enter_context(bar)
+            results = self.map(work, [items[k] for k in missing], processes=processes)
+            with contextlib.closing(results):
+                shelf.fill(self._readable(zip(missing, results, strict=True), items, record, bar))
+
+    def _readable(self, results, items, record, bar):
+        for item, (result, seconds) in results:
+            bar.update()
+            if isinstance(result, Exception):
+                log.error("%s; left out, the rest goes on", result)
+                self.unreadable[str(items[item])] = str(result)
+                record.computed -= 1
+            else:
+                yield item, result, seconds
+
+    def map(self, work: Callable, arguments: list, *, processes=False) -> Iterator[tuple[object, float]]:
+        """(work(argument), its seconds) in order, on this bench's workers: threads, or processes where work holds
+        the interpreter's lock."""
+        timed = functools.partial(_timed, work)
+        workers = min(self.workers, len(arguments))
+        if workers <= 1:
+            yield from map(timed, arguments)
+            return
+        if processes:
+            context = multiprocessing.get_context("spawn")  # fork would copy locked thread pools
+            pool = concurrent.futures.ProcessPoolExecutor(workers, context, initializer=_start_worker)
+        else:
+            pool = concurrent.futures.ThreadPoolExecutor(workers, initializer=_one_thread)
+        try:
+            waiting, rest = deque(), iter(arguments)
+            waiting.extend(pool.submit(timed, a) for a in itertools.islice(rest, 2 * workers))
+            while waiting:
+                yield waiting.popleft().result()
+                waiting.extend(pool.submit(timed, a) for a in itertools.islice(rest, 1))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _timed(work: Callable, argument) -> tuple[object, float]:
+    start = time.perf_counter()
+    return work(argument), time.perf_counter() - start
+
+
+def _one_thread() -> None:
+    threadpoolctl.threadpool_limits(1)  # OpenMP's limit is the thread's own
+
+
+def _start_worker() -> None:
+    """A worker process runs single-threaded, and ends when its parent does, even by kill -9."""
+    _one_thread()
+    parent = multiprocessing.parent_process()
+
+    def follow():
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _reset_peak_memory() -> None:
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as f:
+        f.write("5")  # Linux: forget the highest memory use so far
+
+
+def _peak_memory_mb() -> float:
+    """Highest resident memory since the reset (Linux), else since the start of the process."""
+    with contextlib.suppress(OSError), open("/proc/self/status") as f:
+        for line in f:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def array_bytes(*records) -> int:
+    """Bytes of all arrays in these records."""
+    return sum(a.nbytes for r in records for a in vars(r).values() if isinstance(a, np.ndarray))

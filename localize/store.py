@@ -1,0 +1,242 @@
+"""Results on disk by content key: what was computed once is never computed again, nor mistaken for another.
+
+The key of a result is the hash of its specification: the stage, the component's type, VERSION and fields, the
+versions of the libraries it names, and the keys of everything upstream. `spec.json` beside the data says it in words.
+One result is an artifact (a folder, built aside and renamed when whole); many items, such as the features of all
+photos, lie on a shelf (HDF5 shards, each written aside and renamed when whole).
+"""
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import hashlib
+import importlib
+import io
+import json
+import logging
+import os
+import pathlib
+import shutil
+import time
+from collections.abc import Callable, Iterator
+
+import h5py
+import numpy as np
+
+from localize.io.records import load_record, record_from_arrays, record_to_arrays, save_record
+from localize.types import StoreError
+
+log = logging.getLogger(__name__)
+
+
+def describe(value, *, building: bool = False):
+    """The value in JSON types, for a key. `building=True` leaves out what only matters at query time.
+
+    A component becomes its type, VERSION, library versions and fields. TypeError for what cannot be told in words.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        cls = type(value)
+        spec = {"type": f"{cls.__module__}.{cls.__qualname__}", "version": getattr(cls, "VERSION", None)}
+        for library in getattr(cls, "LIBRARIES", ()):
+            spec[f"library {library}"] = importlib.import_module(library).__version__
+        for f in dataclasses.fields(value):
+            if not (building and f.metadata.get("query")):
+                spec[f.name] = describe(getattr(value, f.name), building=building)
+        return spec
+    if isinstance(value, np.ndarray):
+        digest = hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).hexdigest()
+        return {"array": digest, "dtype": str(value.dtype), "shape": list(value.shape)}
+    if isinstance(value, dict):
+        return {str(k): describe(v, building=building) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [describe(v, building=building) for v in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{value!r} of type {type(value).__name__} cannot be part of a key")
+
+
+def key_of(spec) -> str:
+    """16 hexadecimal digits that stand for this specification."""
+    return hashlib.blake2b(json.dumps(describe(spec), sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def file_digest(path: str | os.PathLike) -> str:
+    """Digest of a file's bytes, so that a replaced photo of the same name is another photo."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+@contextlib.contextmanager
+def _writing(root: pathlib.Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write into one sentence."""
+    try:
+        yield
+    except OSError as e:
+        reason = {
+            errno.ENOSPC: "the disk is full: free some space",
+            errno.EDQUOT: "the disk quota is used up: free some space",
+            errno.EFBIG: "a file grew over the allowed size",
+            errno.EROFS: "the disk is read-only",
+            errno.EACCES: "no permission to write there",
+            errno.EPERM: "no permission to write there",
+        }.get(e.errno)
+        if reason is None:
+            raise
+        raise StoreError(
+            f"cannot write to the store {root}: {reason}, or choose another place with store.root=...; "
+            "all that was finished before is kept and will be reused"
+        ) from e
+
+
+class Store:
+    """A folder of results. Safe for several processes at once: each key has a lock."""
+
+    def __init__(self, root: str | os.PathLike):
+        self.root = pathlib.Path(root).expanduser().absolute()
+
+    def check_writable(self) -> None:
+        """StoreError now rather than after hours."""
+        probe = self.root / f".probe-{os.getpid()}"
+        with _writing(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"x" * 4096)
+            probe.unlink()
+
+    @contextlib.contextmanager
+    def lock(self, path: pathlib.Path) -> Iterator[None]:
+        """Hold the key's lock; it falls with the process, however that ends."""
+        with _writing(self.root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = open(path.with_name(path.name + ".lock"), "w")  # noqa: SIM115  closed below
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.info("another process is working on %s; waiting for it", path)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def artifact(self, stage: str, spec: dict, build: Callable[[], object]) -> tuple[object, str, bool]:
+        """The record of this specification, built now if it is not there. Returns (record, key, reused)."""
+        key = key_of({"stage": stage, "spec": spec})
+        final = self.root / stage / key
+        if not final.is_dir():
+            with self.lock(final):
+                if not final.is_dir():
+                    partial = final.with_name(f"{key}.partial")
+                    shutil.rmtree(partial, ignore_errors=True)
+                    record = build()
+                    with _writing(self.root):
+                        save_record(partial, record)
+                        (partial / "spec.json").write_text(json.dumps(describe(spec), indent=1))
+                        os.replace(partial, final)
+                    # read back below: computed now or reused, the caller gets the same arrays
+                    return load_record(final), key, False
+        return load_record(final), key, True
+
+    def shelf(self, stage: str, spec: dict) -> "Shelf":
+        """The shelf of this specification, possibly empty."""
+        key = key_of({"stage": stage, "spec": spec})
+        return Shelf(self, self.root / stage / key, key, spec)
+
+
+class Shelf:
+    """Many records of one specification, by item key, in HDF5 shards.
+
+    A shard is written aside and renamed when whole, at the latest every `SHARD_SECONDS`, so that is what a crash costs.
+    """
+
+    SHARD_SECONDS = 10.0
+    SHARD_BYTES = 64 << 20
+
+    def __init__(self, store: Store, folder: pathlib.Path, key: str, spec: dict):
+        self.store, self.folder, self.key, self.spec = store, folder, key, spec
+        self._where: dict[str, pathlib.Path] = {}
+        self._scanned: set[pathlib.Path] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look for shards that appeared since the last look; set damaged and foreign ones aside."""
+        for path in sorted(self.folder.glob("*.h5")):
+            if path in self._scanned:
+                continue
+            try:
+                with h5py.File(path, "r") as f:
+                    if f.attrs.get("shelf") != self.key:
+                        raise OSError("it is not a shard of this shelf")
+                    self._where.update(dict.fromkeys(f, path))
+                self._scanned.add(path)
+            except OSError as e:
+                self._set_aside(path, e)
+
+    def _set_aside(self, path: pathlib.Path, why: Exception) -> None:
+        aside = path.with_suffix(".damaged")
+        log.warning("%s cannot be read (%s); it is set aside as %s and its items are computed again",
+                    path, str(why).split(",")[0], aside.name)  # fmt: skip
+        with _writing(self.store.root):
+            os.replace(path, aside)
+        self._where = {k: p for k, p in self._where.items() if p != path}
+        self._scanned.discard(path)
+
+    def __contains__(self, item: str) -> bool:
+        return item in self._where
+
+    def _open(self, item: str) -> h5py.File:
+        return h5py.File(self._where[item], "r")
+
+    def get(self, item: str):
+        """The record of an item; StoreError, after setting its shard aside, if it is damaged."""
+        path = self._where[item]
+        try:
+            with self._open(item) as f:
+                group = f[item]
+                return record_from_arrays({k: v[()] for k, v in group.items()}, group.attrs["record"])
+        except (OSError, ValueError, TypeError) as e:
+            self._set_aside(path, e)
+            raise StoreError(f"{path} is damaged and was set aside; run again to compute its items anew") from e
+
+    def seconds(self, item: str) -> float:
+        """How long this item took when it was computed."""
+        with self._open(item) as f:
+            return float(f[item].attrs["seconds"])
+
+    def fill(self, results: Iterator[tuple[str, object, float]]) -> None:
+        """Put (item key, record, seconds) as they come; what is finished survives whatever stops the iteration."""
+        batch, size, since = {}, 0, time.monotonic()
+        try:
+            for item, record, seconds in results:
+                arrays, text = record_to_arrays(record)
+                batch[item] = (arrays, text, seconds)
+                size += sum(a.nbytes for a in arrays.values())
+                if size > self.SHARD_BYTES or time.monotonic() - since > self.SHARD_SECONDS:
+                    self._write(batch)
+                    batch, size, since = {}, 0, time.monotonic()
+        finally:
+            if batch:
+                self._write(batch)
+
+    def _write(self, batch: dict) -> None:
+        memory = io.BytesIO()  # built in memory, so that a full disk shows as an OSError with its errno
+        with h5py.File(memory, "w") as f:
+            f.attrs["shelf"] = self.key
+            for item, (arrays, text, seconds) in batch.items():
+                group = f.create_group(item)
+                group.attrs.update(record=text, seconds=seconds)
+                for name, array in arrays.items():
+                    # the checksum (chunked storage only) catches a bit that flipped on the disk
+                    group.create_dataset(name, data=array, **({"fletcher32": True} if array.size else {}))
+        final = self.folder / f"{key_of(sorted(batch))}.h5"
+        with _writing(self.store.root):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            spec = self.folder / "spec.json"
+            if not spec.exists():
+                spec.write_text(json.dumps(describe(self.spec), indent=1))
+            partial = final.with_suffix(".partial")
+            with open(partial, "wb") as f:
+                f.write(memory.getbuffer())
+                f.flush()
+                os.fsync(f.fileno())
+            os.replace(partial, final)
+        self._scanned.add(final)
+        self._where.update(dict.fromkeys(batch, final))

@@ -1,0 +1,32 @@
+"""Map once: the references' map, index and global descriptors in one folder that Localizer.load opens."""
+
+from localize.localizer import Localizer
+from localize.pipelines.steps import Components, map_scene
+from localize.stages import Workbench, build_index
+from localize.store import Store
+from localize.types import Scene
+
+
+def run(
+    scene: Scene, store: Store, *, workers: int = 1, progress: bool = False, output: str | None = None, **components
+) -> Localizer:
+    """Map the references and save the Localizer into `output`, if given."""
+    use = Components(**components)
+    bench = Workbench(store, workers, progress)
+    town = map_scene(bench, scene, use)
+    index = build_index(bench, use.index, town.map) if use.search.uses_leaves else None
+    localizer = Localizer(
+        feature=use.feature,
+        retrieval=use.retrieval,
+        search=use.search,
+        matching=use.matching,
+        pose=use.pose,
+        references=town.map.references,
+        rows=town.map.rows,
+        index=index,
+        learned=town.descriptors.learned,
+        vectors=town.vectors,
+    )
+    if output is not None:
+        localizer.save(output)
+    return localizer

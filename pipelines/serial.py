@@ -1,0 +1,24 @@
+"""Image retrieval, then matching: prior frames only (IR)."""
+
+from localize.pipelines.steps import Components, map_scene, measured_seconds, read_queries
+from localize.search.prior import Frames
+from localize.stages import Workbench, estimate_poses, match_queries, write_results
+from localize.store import Store
+from localize.types import InputError, Report, Scene
+
+
+def run(
+    scene: Scene, store: Store, *, workers: int = 1, progress: bool = False, output: str | None = None, **components
+) -> Report:
+    """Like parallel_search without the index, which is accepted and not built."""
+    use = Components(**{"search": Frames(), **components})
+    if use.search.uses_leaves:
+        raise InputError("pipeline serial searches prior frames only: take search=frames, or +pipeline=parallel_search")
+    bench = Workbench(store, workers, progress)
+    town = map_scene(bench, scene, use)
+    photos = read_queries(bench, scene, use)
+    frames = town.retrieve(bench, photos, use.search.num_frames)
+    matches = match_queries(bench, photos.images, photos.features, town.map, None, frames, use.search, use.matching)
+    poses = estimate_poses(bench, photos.images, matches, use.pose)
+    seconds = measured_seconds(town, photos, matches, poses, retrieved=True)
+    return write_results(bench, scene, town.map, None, matches, poses, seconds, output)
