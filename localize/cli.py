@@ -4,16 +4,21 @@ Exit codes: 0 all went well; 2 something given by the user could not be used, an
 130 stopped by the user; 1 a defect of ours, with its traceback.
 """
 
+import dataclasses
 import difflib
+import errno
+import json
 import logging
 import os
 import pathlib
+import re
 import sys
 
 import hydra
 import omegaconf
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 
 from localize.preflight import preflight
 from localize.store import Store
@@ -21,6 +26,7 @@ from localize.types import InputError, StoreError
 
 log = logging.getLogger(__name__)
 SETTINGS = ("workers", "progress", "store", "pipeline", "dataset")  # everything else is a component
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 
 
 class _Errors(logging.Handler):
@@ -34,8 +40,22 @@ class _Errors(logging.Handler):
         self.sentences.append(record.getMessage())
 
 
+def _job(cfg: omegaconf.DictConfig) -> None:
+    """One job; what the user can mend is logged as an error, so that a multirun goes on with its other jobs."""
+    try:
+        _run(cfg)
+    except (InputError, StoreError, HydraException, omegaconf.errors.OmegaConfBaseException) as e:
+        for sentence in _sentences(e):
+            log.error("%s", sentence)
+    except OSError as e:
+        if e.errno not in _DISK_ERRORS:
+            raise
+        log.error("cannot write %s: %s; free some space or choose other folders with hydra.run.dir=... and "
+                  "store.root=...; all that was finished is kept", e.filename or "the results", e.strerror)  # fmt: skip
+
+
 def _run(cfg: omegaconf.DictConfig) -> None:
-    """One job: instantiate, preflight, run, report."""
+    """Instantiate, preflight, run, say where the results are."""
     output = HydraConfig.get().runtime.output_dir
     if "pipeline" not in cfg:
         raise InputError("say what to run: +pipeline=" + "|".join(_options("pipeline")))
@@ -49,17 +69,20 @@ def _run(cfg: omegaconf.DictConfig) -> None:
     target = os.path.join(output, "map") if mapping_only else output
     workers = made["workers"] or len(os.sched_getaffinity(0))
     pipeline(scene, store, **components, workers=workers, progress=made["progress"], output=target)
-    summary = pathlib.Path(output) / "summary.txt"
-    if summary.is_file():
-        print("\n" + summary.read_text())
-        print(f"poses.txt, results.json and this table are in {output}; the store {store.root} serves the next run.")
-    else:
+    if mapping_only:
         print(f"\nThe map is in {target}; open it with localize.Localizer.load({target!r}).")
+        return
+    folder = pathlib.Path(output)
+    stages = json.loads((folder / "results.json").read_text())["stages"]
+    reused, computed = (sum(stage[what] for stage in stages) for what in ("reused", "computed"))
+    print("\n" + (folder / "summary.txt").read_text())
+    print(
+        f"poses.txt, results.json and this table are in {output}; "
+        f"{computed} results were computed and {reused} reused from the store {store.root}."
+    )
 
 
 def _options(group: str) -> list[str]:
-    from hydra.core.global_hydra import GlobalHydra
-
     return GlobalHydra.instance().config_loader().get_group_options(group)
 
 
@@ -74,43 +97,51 @@ def _sentences(error: BaseException) -> list[str]:
         if isinstance(e, StoreError):
             return [str(e)]
         if isinstance(e, omegaconf.errors.ConfigKeyError | omegaconf.errors.ConfigAttributeError) and e.parent_node:
-            return [_unknown_key(str(e.full_key), list(e.parent_node.keys()))]
+            return [_unknown(f"setting {e.full_key}", str(e.key), e.parent_node.keys())]
         if isinstance(e, omegaconf.errors.MissingMandatoryValue):
             return [f"{e.full_key} must be given: add {e.full_key}=... to the command"]
+        if isinstance(e, MissingConfigException) and e.options is not None:
+            group, _, choice = str(e.missing_cfg_file).rpartition("/")
+            return [_unknown(f"choice {group}={choice}", choice, e.options)]
     text = " ".join(str(error).split())
     if "No match in the defaults list" in text:  # a misspelt group, e.g. serch=union
-        return [_unknown_key(text.split("'")[1], _options("") or [])]
-    for e in chain:  # a class or a field that does not exist
-        if isinstance(e, TypeError | ImportError | ValueError) and e is not error:
-            return [f"{' '.join(str(e).split())} ({' '.join(str(error).split())[:200]})"]
-    return [text]
+        name = text.split("'")[1]
+        return [_unknown(f"setting {name}", name, _options(""))]
+    name, target = (re.search(p, text) for p in (r"unexpected keyword argument '(\w+)'", r"call to target '([\w.]+)'"))
+    if name and target:
+        valid = [f.name for f in dataclasses.fields(hydra.utils.get_class(target[1]))]
+        return [_unknown(f"setting {name[1]} in {target[1]}", name[1], valid)]
+    return [text.split(" See https://hydra.cc")[0]]
 
 
-def _unknown_key(key: str, valid: list[str]) -> str:
-    valid = sorted(k for k in valid if not k.startswith("_") and k != "hydra")
-    close = difflib.get_close_matches(key.rsplit(".", 1)[-1], valid, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    return f"there is no setting {key}{hint} Valid: {', '.join(valid)}".replace("? Valid", "? Valid")
+def _unknown(what: str, name: str, valid) -> str:
+    valid = sorted(str(k) for k in valid if not str(k).startswith("_") and k != "hydra")
+    close = difflib.get_close_matches(name, valid, n=1)
+    return f"there is no {what}{f' (did you mean {close[0]}?)' if close else ''}; valid: {', '.join(valid)}"
 
 
 def main() -> None:
     """Entry point of `python -m localize` and of the console script."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us instead of hydra's own printing
+    logging.raiseExceptions = False  # a log that cannot be written (full disk) must not bury the reason
     errors = _Errors()
     logging.getLogger("localize").addHandler(errors)
-    code = 0
     try:
-        hydra.main(version_base=None, config_path="pkg://localize.conf", config_name="config")(_run)()
+        hydra.main(version_base=None, config_path="pkg://localize.conf", config_name="config")(_job)()
     except KeyboardInterrupt:
         print("\nStopped. What was finished is kept; run the same command again to go on.", file=sys.stderr)
-        code = 130
-    except (InputError, StoreError, HydraException, omegaconf.errors.OmegaConfBaseException) as e:
-        for sentence in _sentences(e):
-            print(f"localize: {sentence}", file=sys.stderr)
-        code = 2
-    if not code and errors.sentences:
-        print("\nThe run went through, but not with everything it was given:", file=sys.stderr)
-        for sentence in errors.sentences:
-            print(f"localize: {sentence}", file=sys.stderr)
-        code = 2
-    sys.exit(code)
+        sys.exit(130)
+    except (HydraException, omegaconf.errors.OmegaConfBaseException) as e:  # the configuration does not compose
+        errors.sentences += _sentences(e)
+        print("\n".join(errors.sentences), file=sys.stderr)
+    except OSError as e:
+        if e.errno not in _DISK_ERRORS:
+            raise
+        errors.sentences.append(f"cannot write {e.filename}: {e.strerror}; choose another place with hydra.run.dir=...")
+        print(errors.sentences[-1], file=sys.stderr)
+    finally:
+        logging.getLogger("localize").removeHandler(errors)
+    if errors.sentences:
+        count = len(errors.sentences)
+        print(f"\nlocalize: {count} problem{'s' * (count > 1)}, named above.", file=sys.stderr)
+    sys.exit(2 if errors.sentences else 0)

@@ -76,13 +76,10 @@ def _writing(root: pathlib.Path) -> Iterator[None]:
         reason = {
             errno.ENOSPC: "the disk is full: free some space",
             errno.EDQUOT: "the disk quota is used up: free some space",
-            errno.EFBIG: "a file grew over the allowed size",
-            errno.EROFS: "the disk is read-only",
-            errno.EACCES: "no permission to write there",
-            errno.EPERM: "no permission to write there",
-        }.get(e.errno)
-        if reason is None:
-            raise
+            errno.EROFS: "the disk is read-only: make it writable",
+            errno.EACCES: "no permission to write there: ask for it",
+            errno.EPERM: "no permission to write there: ask for it",
+        }.get(e.errno, e.strerror or str(e))
         raise StoreError(
             f"cannot write to the store {root}: {reason}, or choose another place with store.root=...; "
             "all that was finished before is kept and will be reused"
@@ -121,19 +118,35 @@ class Store:
         """The record of this specification, built now if it is not there. Returns (record, key, reused)."""
         key = key_of({"stage": stage, "spec": spec})
         final = self.root / stage / key
-        if not final.is_dir():
-            with self.lock(final):
-                if not final.is_dir():
-                    partial = final.with_name(f"{key}.partial")
-                    shutil.rmtree(partial, ignore_errors=True)
-                    record = build()
-                    with _writing(self.root):
-                        save_record(partial, record)
-                        (partial / "spec.json").write_text(json.dumps(describe(spec), indent=1))
-                        os.replace(partial, final)
-                    # read back below: computed now or reused, the caller gets the same arrays
-                    return load_record(final), key, False
-        return load_record(final), key, True
+        record = self._finished(final)
+        if record is not None:
+            return record, key, True
+        with self.lock(final):
+            record = self._finished(final)  # another process may have built it while we waited
+            if record is not None:
+                return record, key, True
+            partial = final.with_name(f"{key}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            record = build()
+            with _writing(self.root):
+                save_record(partial, record)
+                (partial / "spec.json").write_text(json.dumps(describe(spec), indent=1))
+                os.replace(partial, final)
+        return load_record(final), key, False  # read back: computed now or reused, the caller gets the same arrays
+
+    def _finished(self, folder: pathlib.Path):
+        """The record in a folder; None if there is none, or none that can be read: that one is set aside."""
+        if not folder.is_dir():
+            return None
+        try:
+            return load_record(folder)
+        except StoreError as e:
+            aside = folder.with_name(f"{folder.name}.damaged")
+            log.warning("%s; it is set aside as %s and computed again", e, aside.name)
+            with _writing(self.root):
+                shutil.rmtree(aside, ignore_errors=True)
+                os.replace(folder, aside)
+            return None
 
     def shelf(self, stage: str, spec: dict) -> "Shelf":
         """The shelf of this specification, possibly empty."""

@@ -95,5 +95,7 @@ def _read_binary_images(data: bytes, cameras: dict, folder: pathlib.Path, proble
         end = data.index(b"\0", at + 64)
         name = data[at + 64 : end].decode()
         at = end + 9 + 24 * struct.unpack_from("<Q", data, end + 1)[0]
+        if at > len(data):
+            raise ValueError(f"images.bin ends inside image {name}")
         images += _image(str(folder / "images.bin"), name, numbers, cameras.get(camera_id), problems)
     return images

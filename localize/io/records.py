@@ -81,4 +81,4 @@ def load_record(folder: pathlib.Path):
     except FileNotFoundError as e:
         raise StoreError(f"{folder} holds no saved result ({e.filename} is missing)") from e
     except (ValueError, TypeError, EOFError) as e:
-        raise StoreError(f"{folder} is damaged ({e}); delete that folder and run again") from e
+        raise StoreError(f"{folder} is damaged ({e})") from e

@@ -1,0 +1,79 @@
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+from localize.datasets.synthetic import Synthetic
+from localize.geometry.poses import rotation_from_qvec
+from localize.types import Camera, Features, ImageList, PointRows, Pose, Scene
+
+CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
+SHARED = CHECKOUT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def synthetic_root(tmp_path_factory) -> pathlib.Path:
+    """Photos, model and exact poses of a small synthetic scene."""
+    root = tmp_path_factory.mktemp("scene") / "synthetic"
+    Synthetic(str(root), num_photos=10, num_points=250).load()
+    return root
+
+
+@pytest.fixture(scope="session")
+def scene(synthetic_root) -> Scene:
+    return Synthetic(str(synthetic_root), num_photos=10, num_points=250).load()
+
+
+@pytest.fixture(scope="session")
+def strecha_root() -> pathlib.Path:
+    """The folder of the Strecha scenes; the test is skipped where it is not."""
+    root = SHARED / "data" / "strecha"
+    if not root.is_dir():
+        pytest.skip(f"the real photos are not at {root}")
+    return root
+
+
+@pytest.fixture
+def run_cli(monkeypatch, capfd, tmp_path):
+    """Run the command line in this process: (exit code, stdout + stderr)."""
+    from localize.cli import main
+
+    def run(*arguments: str) -> tuple[int, str]:
+        fixed = [f"store.root={tmp_path}/store", f"hydra.run.dir={tmp_path}/run", f"hydra.sweep.dir={tmp_path}/sweep"]
+        given = {a.split("=")[0] for a in arguments}
+        monkeypatch.setattr(sys, "argv", ["localize", *(f for f in fixed if f.split("=")[0] not in given), *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        printed = capfd.readouterr()
+        return stopped.value.code, printed.out + printed.err
+
+    return run
+
+
+def random_pose(rng, distance: float = 5.0) -> Pose:
+    """A camera about `distance` from the origin, looking at it, rolled at random."""
+    R = rotation_from_qvec(rng.normal(size=4))
+    return Pose(R, np.array([0, 0, distance]) + 0.2 * rng.normal(size=3))
+
+
+def random_features(rng, n: int, dim: int = 16) -> Features:
+    d = rng.normal(size=(n, dim)).astype(np.float32)
+    return Features(rng.uniform(0, 100, (n, 2)), d / np.linalg.norm(d, axis=1, keepdims=True), np.ones(n))
+
+
+def random_rows(rng, num_points: int = 200, dim: int = 32, noise: float = 0.3, num_images: int = 5) -> PointRows:
+    """Points seen one to six times, rows sorted by image."""
+    base = rng.normal(size=(num_points, dim))
+    point = np.repeat(np.arange(num_points), rng.integers(1, 7, num_points))
+    d = base[point] + noise * rng.normal(size=(len(point), dim))
+    d = (d / np.linalg.norm(d, axis=1, keepdims=True)).astype(np.float32)
+    image = np.sort(rng.integers(num_images, size=len(point)))
+    order = rng.permutation(len(point))
+    indptr = np.searchsorted(image, np.arange(num_images + 1))
+    return PointRows(rng.normal(size=(num_points, 3)), d[order], point[order], indptr)
+
+
+PINHOLE = Camera("PINHOLE", 640, 480, [500.0, 510.0, 320.0, 240.0])
+EMPTY = ImageList()

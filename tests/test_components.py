@@ -1,0 +1,242 @@
+"""Contracts of the roles, over all components, and what is particular to each."""
+
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from localize.features.sift import Sift
+from localize.index.faiss_index import FaissFlat, FaissHnsw, FaissIvf
+from localize.index.leaf_model import branch_costs, estimate_gaussian
+from localize.index.random_trees import RandomTrees
+from localize.matching.mutual import MutualNearest
+from localize.matching.ratio import RatioTest
+from localize.retrieval.ranking import rank
+from localize.retrieval.vlad import Vlad
+from localize.search.prior import Frames, Leaves, Union, rows_in_frames
+from localize.types import FRAME, LEAF, Candidates, Features, Image, ImageList
+
+from .conftest import PINHOLE, random_features, random_rows
+
+
+def blobs(height=200, width=300, seed=0) -> np.ndarray:
+    """A grey photo with soft blobs of several sizes."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    photo = np.zeros((height, width))
+    for _ in range(60):
+        cx, cy, s = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(1.5, 8)
+        photo += rng.uniform(-1, 1) * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * s * s))
+    return (255 * (photo - photo.min()) / np.ptp(photo)).astype(np.uint8)
+
+
+FEATURES = [Sift(), Sift(upright=True, first_octave=0), Sift(max_size_px=150)]
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=str)
+def test_local_features_contract(feature):
+    photo = blobs()
+    first, again = feature.extract(photo), pickle.loads(pickle.dumps(feature)).extract(photo)
+    assert len(first) > 20
+    np.testing.assert_array_equal(first.keypoints, again.keypoints)
+    np.testing.assert_array_equal(first.descriptors, again.descriptors)
+    np.testing.assert_allclose(np.linalg.norm(first.descriptors.astype(float), axis=1), 1, atol=2e-3)
+    assert ((first.keypoints >= 0) & (first.keypoints <= (300, 200))).all()
+    for nothing in (np.zeros((5, 5), np.uint8), np.zeros((1, 1), np.uint8), np.full((80, 90), 127, np.uint8)):
+        assert len(feature.extract(nothing)) == 0
+    with pytest.raises(ValueError, match="SIFT takes grey values"):
+        feature.extract(np.zeros((20, 20, 3), np.uint8))
+
+
+@pytest.mark.parametrize("max_size_px", [1600, 160])
+def test_sift_puts_pixel_centres_at_one_half(max_size_px):
+    y, x = np.mgrid[:240, :320]
+    photo = (255 * np.exp(-((x - 100) ** 2 + (y - 60) ** 2) / (2 * 6.0**2))).astype(np.uint8)
+    features = Sift(max_size_px=max_size_px).extract(photo)
+    nearest = np.argmin(np.abs(features.keypoints - (100.5, 60.5)).sum(1))
+    np.testing.assert_allclose(features.keypoints[nearest], (100.5, 60.5), atol=0.06)
+    assert features.scales[nearest] == pytest.approx(6, rel=0.15)  # pixels of the photo as it came, shrunk or not
+
+
+def test_sift_keeps_the_largest_scales():
+    every, few = Sift().extract(blobs()), Sift(max_keypoints=10).extract(blobs())
+    assert len(few) == 10
+    np.testing.assert_array_equal(few.scales, every.scales[:10])
+
+
+def test_vlad_tells_places_apart_and_survives_empty_photos():
+    rng = np.random.default_rng(0)
+    centers = rng.normal(size=(2, 10, 32))
+    places = [
+        Features(np.zeros((200, 2)), _unit(centers[k][rng.integers(10, size=200)] + 0.2 * rng.normal(size=(200, 32))),
+                 np.ones(200))
+        for k in (0, 0, 1, 1)
+    ]  # fmt: skip
+    vlad = Vlad(num_words=16)
+    background = [random_features(rng, 400, 32) for _ in range(3)]  # words that are nobody's own
+    learned = vlad.fit(background)
+    vectors = np.stack([vlad.describe(p, learned) for p in places])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    same = vectors @ vectors.T
+    assert min(same[0, 1], same[2, 3]) > max(same[0, 2], same[0, 3], same[1, 2]) + 0.2
+    np.testing.assert_array_equal(vlad.fit(background).centers, learned.centers)
+    empty = Features(np.zeros((0, 2)), np.zeros((0, 32)), np.zeros(0))
+    assert not vlad.describe(empty, learned).any()
+    assert np.isfinite(vlad.describe(places[0], Vlad(num_words=500).fit(places[:1]))).all()  # fewer rows than words
+    assert len(vlad.fit([]).centers) == 0
+
+
+def _unit(d):
+    return (d / np.linalg.norm(d, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_vlad_is_its_definition():
+    rng = np.random.default_rng(1)
+    features, vlad = random_features(rng, 50, 8), Vlad(num_words=4)
+    learned = vlad.fit([random_features(rng, 80, 8)])
+    expected = np.zeros((4, 8))
+    for d in features.descriptors:
+        word = np.argmin(((learned.centers - d) ** 2).sum(1))
+        expected[word] += d - learned.centers[word]
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(vlad.describe(features, learned), (expected / 2).ravel(), atol=1e-5)
+
+
+def test_ranking_leaves_out_the_query_itself_and_orders_ties():
+    references = ImageList(tuple(Image(n, PINHOLE) for n in "abcd"))
+    queries = ImageList((Image("c", PINHOLE), Image("x", PINHOLE)))
+    vectors = np.array([[1, 0], [0, 1], [1, 0], [1, 0]], np.float32)
+    ranking = rank(queries, vectors[[2, 2]], references, vectors, 3)
+    assert ranking.index.tolist() == [[0, 3, 1], [0, 2, 3]]
+    assert rank(queries, vectors[:2], references, vectors, 10).index.tolist()[0][-1] == -1  # no more than there are
+
+
+INDEXES = [RandomTrees(num_leaves=20), FaissFlat(5), FaissHnsw(num_neighbours=5), FaissIvf(num_lists=4, num_probes=4)]
+
+
+@pytest.mark.parametrize("index", INDEXES, ids=str)
+def test_indexes_find_the_true_neighbour(index):
+    rng = np.random.default_rng(2)
+    rows = random_rows(rng, num_points=300)
+    built = index.build(rows)
+    true = rng.integers(len(rows.point), size=100)
+    queries = _unit(rows.descriptors[true] + 0.05 * rng.normal(size=(100, 32)))
+    indptr, found = index.lookup(built, queries)
+    assert found.dtype == np.int32
+    per_query = [found[a:b] for a, b in itertools.pairwise(indptr)]
+    assert all(len(set(f)) == len(f) for f in per_query)
+    assert np.mean([t in f for t, f in zip(true, per_query, strict=True)]) > 0.97
+    assert len(index.lookup(built, queries[:0])[1]) == 0
+
+
+def test_gaussian_costs_are_probabilities_that_sum_to_one():
+    values = np.random.default_rng(3).normal(size=(5, 7)).astype("f")
+    thresholds = np.linspace(-0.3, 0.3, 7).astype("f")
+    zero, one = branch_costs(values, thresholds, "gaussian", 0.05, 0.4)
+    np.testing.assert_allclose(np.exp(-zero) + np.exp(-one), 1, atol=1e-6)
+    np.testing.assert_allclose(np.exp(-one), norm.cdf((values - thresholds + 0.05) / 0.4), atol=1e-5)
+    far = branch_costs(np.array([[40.0]], "f"), np.zeros(1, "f"), "gaussian", 0.0, 1.0)
+    assert np.isfinite(far).all()  # no log of 0 far out
+
+
+def test_abs_value_costs_charge_only_the_other_branch():
+    zero, one = branch_costs(np.array([[0.3, -0.2, 0.0]], "f"), np.zeros(3, "f"), "abs_value", 0, 1)
+    np.testing.assert_allclose(zero, [[0.3, 0, 0]])
+    np.testing.assert_allclose(one, [[0, 0.2, 0]], atol=1e-7)
+
+
+def test_leaf_model_finds_the_noise_of_matching_observations():
+    rng = np.random.default_rng(4)
+    point = np.repeat(np.arange(2000), 3)
+    d = rng.normal(size=(2000, 6))[point] + 0.3 * rng.normal(size=(6000, 6))
+    mean, sigma = estimate_gaussian(d, point, np.arange(6))
+    assert mean == pytest.approx(0, abs=0.01)
+    assert sigma == pytest.approx(0.3 * np.sqrt(2), rel=0.05)
+    assert estimate_gaussian(d[:5], np.arange(5), np.arange(6))[1] > 0  # nobody seen twice
+
+
+def test_rows_in_frames():
+    rows = random_rows(np.random.default_rng(5), num_points=40)
+    a, b = rows.image_indptr[1], rows.image_indptr[2]
+    np.testing.assert_array_equal(rows_in_frames(rows, [1, -1, 1]), np.arange(a, b))
+    assert len(rows_in_frames(rows, [-1])) == 0
+    seen = set(rows.point[a:b])
+    assert rows_in_frames(rows, [1], "all_obs").tolist() == [r for r, p in enumerate(rows.point) if p in seen]
+
+
+def slow_ratio_matches(query, leaves, frames, rows, ratio=0.8, single=0.8):
+    """The specification, one keypoint after the other: (keypoint, point, distance, source)."""
+    accepted = []
+    for i, q in enumerate(query.descriptors.astype(float)):
+        candidates = sorted(set(leaves[i]) | set(frames))
+        if not candidates:
+            continue
+        distance = np.linalg.norm(rows.descriptors[candidates] - q, axis=1)
+        order = np.argsort(distance, kind="stable")
+        best = candidates[order[0]]
+        others = [distance[k] for k in order if rows.point[candidates[k]] != rows.point[best]]
+        d1 = distance[order[0]]
+        if (d1 < ratio * others[0]) if others else (d1 <= single):
+            accepted.append((i, rows.point[best], d1, LEAF * (best in leaves[i]) | FRAME * (best in frames)))
+    accepted.sort(key=lambda m: m[2])
+    unique, taken = [], set()
+    for match in accepted:
+        if match[1] not in taken:
+            taken.add(match[1])
+            unique.append(match)
+    return unique
+
+
+@pytest.mark.parametrize("search", [Union(), Leaves(), Frames()], ids=str)
+def test_ratio_matches_are_the_slow_ones(search):
+    rng = np.random.default_rng(6)
+    rows = random_rows(rng, num_points=120)
+    true = rng.integers(len(rows.point), size=60)
+    descriptors = _unit(rows.descriptors[true] + 0.08 * rng.normal(size=(60, 32)))
+    query = Features(rng.uniform(0, 99, (60, 2)), descriptors, np.ones(60))
+    some = [rng.permutation(len(rows.point))[: rng.integers(0, 60)].tolist() for _ in true]
+    leaves = [list(dict.fromkeys([*s, int(t)])) for s, t in zip(some, true, strict=True)]
+    leaves[0] = []
+    frames = rows_in_frames(rows, [0, 2])
+    csr = np.cumsum([0, *map(len, leaves)]), np.concatenate(leaves).astype(np.int32)
+    matches = RatioTest().match(query, search.candidates(csr, frames), rows)
+    use_leaves = leaves if search.uses_leaves else [[]] * 60
+    use_frames = frames.tolist() if search.uses_frames else []
+    slow = slow_ratio_matches(query, use_leaves, use_frames, rows)
+    assert len(slow) > 10
+    assert matches.keypoint.tolist() == [m[0] for m in slow]
+    assert matches.point.tolist() == [m[1] for m in slow]
+    assert matches.source.tolist() == [m[3] for m in slow]
+    np.testing.assert_allclose(matches.distance, [m[2] for m in slow], atol=1e-3)
+    np.testing.assert_array_equal(matches.xyz, rows.points[matches.point])
+    mean = np.mean([len(set(a) | set(use_frames)) for a in use_leaves])
+    assert matches.candidates_per_keypoint == pytest.approx(mean)
+
+
+def test_no_candidates_no_matches():
+    rows = random_rows(np.random.default_rng(7))
+    query = random_features(np.random.default_rng(8), 4, 32)
+    nothing = Candidates(np.zeros(5, int), np.zeros(0, int), np.zeros(0, int))
+    assert len(RatioTest().match(query, nothing, rows)) == 0
+    nobody = Features(np.zeros((0, 2)), np.zeros((0, 32)), np.zeros(0))
+    assert len(RatioTest().match(nobody, Candidates([0], [], rows_in_frames(rows, [0])), rows)) == 0
+
+
+def test_mutual_nearest_is_the_slow_one():
+    rng = np.random.default_rng(9)
+    first = random_features(rng, 70, 16)
+    noisy = _unit(first.descriptors[rng.permutation(70)[:50]] + 0.15 * rng.normal(size=(50, 16)))
+    second = Features(np.zeros((50, 2)), noisy, np.ones(50))
+    distance = np.linalg.norm(first.descriptors[:, None] - noisy[None], axis=2)
+    expected = []
+    for i in range(70):
+        j = np.argmin(distance[i])
+        d1, d2 = np.sort(distance[i])[:2]
+        if np.argmin(distance[:, j]) == i and d1 < 0.8 * d2 and d1 <= 0.7:
+            expected.append([i, j])
+    assert len(expected) > 20
+    assert MutualNearest().match(first, second).rows.tolist() == expected
+    empty = Features(np.zeros((0, 2)), np.zeros((0, 16)), np.zeros(0))
+    assert len(MutualNearest().match(first, empty).rows) == len(MutualNearest().match(empty, first).rows) == 0

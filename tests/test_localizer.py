@@ -1,0 +1,113 @@
+"""Map once, query many from Python, and what the README promises."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from localize import Camera, InputError, Localizer, Store, build_map
+from localize.features.sift import Sift
+from localize.geometry.poses import pose_error
+from localize.io.images import read_photo
+from localize.io.text import read_poses
+from localize.pipelines import parallel_search
+from localize.pose.poselib import PoseLib
+
+from .conftest import CHECKOUT
+
+FEATURE = Sift(max_keypoints=2500)
+
+
+@pytest.fixture(scope="module")
+def folder(scene, tmp_path_factory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("map") / "town"
+    build_map(scene, folder, feature=FEATURE)
+    return folder
+
+
+def test_localizer_gives_the_pipelines_poses(folder, scene, tmp_path):
+    parallel_search.run(scene, Store(tmp_path / "store"), feature=FEATURE, output=str(tmp_path))
+    poses = read_poses(tmp_path / "poses.txt", [])
+    localizer = Localizer.load(folder)
+    for query in scene.queries:
+        estimate = localizer.localize(pathlib.Path(scene.image_root) / query.name, query.camera)
+        assert pose_error(estimate.pose, poses[query.name]) == pytest.approx((0, 0), abs=1e-9)
+        assert estimate.num_inliers >= 12
+
+
+def test_pixels_paths_and_colours_are_all_the_same(folder, scene):
+    localizer, query = Localizer.load(folder), scene.queries.images[0]
+    path = os.path.join(scene.image_root, query.name)
+    by_path = localizer.localize(path, query.camera)
+    for pixels in (read_photo(path), read_photo(path, grey=True)):
+        np.testing.assert_array_equal(localizer.localize(pixels, query.camera).pose.rotation, by_path.pose.rotation)
+
+
+def test_what_cannot_be_localized_says_why(folder, scene):
+    localizer, camera = Localizer.load(folder), scene.queries.images[0].camera
+    estimate = localizer.localize(np.zeros((480, 640), np.uint8), camera)
+    assert estimate.pose is None
+    assert "0 matches" in estimate.reason
+    path = os.path.join(scene.image_root, scene.queries.names[0])
+    strict = Localizer.load(folder, pose=PoseLib(min_inliers=10_000)).localize(path, camera)
+    assert "at least 10000 are needed" in strict.reason
+    with pytest.raises(InputError, match="its camera is for 100 x 100 px"):
+        localizer.localize(path, Camera("SIMPLE_PINHOLE", 100, 100, [100, 50, 50]))
+    with pytest.raises(InputError, match=r"expected \(H, W\)"):
+        localizer.localize(np.zeros((4, 4)), camera)
+    with pytest.raises(InputError, match="is missing"):
+        localizer.localize("nothing.jpg", camera)
+
+
+def test_map_folders_are_safe(folder, tmp_path):
+    with pytest.raises(InputError, match="holds no map"):
+        Localizer.load(tmp_path)
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds other files"):
+        Localizer.load(folder).save(tmp_path)
+    Localizer.load(folder).save(folder)  # over itself
+    assert len(Localizer.load(folder).rows.points) > 100
+    assert [p.name for p in folder.parent.iterdir()] == [folder.name]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL)
+
+
+def test_readme_python_example(scene, synthetic_root, tmp_path):
+    example = next(b for b in blocks("python") if "Localizer.load" in b)
+    assert len([line for line in example.splitlines() if line.strip()]) < 10
+    camera = scene.queries.images[0].camera
+    example = (
+        example.replace('"photos"', repr(scene.image_root))
+        .replace('"sparse/0"', repr(str(synthetic_root / "model")))
+        .replace('"query.jpg"', repr(os.path.join(scene.image_root, scene.queries.names[0])))
+    )
+    example = re.sub(r"Camera\(.*\)\)", f"Camera({camera.model!r}, 640, 480, {camera.params.tolist()}))", example)
+    done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(CHECKOUT)})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"\[.*\]", done.stdout)
+
+
+def test_readme_own_feature(tmp_path, synthetic_root):
+    """The user's own feature: one class and one YAML, within 30 lines, swapped in by one word."""
+    code = next(b for b in blocks("python") if "def extract" in b)
+    config = next(b for b in blocks("yaml") if "_target_" in b)
+    assert len(code.strip().splitlines()) + len(config.strip().splitlines()) <= 30
+    (tmp_path / "conf" / "feature").mkdir(parents=True)
+    (tmp_path / "my_feature.py").write_text(code)
+    (tmp_path / "conf" / "feature" / "mine.yaml").write_text(config)
+    command = next(b for b in blocks("bash") if "feature=mine" in b).replace("\\\n", " ").split()
+    assert command[:3] == ["PYTHONPATH=.", "python", "-m"]
+    command = [sys.executable, *command[2:], f"dataset.root={synthetic_root}", "dataset.num_photos=10",
+               "dataset.num_points=250", "hydra.run.dir=run"]  # fmt: skip
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": f"{tmp_path}:{CHECKOUT}"})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "queries localized" in done.stdout
+    assert (tmp_path / "run" / "results.json").is_file()

@@ -1,0 +1,243 @@
+"""The whole chain on a synthetic scene: right, the same whatever the workers, resumable, and frugal."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from localize.datasets.synthetic import Synthetic
+from localize.features.sift import Sift
+from localize.index.faiss_index import FaissFlat
+from localize.index.random_trees import RandomTrees
+from localize.pipelines import direct, parallel_search, serial
+from localize.pose.poselib import PoseLib
+from localize.search.prior import Frames, Leaves, Union
+from localize.store import Store
+from localize.types import ImageList, InputError
+
+from .conftest import CHECKOUT
+
+FEATURE = Sift(max_keypoints=2500)
+
+
+@pytest.fixture(scope="module")
+def finished(scene, tmp_path_factory):
+    """(store, output) of an uninterrupted run on one worker."""
+    folder = tmp_path_factory.mktemp("finished")
+    store, output = Store(folder / "store"), folder / "run"
+    report = parallel_search.run(scene, store, feature=FEATURE, output=str(output))
+    assert report.recall[0, 1:].tolist() == [1, 1, 1]
+    return store, output
+
+
+def results(output) -> dict:
+    return json.loads((pathlib.Path(output) / "results.json").read_text())
+
+
+def computed(output) -> dict[str, int]:
+    return {s["name"]: s["computed"] for s in results(output)["stages"]}
+
+
+def poses(output) -> bytes:
+    return (pathlib.Path(output) / "poses.txt").read_bytes()
+
+
+def test_results_tell_what_was_done(finished, scene):
+    found = results(finished[1])
+    assert found["num_queries"] == found["num_localized"] == len(scene.queries) == 3
+    assert found["conditions"]["all"]["recall"]["5 cm / 0.5 deg"] == 1
+    assert found["map"]["points"] > 100
+    assert found["map"]["observations"] >= 2 * found["map"]["points"]
+    assert found["map"]["index_bytes"] > 0
+    assert found["candidates_per_keypoint"] > 10
+    assert found["failed"] == found["unreadable_photos"] == {}
+    for stage in found["stages"]:
+        assert stage["peak_memory_mb"] > 20
+        assert stage["seconds"] >= 0
+    assert set(found["seconds_per_query"]) == {"features", "global descriptor", "search and matching", "pose"}
+    assert all(s > 0 for s in found["seconds_per_query"].values())
+    assert len(poses(finished[1]).splitlines()) == 3
+
+
+def test_second_run_reuses_everything(finished, scene, tmp_path):
+    parallel_search.run(scene, finished[0], feature=FEATURE, output=str(tmp_path))
+    assert {n: c for n, c in computed(tmp_path).items() if n != "ranking"} == dict.fromkeys(
+        [n for n in computed(finished[1]) if n != "ranking"], 0
+    )
+    assert poses(tmp_path) == poses(finished[1])
+    before, after = results(finished[1]), results(tmp_path)
+    assert before["seconds_per_query"] == after["seconds_per_query"]  # as measured when they were computed
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        ({"pose": PoseLib(max_error_px=6.0)}, {"poses"}),
+        ({"search": Union(num_frames=2)}, {"matches", "poses"}),
+        ({"index": RandomTrees(num_leaves=50)}, {"matches", "poses"}),
+        ({"index": RandomTrees(num_trees=2)}, {"index", "matches", "poses"}),
+    ],
+)
+def test_a_change_recomputes_only_what_depends_on_it(finished, scene, tmp_path, change, stages):
+    parallel_search.run(scene, finished[0], **{"feature": FEATURE, **change}, output=str(tmp_path))
+    assert {n for n, c in computed(tmp_path).items() if c} - {"ranking"} == stages
+
+
+def test_one_more_photo_recomputes_only_what_depends_on_it(finished, scene, tmp_path):
+    """The last reference is left out, then added."""
+    store = Store(tmp_path / "store")
+    fewer = dataclasses.replace(scene, references=ImageList(scene.references.images[:-1]))
+    parallel_search.run(fewer, store, feature=FEATURE, output=str(tmp_path / "fewer"))
+    parallel_search.run(scene, store, feature=FEATURE, output=str(tmp_path / "all"))
+    done = computed(tmp_path / "all")
+    assert done["reference_features"] == 1
+    assert done["query_features"] == 0
+    assert done["pair_matches"] == len(scene.references) - 1
+    assert poses(tmp_path / "all") == poses(finished[1])
+
+
+def test_results_do_not_depend_on_workers_or_store(finished, scene, tmp_path):
+    parallel_search.run(scene, Store(tmp_path / "s"), feature=FEATURE, workers=2, output=str(tmp_path / "two"))
+    assert poses(tmp_path / "two") == poses(finished[1])
+
+
+def test_pipelines_are_the_parts_of_parallel_search(finished, scene, tmp_path):
+    store = finished[0]
+    runs = {
+        "direct": lambda out: direct.run(scene, store, feature=FEATURE, output=out),
+        "leaves": lambda out: parallel_search.run(scene, store, feature=FEATURE, search=Leaves(), output=out),
+        "serial": lambda out: serial.run(scene, store, feature=FEATURE, output=out),
+        "frames": lambda out: parallel_search.run(scene, store, feature=FEATURE, search=Frames(), output=out),
+        "flat": lambda out: direct.run(scene, store, feature=FEATURE, index=FaissFlat(), output=out),
+        "abs": lambda out: direct.run(scene, store, feature=FEATURE, index=RandomTrees(order="abs_value"), output=out),
+    }
+    for name, run in runs.items():
+        assert run(str(tmp_path / name)).recall[0, -1] == 1, name
+    assert poses(tmp_path / "direct") == poses(tmp_path / "leaves")
+    assert poses(tmp_path / "serial") == poses(tmp_path / "frames")
+    assert "index" not in computed(tmp_path / "serial")
+    assert "ranking" not in computed(tmp_path / "direct")
+    for pipeline, search in ((direct, Union()), (serial, Leaves())):
+        with pytest.raises(InputError, match=r"\+pipeline=parallel_search"):
+            pipeline.run(scene, store, search=search)
+
+
+def test_damaged_query_counts_as_failed_and_the_rest_goes_on(scene, tmp_path):
+    root = tmp_path / "photos"
+    shutil.copytree(scene.image_root, root)
+    broken = scene.queries.names[0]
+    (root / broken).write_bytes((root / broken).read_bytes()[:3000])
+    hurt = dataclasses.replace(scene, image_root=str(root))
+    report = serial.run(hurt, Store(tmp_path / "store"), feature=FEATURE, output=str(tmp_path / "run"))
+    assert report.num_queries[0] == 3
+    assert report.num_localized[0] == 2
+    found = results(tmp_path / "run")
+    assert found["failed"] == {broken: "the photo cannot be read"}
+    assert broken in str(found["unreadable_photos"])
+    assert broken.encode() not in poses(tmp_path / "run")
+
+
+KILLED = """
+import os, signal, sys
+from localize import store, stages
+from localize.datasets.synthetic import Synthetic
+from localize.features.sift import Sift
+from localize.pipelines import parallel_search
+from localize.stages import workbench
+
+kill_in, root, scene_root, output = sys.argv[1:]
+now = None
+real_stage, real_write, real_save = workbench.Workbench.stage, store.Shelf._write, store.save_record
+
+def stage(self, name):
+    global now
+    now = name
+    return real_stage(self, name)
+
+def die():
+    if now == kill_in:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def write(self, batch):
+    real_write(self, batch)
+    die()
+
+def save(folder, record):
+    real_save(folder, record)
+    if now == kill_in:
+        (folder / "record.json").write_text("half")
+    die()
+
+workbench.Workbench.stage, store.Shelf._write, store.save_record = stage, write, save
+store.Shelf.SHARD_SECONDS = 0
+scene = Synthetic(scene_root, num_photos=10, num_points=250).load()
+parallel_search.run(scene, store.Store(root), feature=Sift(max_keypoints=2500), output=output)
+"""
+
+
+def test_kill_in_every_stage_then_resume(finished, synthetic_root, scene, tmp_path):
+    """Each run is killed in the next stage, after its first shard or inside its artifact; the last one finishes."""
+    stages = [s for s in computed(finished[1]) if s != "ranking"]
+    assert len(stages) == 11
+    for name in stages:
+        arguments = [name, str(tmp_path / "store"), str(synthetic_root), str(tmp_path / "run")]
+        done = subprocess.run([sys.executable, "-c", KILLED, *arguments], cwd=CHECKOUT, capture_output=True, text=True)
+        assert done.returncode == -signal.SIGKILL, f"{name}: {done.stderr}"
+    parallel_search.run(scene, Store(tmp_path / "store"), feature=FEATURE, output=str(tmp_path / "run"))
+    found = computed(tmp_path / "run")
+    assert found["reference_features"] == 0
+    assert found["pair_matches"] == 0
+    assert found["poses"] == len(scene.queries) - 1  # the first was on the shelf when the last kill came
+    assert poses(tmp_path / "run") == poses(finished[1])
+
+
+def test_workers_end_with_their_killed_parent(scene, tmp_path):
+    code = (
+        "import sys, os, signal, threading, time, psutil\n"
+        "from localize.datasets.synthetic import Synthetic\n"
+        "from localize.pipelines import serial\n"
+        "from localize.store import Store\n"
+        "if __name__ == '__main__':\n"
+        "    scene = Synthetic(sys.argv[1], num_photos=10, num_points=250).load()\n"
+        "    def kill():\n"
+        "        while len(psutil.Process().children()) < 3: time.sleep(0.05)\n"
+        "        print(*[p.pid for p in psutil.Process().children()], flush=True)\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    threading.Thread(target=kill).start()\n"
+        "    serial.run(scene, Store(sys.argv[2]), workers=2)\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    root = str(pathlib.Path(scene.image_root).parent)
+    command = [sys.executable, str(script), root, str(tmp_path / "store")]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60,
+                          env={**os.environ, "PYTHONPATH": str(CHECKOUT)})  # fmt: skip
+    pids = [int(p) for p in done.stdout.split()]
+    assert len(pids) >= 2, done.stderr
+    deadline = 100
+    while any(alive(p) for p in pids) and deadline:
+        deadline -= 1
+        __import__("time").sleep(0.1)
+    assert not [p for p in pids if alive(p)]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def test_synthetic_scene_is_the_same_every_time(tmp_path, scene, synthetic_root):
+    again = Synthetic(str(tmp_path / "again"), num_photos=10, num_points=250).load()
+    for a, b in zip(scene.references, again.references, strict=True):
+        assert a.pose.translation.tolist() == b.pose.translation.tolist()
+        assert (synthetic_root / "images" / a.name).read_bytes() == (tmp_path / "again/images" / a.name).read_bytes()
+    with pytest.raises(InputError, match="holds other files"):
+        Synthetic(str(tmp_path)).load()

@@ -1,0 +1,216 @@
+import errno
+import multiprocessing
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from localize.features.sift import Sift
+from localize.index.random_trees import RandomTrees
+from localize.store import Store, describe, key_of
+from localize.types import Features, Image, ImageList, PairMatches, Pose, StoreError
+
+from .conftest import CHECKOUT, PINHOLE, random_features
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def pairs(n: int) -> PairMatches:
+    return PairMatches(np.arange(2 * n).reshape(n, 2))
+
+
+def items(n: int):
+    return [(f"{i:02}", pairs(i), 0.1) for i in range(n)]
+
+
+def test_keys_follow_what_decides_the_result():
+    assert key_of(Sift()) == key_of(Sift())
+    assert key_of(Sift()) != key_of(Sift(upright=True))
+    assert key_of([np.arange(3)]) != key_of([np.arange(3.0)])
+    assert "library pycolmap" in describe(Sift())  # another version may give other keypoints
+    fewer = RandomTrees(num_leaves=7)
+    assert key_of(fewer) != key_of(RandomTrees())
+    assert key_of(describe(fewer, building=True)) == key_of(describe(RandomTrees(), building=True))
+    with pytest.raises(TypeError, match="cannot be part of a key"):
+        key_of({"x": object()})
+
+
+def test_artifact_is_built_once_and_read_back_exactly(store):
+    made = []
+    image = Image("a/b.jpg", PINHOLE, Pose(np.eye(3), [0.1, 1 / 3, 1e-17]), ("night",))
+
+    def build():
+        made.append(1)
+        return ImageList((image,))
+
+    spec = {"x": 1}
+    first, key, reused = store.artifact("map", spec, build)
+    again, same_key, reused_now = store.artifact("map", spec, build)
+    assert (len(made), reused, reused_now, key) == (1, False, True, same_key)
+    for result in (first, again):
+        np.testing.assert_array_equal(result.images[0].pose.translation, image.pose.translation)
+        assert (result.names, result.images[0].tags, result.images[0].camera.model) == (
+            ("a/b.jpg",),
+            ("night",),
+            "PINHOLE",
+        )
+    assert '"x": 1' in (store.root / "map" / key / "spec.json").read_text()
+
+
+def test_unfinished_artifact_is_never_read(store):
+    spec = {"x": 2}
+    key = key_of({"stage": "map", "spec": spec})
+    partial = store.root / "map" / f"{key}.partial"
+    partial.mkdir(parents=True)
+    (partial / "record.json").write_text("{")  # what a kill -9 leaves behind
+    record, _, reused = store.artifact("map", spec, lambda: pairs(3))
+    assert not reused
+    assert len(record.rows) == 3
+    assert not partial.exists()
+
+
+def test_damaged_artifact_is_named_and_made_again(store, caplog):
+    _, key, _ = store.artifact("map", {"x": 3}, lambda: pairs(100))
+    file = store.root / "map" / key / "rows.npy"
+    file.write_bytes(file.read_bytes()[:50])
+    record, _, reused = store.artifact("map", {"x": 3}, lambda: pairs(100))
+    assert not reused
+    assert len(record.rows) == 100
+    assert f"{key} is damaged" in caplog.text
+    assert store.artifact("map", {"x": 3}, lambda: pairs(0))[2]
+
+
+def test_shelf_returns_what_was_put(store):
+    shelf = store.shelf("features", {"f": 1})
+    rng = np.random.default_rng(0)
+    whole = random_features(rng, 50)
+    empty = Features(np.zeros((0, 2)), np.zeros((0, 16), np.float16), np.zeros(0))
+    shelf.fill(iter([("a", whole, 1.5), ("b", empty, 0.5)]))
+    for again in (shelf, store.shelf("features", {"f": 1})):
+        np.testing.assert_array_equal(again.get("a").descriptors, whole.descriptors)
+        assert again.get("a").scales is None
+        assert again.get("b").descriptors.shape == (0, 16)
+        assert again.seconds("a") == 1.5
+    assert "a" not in store.shelf("features", {"f": 2})
+
+
+def test_interruption_keeps_what_was_finished(store, monkeypatch):
+    shelf = store.shelf("s", {})
+
+    def interrupted():
+        yield from items(5)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shelf.fill(interrupted())
+    assert [k for k, *_ in items(9) if k in store.shelf("s", {})] == ["00", "01", "02", "03", "04"]
+
+
+@pytest.mark.parametrize("harm", ["truncate", "foreign", "text"])
+def test_unreadable_shard_is_set_aside_by_name(store, harm, caplog):
+    shelf = store.shelf("s", {})
+    shelf.fill(iter(items(3)))
+    shelf.fill(iter([("other", pairs(1), 0.1)]))
+    shard = shelf._where["01"]
+    if harm == "truncate":
+        shard.write_bytes(shard.read_bytes()[:-100])
+    elif harm == "text":
+        shard.write_text("not HDF5")
+    else:
+        with h5py.File(shard, "w") as f:
+            f.attrs["shelf"] = "another"
+            f.create_group("01")
+    again = store.shelf("s", {})
+    assert "01" not in again
+    assert "other" in again
+    assert shard.name in caplog.text
+    assert shard.with_suffix(".damaged").exists()
+    again.fill(iter(items(3)))
+    np.testing.assert_array_equal(store.shelf("s", {}).get("02").rows, pairs(2).rows)
+
+
+def test_flipped_bit_is_noticed(store):
+    shelf = store.shelf("s", {})
+    shelf.fill(iter([("a", PairMatches(np.arange(10_000).reshape(2, -1).T), 0.1)]))
+    shard = shelf._where["a"]
+    data = bytearray(shard.read_bytes())
+    at = data.index(np.arange(1000, 1004, dtype=np.int32).tobytes())
+    data[at] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(StoreError, match=f"{shard.name} is damaged and was set aside"):
+        store.shelf("s", {}).get("a")
+    assert "a" not in store.shelf("s", {})
+
+
+def test_full_disk_says_so_and_keeps_the_rest(store, monkeypatch):
+    shelf = store.shelf("s", {})
+    shelf.fill(iter(items(2)))
+
+    def full(fd):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match=r"the disk is full.*store\.root=.*kept"):
+        shelf.fill(iter([("late", pairs(1), 0.1)]))
+    monkeypatch.undo()
+    again = store.shelf("s", {})
+    assert "01" in again
+    assert "late" not in again
+
+
+def test_read_only_store_can_still_be_read(store, monkeypatch):
+    shelf = store.shelf("s", {})
+    shelf.fill(iter(items(2)))
+    store.artifact("map", {}, lambda: pairs(1))
+    real = open
+
+    def read_only(path, mode="r", *args, **kwargs):
+        if "r" not in mode:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return real(path, mode, *args, **kwargs)
+
+    monkeypatch.setattr("builtins.open", read_only)
+    monkeypatch.setattr(pathlib.Path, "write_bytes", lambda *a: read_only("x", "w"))
+    assert store.artifact("map", {}, lambda: pairs(1))[2]
+    assert len(store.shelf("s", {}).get("01").rows) == 1
+    with pytest.raises(StoreError, match="the disk is read-only"):
+        store.check_writable()
+    with pytest.raises(StoreError, match="the disk is read-only"):
+        store.artifact("map", {"new": 1}, lambda: pairs(1))
+
+
+def _build_slowly(root, log):
+    def build():
+        with open(log, "a") as f:
+            f.write("built\n")
+        time.sleep(0.5)
+        return pairs(2)
+
+    Store(root).artifact("map", {}, build)
+
+
+def test_two_processes_build_once(store, tmp_path):
+    context = multiprocessing.get_context("spawn")
+    log = tmp_path / "log"
+    processes = [context.Process(target=_build_slowly, args=(store.root, log)) for _ in range(2)]
+    for p in processes:
+        p.start()
+    for p in processes:
+        p.join()
+    assert [p.exitcode for p in processes] == [0, 0]
+    assert log.read_text() == "built\n"
+
+
+def test_pycolmap_and_zlib_live_together():
+    """pycolmap 4.2.1 exports its own zlib: imported first, Python's zlib crashes the process. We import zlib before."""
+    code = "import localize.geometry.colmap, zlib; c = zlib.compressobj(); c.compress(b'a'); c.flush(); print('alive')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True)
+    assert done.stdout == "alive\n", done.stderr

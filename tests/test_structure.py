@@ -1,0 +1,139 @@
+"""The house: who imports whom, configuration that matches the code, a package that works elsewhere."""
+
+import ast
+import configparser
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+import zipfile
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_module
+from hydra.utils import get_class, get_object, instantiate
+
+from .conftest import CHECKOUT
+
+LAYERS = [
+    {"types"},
+    {"geometry", "kernels", "networks"},
+    {"features", "retrieval", "mapping", "index", "search", "matching", "pose", "evaluate", "io"},
+    {"store"},
+    {"stages", "train"},
+    {"datasets"},
+    {"pipelines", "report", "localizer", "preflight"},
+    {"cli", "__main__"},
+]
+LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
+HYDRA_ONLY_IN = {"localize/cli.py"}
+
+
+def sources():
+    for folder in ("localize", "datasets", "pipelines"):
+        for path in sorted((CHECKOUT / folder).rglob("*.py")):
+            yield path, path.relative_to(CHECKOUT)
+
+
+def imported(path: pathlib.Path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+
+
+@pytest.mark.parametrize(("path", "name"), sources(), ids=lambda p: str(p) if not p.is_absolute() else "")
+def test_layers(path, name):
+    parts = name.with_suffix("").parts
+    room = parts[1] if parts[0] == "localize" else parts[0]
+    for module in imported(path):
+        assert not (module.split(".")[0] in ("hydra", "omegaconf") and str(name) not in HYDRA_ONLY_IN), module
+        if not module.startswith("localize.") or room == "__init__":
+            continue
+        other = module.split(".")[1]
+        assert LAYER[other] <= LAYER[room], f"{name} imports {module}, which lies higher"
+        if LAYER[room] == 2:
+            assert other in (room, "io") or LAYER[other] < 2, f"{name} imports {module}, a neighbour's room"
+
+
+CONFIGS = sorted((CHECKOUT / "conf").glob("*/*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parent.name}={p.stem}")
+def test_config_is_the_class(path):
+    """Every field of the class stands in its YAML with the class's default, and nothing else does."""
+    config = yaml.safe_load(path.read_text())
+    config = config.get("pipeline", config)
+    target = get_object(config.pop("_target_"))
+    if path.parent.name == "pipeline":
+        assert config == {"_partial_": True}
+        return
+    defaults = {f.name: f.default for f in dataclasses.fields(target)}
+    missing = {k: "???" if v is dataclasses.MISSING else v for k, v in defaults.items()}
+    as_lists = {k: [list(t) for t in v] if isinstance(v, tuple) else v for k, v in missing.items()}
+    assert config == as_lists
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parent.name}={p.stem}")
+def test_config_composes_and_instantiates(path, tmp_path):
+    group = path.parent.name
+    choice = f"{'+' if group == 'pipeline' else ''}{group}={path.stem}"
+    given = {"strecha": ["dataset.root=x"], "colmap": ["dataset.image_root=x", "dataset.model=x"]}.get(path.stem, [])
+    with initialize_config_module("localize.conf", version_base=None):
+        config = compose("config", [choice, *(given if group == "dataset" else [])])
+    made = instantiate(config, _convert_="all")
+    if group == "pipeline":
+        assert callable(made["pipeline"])
+    else:
+        assert isinstance(made[group], get_class(config[group]._target_))
+    assert {"feature", "retrieval", "index", "search", "matching", "pose", "dataset"} <= set(made)
+
+
+def test_every_package_and_config_is_named():
+    config = configparser.ConfigParser()
+    config.read(CHECKOUT / "setup.cfg")
+    named = set(config["options"]["packages"].split())
+    found = {"localize"}
+    for path, name in sources():
+        if path.name == "__init__.py":
+            found.add(".".join(name.parent.parts if name.parts[0] == "localize" else ("localize", *name.parent.parts)))
+    assert named == found | {"localize.conf"}
+
+
+def test_wheel_works_from_another_folder(tmp_path):
+    """Built, unpacked elsewhere and run there: nothing is taken from the checkout."""
+    wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir"]
+    copy = tmp_path / "source"
+    files = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=CHECKOUT, capture_output=True, text=True
+    )
+    for name in files.stdout.splitlines():
+        if (CHECKOUT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes((CHECKOUT / name).read_bytes())
+    subprocess.run([*wheel, str(tmp_path), str(copy)], check=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as z:
+        z.extractall(tmp_path / "site")
+        assert not {n.split("/")[0] for n in z.namelist()} - {"localize", "localize-0.1.0.dist-info"}
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONPATH": str(tmp_path / "site")}
+    (tmp_path / "elsewhere").mkdir()
+    arguments = ["+pipeline=parallel_search", "dataset.num_photos=10", "dataset.num_points=250",
+                 "feature.max_keypoints=2500", "workers=1", "hydra.run.dir=run"]  # fmt: skip
+    done = subprocess.run([sys.executable, "-P", "-m", "localize", *arguments], cwd=tmp_path / "elsewhere",
+                          env=environment, capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "3 of 3 queries localized" in done.stdout
+    where = "import localize.datasets.strecha as m; print(m.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", where], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.startswith(str(tmp_path / "site")), done.stderr
+
+
+def test_import_is_light_and_lazy():
+    code = "import sys, localize; print(sorted({'numpy', 'pycolmap', 'hydra', 'numba'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
