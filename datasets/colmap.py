@@ -4,10 +4,11 @@ import pathlib
 from dataclasses import dataclass
 from typing import ClassVar
 
+from localize.components import check_component
 from localize.datasets.checks import check_photos, existing_folder
 from localize.io.colmap_model import read_colmap_images
 from localize.io.text import read_poses, read_query_list
-from localize.types import Image, ImageList, InputError, Scene, check_component, repeated_names
+from localize.types import Image, ImageList, InputError, Scene, repeated_names
 
 
 @dataclass(frozen=True)

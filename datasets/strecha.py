@@ -4,10 +4,11 @@ import pathlib
 from dataclasses import dataclass
 from typing import ClassVar
 
+from localize.components import check_component
 from localize.datasets.checks import check_photos, existing_folder
 from localize.io.images import list_photos
 from localize.io.text import read_strecha_camera
-from localize.types import Image, ImageList, InputError, Scene, check_component
+from localize.types import Image, ImageList, InputError, Scene
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ import shutil
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
+from localize.components import check_component
 from localize.geometry.colmap import pycolmap
 from localize.io.colmap_model import read_colmap_images
-from localize.types import Image, ImageList, InputError, Scene, check_component
+from localize.types import Image, ImageList, InputError, Scene
 
 
 @dataclass(frozen=True)

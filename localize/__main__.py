@@ -1,8 +1,9 @@
 """python -m localize"""
 
+import os
 import sys
 
-if sys.path and sys.path[0] != sys.path[-1]:
+if sys.path[0] in ("", os.getcwd()):
     sys.path.append(sys.path.pop(0))  # the current folder last: its `datasets` must not shadow anybody's package
 
 from localize.cli import main

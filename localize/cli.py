@@ -64,10 +64,12 @@ def _run(cfg: omegaconf.DictConfig) -> None:
     store = Store(made["store"]["root"])
     pipeline = made["pipeline"]
     mapping_only = pipeline.func.__module__.endswith(".build_map")
+    workers = len(os.sched_getaffinity(0)) if made["workers"] is None else made["workers"]
+    if not isinstance(workers, int) or workers < 1:
+        raise InputError(f"workers is {workers!r}, but must be a whole number of at least 1, or null for all cores")
     scene = preflight(made["dataset"], components.values(), store, output, needs_queries=not mapping_only)
     log.info("%s: %d references, %d queries", scene.name, len(scene.references), len(scene.queries))
     target = os.path.join(output, "map") if mapping_only else output
-    workers = made["workers"] or len(os.sched_getaffinity(0))
     pipeline(scene, store, **components, workers=workers, progress=made["progress"], output=target)
     if mapping_only:
         print(f"\nThe map is in {target}; open it with localize.Localizer.load({target!r}).")

@@ -64,6 +64,7 @@ def test_a_good_folder_runs(strecha, tmp_path):
         (["index.order=gausian"], "RandomTrees.order is 'gausian', but must be one of: gaussian, abs_value"),
         (["pose.max_error_px=abc"], "PoseLib.max_error_px is 'abc', but must be a value of type float"),
         (["index.num_trees=0"], "RandomTrees.num_trees is 0, but must be greater than 0"),
+        (["workers=0"], "workers is 0, but must be a whole number of at least 1"),
         (["search=union"], "take search=frames, or +pipeline=parallel_search"),
         (["store.root=/proc/nothing"], "cannot write to the store /proc/nothing"),
         (["dataset=colmap", "dataset.model=x"], "dataset.image_root must be given"),
@@ -163,9 +164,8 @@ def own_data(synthetic_root, scene, tmp_path):
     camera = scene.queries.images[0].camera
     line = f"{camera.model} {camera.width} {camera.height} " + " ".join(map(repr, camera.params.tolist()))
     queries.write_text("".join(f"{n} {line}\n" for n in scene.queries.names))
-    arguments = ["dataset=colmap", f"dataset.image_root={synthetic_root}/images", f"dataset.model={synthetic_root}/model",
-                 f"dataset.queries={queries}"]  # fmt: skip
-    return arguments, queries
+    folders = [f"dataset.image_root={synthetic_root}/images", f"dataset.model={synthetic_root}/model"]
+    return ["dataset=colmap", *folders, f"dataset.queries={queries}"], queries
 
 
 def test_own_data_needs_photos_a_model_and_a_list(run_cli, own_data, scene, tmp_path):

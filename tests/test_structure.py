@@ -17,7 +17,7 @@ from hydra.utils import get_class, get_object, instantiate
 from .conftest import CHECKOUT
 
 LAYERS = [
-    {"types"},
+    {"types", "components"},
     {"geometry", "kernels", "networks"},
     {"features", "retrieval", "mapping", "index", "search", "matching", "pose", "evaluate", "io"},
     {"store"},

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 import PIL.Image
 
+from localize.components import check_component
 from localize.geometry.colmap import pycolmap
-from localize.types import Features, check_component
+from localize.types import Features
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import ClassVar
 import faiss
 import numpy as np
 
-from localize.types import PointRows, check_component, query_field
+from localize.components import check_component, query_field
+from localize.types import PointRows
 
 
 @dataclass(frozen=True, eq=False)

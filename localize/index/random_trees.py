@@ -8,10 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from localize.components import check_component, query_field
 from localize.index.leaf_model import branch_costs, estimate_gaussian
 from localize.kernels.tree_build import build_tree
 from localize.kernels.tree_search import rows_of_best_leaves
-from localize.types import PointRows, check_component, query_field
+from localize.types import PointRows
 
 
 @dataclass(frozen=True, eq=False)

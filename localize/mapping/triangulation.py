@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from localize.components import check_component
 from localize.geometry.colmap import camera_rays, pycolmap, to_pycolmap_camera, to_pycolmap_pose
 from localize.geometry.two_view import essential_matrix, sampson_error
-from localize.types import ImageList, InputError, Map, PairMatches, Retrieval, check_component
+from localize.types import ImageList, InputError, Map, PairMatches, Retrieval
 
 
 def neighbour_pairs(ranking: Retrieval) -> list[tuple[str, str]]:

@@ -5,8 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from localize.components import check_component
 from localize.kernels.nearest import best_two_columns
-from localize.types import Features, PairMatches, check_component
+from localize.types import Features, PairMatches
 
 BLOCK = 1024  # rows of the similarity matrix at a time
 

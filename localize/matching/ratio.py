@@ -5,8 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from localize.components import check_component
 from localize.kernels.nearest import best_two_points_dense, best_two_points_sparse
-from localize.types import FRAME, LEAF, Candidates, Features, Matches2D3D, PointRows, check_component
+from localize.types import FRAME, LEAF, Candidates, Features, Matches2D3D, PointRows
 
 BLOCK = 512  # query keypoints at a time against the frames' rows
 

@@ -5,9 +5,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from localize.components import check_component
 from localize.geometry.colmap import pycolmap, to_pycolmap_camera
 from localize.pose.base import checked, failed, too_few
-from localize.types import Camera, Matches2D3D, PoseEstimate, check_component
+from localize.types import Camera, Matches2D3D, PoseEstimate
 
 
 @dataclass(frozen=True)

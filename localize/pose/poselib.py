@@ -6,9 +6,10 @@ from typing import ClassVar
 import numpy as np
 import poselib
 
+from localize.components import check_component
 from localize.geometry.colmap import camera_rays
 from localize.pose.base import checked, too_few
-from localize.types import Camera, Matches2D3D, PoseEstimate, check_component
+from localize.types import Camera, Matches2D3D, PoseEstimate
 
 # Any other name silently becomes a null model in PoseLib 2.0.5.
 _MODELS = {"SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE", "FULL_OPENCV"}

@@ -11,7 +11,8 @@ from typing import ClassVar
 import faiss
 import numpy as np
 
-from localize.types import Features, check_component
+from localize.components import check_component
+from localize.types import Features
 
 
 @dataclass(frozen=True, eq=False)

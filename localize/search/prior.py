@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from localize.types import Candidates, PointRows, check_component
+from localize.components import check_component
+from localize.types import Candidates, PointRows
 
 
 def rows_in_frames(rows: PointRows, frames: np.ndarray, mode: str = "in_frames") -> np.ndarray:

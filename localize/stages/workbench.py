@@ -32,7 +32,7 @@ class StageRecord:
     computed: int = 0
     reused: int = 0
     seconds: float = 0.0
-    peak_memory_mb: float = 0.0  # of this process while the stage ran
+    peak_memory_mb: float = 0.0  # of this process while the stage ran, and of its worker processes
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Workbench:
         with threadpoolctl.threadpool_limits(1):
             yield record
         record.seconds = time.perf_counter() - start
-        record.peak_memory_mb = _peak_memory_mb()
+        record.peak_memory_mb += _peak_memory_mb()
         self.records.append(record)
         reused = f", {record.reused} reused" if record.reused else ""
         log.info("%-18s %5d computed%s in %.1f s", name, record.computed, reused, record.seconds)
@@ -84,6 +84,9 @@ class Workbench:
             results = self.map(work, [items[k] for k in missing], processes=processes)
             with contextlib.closing(results):
                 shelf.fill(self._readable(zip(missing, results, strict=True), items, record, bar))
+            if processes and min(self.workers, len(missing)) > 1:  # ended by now, so their memory is known
+                children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+                record.peak_memory_mb += min(self.workers, len(missing)) * children
 
     def _readable(self, results, items, record, bar):
         for item, (result, seconds) in results:

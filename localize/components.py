@@ -1,0 +1,29 @@
+"""What components, the frozen dataclasses whose fields are hyperparameters, need to declare and check themselves."""
+
+from dataclasses import field, fields
+
+from localize.types import InputError
+
+
+def query_field(default):
+    """A component's field that is read only when the component is asked, not when it builds.
+
+    Changing it rebuilds nothing: the store leaves it out of the key of what was built.
+    """
+    return field(default=default, metadata={"query": True})
+
+
+def check_component(component, *, positive: tuple[str, ...] = (), choices: dict[str, tuple] | None = None) -> None:
+    """Refuse a hyperparameter of the wrong type, a non-positive one, or one that is not among the choices."""
+    name = type(component).__name__
+    for f in fields(component):
+        value = getattr(component, f.name)
+        wanted = {bool: bool, int: int, float: (int, float), str: str}.get(f.type)
+        if wanted and (not isinstance(value, wanted) or (isinstance(value, bool) and f.type is not bool)):
+            raise InputError(f"{name}.{f.name} is {value!r}, but must be a value of type {f.type.__name__}")
+        if f.name in positive and not value > 0:
+            raise InputError(f"{name}.{f.name} is {value!r}, but must be greater than 0")
+    for key, allowed in (choices or {}).items():
+        if getattr(component, key) not in allowed:
+            valid = ", ".join(map(str, allowed))
+            raise InputError(f"{name}.{key} is {getattr(component, key)!r}, but must be one of: {valid}")
