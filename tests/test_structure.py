@@ -45,7 +45,7 @@ def imported(path: pathlib.Path):
             yield node.module
 
 
-@pytest.mark.parametrize(("path", "name"), sources(), ids=lambda p: str(p) if not p.is_absolute() else "")
+@pytest.mark.parametrize(("path", "name"), list(sources()), ids=lambda p: str(p) if not p.is_absolute() else "")
 def test_layers(path, name):
     parts = name.with_suffix("").parts
     room = parts[1] if parts[0] == "localize" else parts[0]
