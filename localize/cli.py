@@ -139,7 +139,8 @@ def main() -> None:
     except OSError as e:
         if e.errno not in _DISK_ERRORS:
             raise
-        errors.sentences.append(f"cannot write {e.filename}: {e.strerror}; choose another place with hydra.run.dir=...")
+        where = e.filename or "into the results folder"
+        errors.sentences.append(f"cannot write {where}: {e.strerror}; choose another place with hydra.run.dir=...")
         print(errors.sentences[-1], file=sys.stderr)
     finally:
         logging.getLogger("localize").removeHandler(errors)

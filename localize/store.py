@@ -160,7 +160,7 @@ class Shelf:
     A shard is written aside and renamed when whole, at the latest every `SHARD_SECONDS`, so that is what a crash costs.
     """
 
-    SHARD_SECONDS = 10.0
+    SHARD_SECONDS = 5.0
     SHARD_BYTES = 64 << 20
 
     def __init__(self, store: Store, folder: pathlib.Path, key: str, spec: dict):
@@ -182,6 +182,15 @@ class Shelf:
                 self._scanned.add(path)
             except OSError as e:
                 self._set_aside(path, e)
+
+    @contextlib.contextmanager
+    def filling(self) -> Iterator[None]:
+        """Hold the shelf's lock, know what others put there meanwhile, and clear what a crash left half written."""
+        with self.store.lock(self.folder):
+            for leftover in self.folder.glob("*.partial"):
+                leftover.unlink()
+            self.refresh()
+            yield
 
     def _set_aside(self, path: pathlib.Path, why: Exception) -> None:
         aside = path.with_suffix(".damaged")
@@ -246,10 +255,14 @@ class Shelf:
             if not spec.exists():
                 spec.write_text(json.dumps(describe(self.spec), indent=1))
             partial = final.with_suffix(".partial")
-            with open(partial, "wb") as f:
-                f.write(memory.getbuffer())
-                f.flush()
-                os.fsync(f.fileno())
-            os.replace(partial, final)
+            try:
+                with open(partial, "wb") as f:
+                    f.write(memory.getbuffer())
+                    f.flush()
+                    os.fsync(f.fileno())
+                os.replace(partial, final)
+            except OSError:
+                partial.unlink(missing_ok=True)  # on a full disk every byte counts
+                raise
         self._scanned.add(final)
         self._where.update(dict.fromkeys(batch, final))

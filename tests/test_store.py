@@ -164,6 +164,16 @@ def test_full_disk_says_so_and_keeps_the_rest(store, monkeypatch):
     again = store.shelf("s", {})
     assert "01" in again
     assert "late" not in again
+    assert not list(shelf.folder.glob("*.partial"))
+
+
+def test_leftovers_of_a_crash_are_cleared(store):
+    shelf = store.shelf("s", {})
+    shelf.fill(iter(items(1)))
+    (shelf.folder / "dead.partial").write_text("half")
+    with shelf.filling():
+        assert not list(shelf.folder.glob("*.partial"))
+    assert "00" in shelf
 
 
 def test_read_only_store_can_still_be_read(store, monkeypatch):

@@ -74,8 +74,7 @@ class Workbench:
         with self.stage(name) as record, contextlib.ExitStack() as stack:
             record.key = shelf.key
             if any(k not in shelf for k in items):
-                stack.enter_context(self.store.lock(shelf.folder))
-                shelf.refresh()  # another process may have filled it while we waited
+                stack.enter_context(shelf.filling())
             missing = [k for k in items if k not in shelf]
             record.reused, record.computed = len(items) - len(missing), len(missing)
             bar = tqdm.tqdm(total=len(items), initial=record.reused, desc=name, leave=False,
