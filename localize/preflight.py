@@ -1,10 +1,11 @@
 """What can be known to be wrong before hours of work, all of it at once."""
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Iterable
 
-from localize.store import Store
+from localize.store import Store, describe
 from localize.types import InputError, Scene, StoreError
 
 
@@ -28,7 +29,7 @@ def preflight(dataset, components: Iterable, store: Store, output: str, *, needs
                 f"scene {scene.name} has no queries: name some, or build the map only with +pipeline=build_map"
             )
     for component in components:
-        problems += getattr(component, "preflight", list)()
+        problems += _of_component(component)
     try:
         store.check_writable()
     except StoreError as e:
@@ -38,3 +39,15 @@ def preflight(dataset, components: Iterable, store: Store, output: str, *, needs
     if problems:
         raise InputError(*problems)
     return scene
+
+
+def _of_component(component) -> list[str]:
+    """Whether its results can be kept under a key, and what it misses itself."""
+    name = type(component).__name__
+    if not dataclasses.is_dataclass(component) or not hasattr(component, "VERSION"):
+        return [f"{name} is no component: make it a frozen dataclass with a class attribute VERSION = 1"]
+    try:
+        describe(component)
+    except TypeError as e:
+        return [f"{name} has a field that cannot be part of a key ({e}): use numbers, text, lists or arrays"]
+    return getattr(component, "preflight", list)()

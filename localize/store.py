@@ -266,3 +266,18 @@ class Shelf:
                 raise
         self._scanned.add(final)
         self._where.update(dict.fromkeys(batch, final))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ShelfItems:
+    """Records on a shelf by a name of ours (a photo, a pair of photos), read when asked for."""
+
+    shelf: Shelf
+    items: dict  # name -> item key
+
+    def __getitem__(self, name):
+        return self.shelf.get(self.items[name])
+
+    def seconds(self, name) -> float:
+        """How long this item took when it was computed."""
+        return self.shelf.seconds(self.items[name])

@@ -23,7 +23,6 @@ from localize.stages import (
     FeatureSet,
     GlobalDescriptors,
     LocalizationMap,
-    QueryResults,
     Workbench,
     build_map,
     describe_photos,
@@ -31,6 +30,7 @@ from localize.stages import (
     learn_retrieval,
     rank_photos,
 )
+from localize.store import ShelfItems
 from localize.types import ImageList, InputError, Retrieval, Scene
 
 
@@ -90,7 +90,7 @@ def read_queries(bench: Workbench, scene: Scene, use: Components) -> Photos:
 
 
 def measured_seconds(
-    town: MappedScene, photos: Photos, matches: QueryResults, poses: QueryResults, *, retrieved: bool
+    town: MappedScene, photos: Photos, matches: ShelfItems, poses: ShelfItems, *, retrieved: bool
 ) -> dict[str, list[float]]:
     """Seconds of every query per step, on one thread, as measured when it was computed."""
     names, digests = photos.images.names, photos.features.digests

@@ -201,3 +201,22 @@ def test_multirun_goes_on_after_a_bad_job(run_cli, own_data, tmp_path):
     assert "PoseLib.max_error_px is -1" in text
     assert "3 of 3 queries localized" in text
     assert len(list((tmp_path / "sweep").glob("*/poses.txt"))) == 1
+
+
+def test_a_component_that_cannot_be_kept_or_misses_a_file(run_cli, synthetic_root, tmp_path, monkeypatch):
+    """A user's own classes are checked before the work starts."""
+    (tmp_path / "own_parts.py").write_text(
+        "from dataclasses import dataclass\n"
+        "class Bare:\n    grey = True\n"
+        "@dataclass(frozen=True)\nclass Weighted:\n    VERSION = 1\n    weights: str = 'net.pth'\n"
+        "    def preflight(self):\n        return [f'weights {self.weights} are missing: download them']\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    parts = ["feature._target_=own_parts.Bare", "~pose", "+pose._target_=own_parts.Weighted"]
+    keep = [f"~feature.{k}" for k in ("max_keypoints", "max_size_px", "first_octave", "peak_threshold",
+                                      "edge_threshold", "max_orientations", "upright")]  # fmt: skip
+    own = [f"dataset.root={synthetic_root}", "dataset.num_photos=10", "dataset.num_points=250"]
+    code, text = run_cli("+pipeline=serial", *own, *parts, *keep)
+    assert code == 2
+    assert "Bare is no component: make it a frozen dataclass" in text
+    assert "weights net.pth are missing: download them" in text

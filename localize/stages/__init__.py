@@ -10,12 +10,12 @@ from localize.stages.features import (
     rank_photos,
 )
 from localize.stages.mapping import BuiltIndex, LocalizationMap, build_index, build_map, collect_rows, match_pairs
-from localize.stages.queries import QueryResults, estimate_poses, match_queries, match_query
+from localize.stages.queries import estimate_poses, match_queries, match_query
 from localize.stages.results import write_results
 from localize.stages.workbench import StageRecord, Workbench
 
 __all__ = [
-    "BuiltIndex", "FeatureSet", "GlobalDescriptors", "LocalizationMap", "QueryResults", "StageRecord", "Workbench",
+    "BuiltIndex", "FeatureSet", "GlobalDescriptors", "LocalizationMap", "StageRecord", "Workbench",
     "build_index", "build_map", "collect_rows", "describe_photos", "estimate_poses", "extract_features",
     "global_vector", "learn_retrieval", "match_pairs", "match_queries", "match_query", "rank_photos", "write_results",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from localize.matching.base import PairMatcher
 from localize.retrieval.ranking import rank
 from localize.stages.features import FeatureSet
 from localize.stages.workbench import Workbench
-from localize.store import describe, key_of
+from localize.store import ShelfItems, describe, key_of
 from localize.types import ImageList, Map, PairMatches, PointRows
 
 
@@ -37,13 +37,13 @@ class LocalizationMap:
 
 def match_pairs(
     bench: Workbench, pair_matching: PairMatcher, pairs: list[tuple[str, str]], features: FeatureSet
-) -> tuple[dict[tuple[str, str], PairMatches], str]:
-    """Matches of each pair of photos, and their key. A pair whose two photos stayed the same is reused."""
+) -> ShelfItems:
+    """PairMatches of each pair of photos. A pair whose two photos stayed the same is reused."""
     shelf = bench.store.shelf("pair_matches", {"matching": describe(pair_matching), "features": features.key})
     items = {pair: key_of([features.digests[pair[0]], features.digests[pair[1]]]) for pair in pairs}
     work = functools.partial(_match_pair, pair_matching, features)
     bench.fill("pair_matches", shelf, {items[pair]: pair for pair in pairs}, work)
-    return {pair: shelf.get(items[pair]) for pair in pairs}, shelf.key
+    return ShelfItems(shelf, items)
 
 
 def _match_pair(pair_matching: PairMatcher, features: FeatureSet, pair: tuple[str, str]) -> PairMatches:
@@ -57,14 +57,15 @@ def build_map(
     """Match each reference with its most similar ones, build the map, and collect its descriptors."""
     ranking = rank(references, reference_vectors, references, reference_vectors, mapping.num_neighbours)
     pairs = neighbour_pairs(ranking)
-    matches, matches_key = match_pairs(bench, pair_matching, pairs, features)
+    matches = match_pairs(bench, pair_matching, pairs, features)
     spec = {
-        "mapping": describe(mapping), "matches": matches_key, "pairs": pairs,
+        "mapping": describe(mapping), "matches": matches.shelf.key, "pairs": pairs,
         "references": [(describe(image), features.digests[image.name]) for image in references],
     }  # fmt: skip
 
     def build() -> Map:
-        return mapping.build(references, {n: features[n].keypoints for n in references.names}, matches)
+        keypoints = {name: features[name].keypoints for name in references.names}
+        return mapping.build(references, keypoints, {pair: matches[pair] for pair in pairs})
 
     points, key = bench.artifact("map", spec, build)
     return collect_rows(bench, points, key, features)

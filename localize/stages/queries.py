@@ -1,7 +1,6 @@
 """From a query photo's features to its pose."""
 
 import functools
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,23 +11,8 @@ from localize.search.prior import rows_in_frames
 from localize.stages.features import FeatureSet
 from localize.stages.mapping import BuiltIndex, LocalizationMap
 from localize.stages.workbench import Workbench
-from localize.store import Shelf, describe, key_of
+from localize.store import ShelfItems, describe, key_of
 from localize.types import Features, ImageList, Matches2D3D, PointRows, Retrieval
-
-
-@dataclass(frozen=True, eq=False)
-class QueryResults:
-    """One record per query, read from the store when asked for."""
-
-    shelf: Shelf
-    items: dict[str, str]  # query name -> item key
-
-    def __getitem__(self, name: str):
-        return self.shelf.get(self.items[name])
-
-    def seconds(self, name: str) -> float:
-        """How long this query took when it was computed."""
-        return self.shelf.seconds(self.items[name])
 
 
 def match_query(
@@ -49,7 +33,7 @@ def match_query(
 def match_queries(
     bench: Workbench, queries: ImageList, features: FeatureSet, town: LocalizationMap, index: BuiltIndex | None,
     frames: Retrieval | None, search: Search, matching: PointMatcher,
-) -> QueryResults:  # fmt: skip
+) -> ShelfItems:  # fmt: skip
     """2D-3D matches of every query."""
     spec = {
         "rows": town.rows_key, "features": features.key, "search": describe(search), "matching": describe(matching),
@@ -63,17 +47,17 @@ def match_queries(
         return match_query(features[name], town.rows, index, retrieved[name], search, matching)
 
     bench.fill("matches", shelf, {items[n]: n for n in queries.names}, work)
-    return QueryResults(shelf, items)
+    return ShelfItems(shelf, items)
 
 
-def estimate_poses(bench: Workbench, queries: ImageList, matches: QueryResults, pose: PoseEstimator) -> QueryResults:
+def estimate_poses(bench: Workbench, queries: ImageList, matches: ShelfItems, pose: PoseEstimator) -> ShelfItems:
     """PoseEstimate of every query."""
     shelf = bench.store.shelf("poses", {"pose": describe(pose), "matches": matches.shelf.key})
     items = {q.name: key_of([matches.items[q.name], describe(q.camera)]) for q in queries}
     work = functools.partial(_estimate, pose, queries, matches)
     bench.fill("poses", shelf, {items[n]: n for n in queries.names}, work)
-    return QueryResults(shelf, items)
+    return ShelfItems(shelf, items)
 
 
-def _estimate(pose: PoseEstimator, queries: ImageList, matches: QueryResults, name: str):
+def _estimate(pose: PoseEstimator, queries: ImageList, matches: ShelfItems, name: str):
     return pose.estimate(matches[name], queries.by_name[name].camera)

@@ -13,14 +13,14 @@ from localize.evaluate.recall import evaluate_poses
 from localize.evaluate.tables import recall_table, threshold_name
 from localize.io.text import write_poses
 from localize.stages.mapping import BuiltIndex, LocalizationMap
-from localize.stages.queries import QueryResults
 from localize.stages.workbench import Workbench, array_bytes
+from localize.store import ShelfItems
 from localize.types import ImageList, Report, Scene
 
 
 def write_results(
-    bench: Workbench, scene: Scene, town: LocalizationMap, index: BuiltIndex | None, matches: QueryResults,
-    poses: QueryResults, seconds: dict[str, list[float]], output: str | None,
+    bench: Workbench, scene: Scene, town: LocalizationMap, index: BuiltIndex | None, matches: ShelfItems,
+    poses: ShelfItems, seconds: dict[str, list[float]], output: str | None,
 ) -> Report:  # fmt: skip
     """Score the poses against the ground truth, where there is any, and write the files if `output` is given.
 
@@ -64,7 +64,7 @@ def write_results(
     return report
 
 
-def _per_query(report: Report, estimates: dict, matches: QueryResults) -> dict:
+def _per_query(report: Report, estimates: dict, matches: ShelfItems) -> dict:
     errors = dict(zip(report.query_names, zip(report.error_m, report.error_deg, strict=True), strict=True))
     return {
         name: {
