@@ -59,8 +59,16 @@ def main() -> None:
     for root in given.roots:
         scene = Strecha(root).load()
         recalls = [threshold_name(t) for t in scene.thresholds]
-        header = ["method", *recalls, "median cm / deg", "inliers", "candidates per keypoint", "search + matching ms",
-                  "pose ms", "index built s"]  # fmt: skip
+        header = [
+            "method",
+            *recalls,
+            "median cm / deg",
+            "inliers",
+            "candidates per keypoint",
+            "search + matching ms",
+            "pose ms",
+            "index built s",
+        ]
         print(f"\n{scene.name}: {len(scene.references)} references, {len(scene.queries)} queries\n")
         print("| " + " | ".join(header) + " |\n|" + " --- |" * len(header), flush=True)
         for name, pipeline, components in ROWS:

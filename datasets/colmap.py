@@ -55,7 +55,11 @@ class Colmap:
             raise InputError(*problems)
         truth = [Image(q.name, q.camera, poses[q.name]) for q in queries if q.name in poses]
         return Scene(
-            name=self.name, image_root=str(root), query_root=str(query_root), references=ImageList(references),
-            queries=ImageList(queries), ground_truth=ImageList(truth) if poses else None,
+            name=self.name,
+            image_root=str(root),
+            query_root=str(query_root),
+            references=ImageList(references),
+            queries=ImageList(queries),
+            ground_truth=ImageList(truth) if poses else None,
             thresholds=tuple(tuple(t) for t in self.thresholds),
-        )  # fmt: skip
+        )

@@ -53,7 +53,11 @@ class Strecha:
         if problems:
             raise InputError(*problems)
         return Scene(
-            name=root.name, image_root=str(photos), query_root=str(query_root), references=ImageList(references),
-            queries=ImageList(tuple(Image(i.name, i.camera) for i in truth)), ground_truth=ImageList(truth),
+            name=root.name,
+            image_root=str(photos),
+            query_root=str(query_root),
+            references=ImageList(references),
+            queries=ImageList(tuple(Image(i.name, i.camera) for i in truth)),
+            ground_truth=ImageList(truth),
             thresholds=self.THRESHOLDS,
-        )  # fmt: skip
+        )

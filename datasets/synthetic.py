@@ -48,11 +48,13 @@ class Synthetic:
         queries = images[1 :: self.query_every]
         names = {q.name for q in queries}
         return Scene(
-            name="synthetic", image_root=str(root / "images"),
+            name="synthetic",
+            image_root=str(root / "images"),
             references=ImageList(tuple(i for i in images if i.name not in names)),
             queries=ImageList(tuple(Image(q.name, q.camera) for q in queries)),
-            ground_truth=ImageList(queries), thresholds=self.THRESHOLDS,
-        )  # fmt: skip
+            ground_truth=ImageList(queries),
+            thresholds=self.THRESHOLDS,
+        )
 
     def _make(self, root: pathlib.Path, spec: str) -> None:
         aside = root.with_name(root.name + ".partial")

@@ -50,8 +50,12 @@ def _job(cfg: omegaconf.DictConfig) -> None:
     except OSError as e:
         if e.errno not in _DISK_ERRORS:
             raise
-        log.error("cannot write %s: %s; free some space or choose other folders with hydra.run.dir=... and "
-                  "store.root=...; all that was finished is kept", e.filename or "the results", e.strerror)  # fmt: skip
+        log.error(
+            "cannot write %s: %s; free some space or choose other folders with hydra.run.dir=... and "
+            "store.root=...; all that was finished is kept",
+            e.filename or "the results",
+            e.strerror,
+        )
 
 
 def _run(cfg: omegaconf.DictConfig) -> None:

@@ -108,10 +108,13 @@ class Localizer:
         components = {n: c and record_from_json(c) for n, c in text.items()}
         index = components.pop("index")
         localizer = cls(
-            **components, references=load_record(folder / "references"), rows=load_record(folder / "rows"),
+            **components,
+            references=load_record(folder / "references"),
+            rows=load_record(folder / "rows"),
             index=index and BuiltIndex(index, load_record(folder / "index"), ""),
-            learned=load_record(folder / "learned"), vectors=np.load(folder / "vectors.npy"),
-        )  # fmt: skip
+            learned=load_record(folder / "learned"),
+            vectors=np.load(folder / "vectors.npy"),
+        )
         return dataclasses.replace(localizer, **changed)
 
 

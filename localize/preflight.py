@@ -5,7 +5,8 @@ import os
 import pathlib
 from collections.abc import Iterable
 
-from localize.store import Store, describe
+from localize.keys import describe
+from localize.store import Store
 from localize.types import InputError, Scene, StoreError
 
 

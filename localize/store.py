@@ -10,8 +10,6 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
-import hashlib
-import importlib
 import io
 import json
 import logging
@@ -22,49 +20,12 @@ import time
 from collections.abc import Callable, Iterator
 
 import h5py
-import numpy as np
 
 from localize.io.records import load_record, record_from_arrays, record_to_arrays, save_record
+from localize.keys import describe, key_of
 from localize.types import StoreError
 
 log = logging.getLogger(__name__)
-
-
-def describe(value, *, building: bool = False):
-    """The value in JSON types, for a key. `building=True` leaves out what only matters at query time.
-
-    A component becomes its type, VERSION, library versions and fields. TypeError for what cannot be told in words.
-    """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        cls = type(value)
-        spec = {"type": f"{cls.__module__}.{cls.__qualname__}", "version": getattr(cls, "VERSION", None)}
-        for library in getattr(cls, "LIBRARIES", ()):
-            spec[f"library {library}"] = importlib.import_module(library).__version__
-        for f in dataclasses.fields(value):
-            if not (building and f.metadata.get("query")):
-                spec[f.name] = describe(getattr(value, f.name), building=building)
-        return spec
-    if isinstance(value, np.ndarray):
-        digest = hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).hexdigest()
-        return {"array": digest, "dtype": str(value.dtype), "shape": list(value.shape)}
-    if isinstance(value, dict):
-        return {str(k): describe(v, building=building) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [describe(v, building=building) for v in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise TypeError(f"{value!r} of type {type(value).__name__} cannot be part of a key")
-
-
-def key_of(spec) -> str:
-    """16 hexadecimal digits that stand for this specification."""
-    return hashlib.blake2b(json.dumps(describe(spec), sort_keys=True).encode(), digest_size=8).hexdigest()
-
-
-def file_digest(path: str | os.PathLike) -> str:
-    """Digest of a file's bytes, so that a replaced photo of the same name is another photo."""
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 @contextlib.contextmanager
@@ -194,8 +155,12 @@ class Shelf:
 
     def _set_aside(self, path: pathlib.Path, why: Exception) -> None:
         aside = path.with_suffix(".damaged")
-        log.warning("%s cannot be read (%s); it is set aside as %s and its items are computed again",
-                    path, str(why).split(",")[0], aside.name)  # fmt: skip
+        log.warning(
+            "%s cannot be read (%s); it is set aside as %s and its items are computed again",
+            path,
+            str(why).split(",")[0],
+            aside.name,
+        )
         with _writing(self.store.root):
             os.replace(path, aside)
         self._where = {k: p for k, p in self._where.items() if p != path}

@@ -71,8 +71,11 @@ def test_a_good_folder_runs(strecha, tmp_path):
     ],
 )
 def test_bad_settings(run_cli, synthetic_root, arguments, sentence):
-    own = [] if any("dataset" in a for a in arguments) else [f"dataset.root={synthetic_root}", "dataset.num_photos=10",
-                                                             "dataset.num_points=250"]  # fmt: skip
+    own = (
+        []
+        if any("dataset" in a for a in arguments)
+        else [f"dataset.root={synthetic_root}", "dataset.num_photos=10", "dataset.num_points=250"]
+    )
     code, text = run_cli(*RUN, *own, *arguments)
     assert code == 2
     assert sentence in text
@@ -195,8 +198,15 @@ def test_bad_query_lists(run_cli, own_data):
 
 
 def test_multirun_goes_on_after_a_bad_job(run_cli, own_data, tmp_path):
-    code, text = run_cli("+pipeline=parallel_search", "workers=1", "feature.max_keypoints=2500", "search=frames",
-                         *own_data[0], "pose.max_error_px=-1,12", "-m")  # fmt: skip
+    code, text = run_cli(
+        "+pipeline=parallel_search",
+        "workers=1",
+        "feature.max_keypoints=2500",
+        "search=frames",
+        *own_data[0],
+        "pose.max_error_px=-1,12",
+        "-m",
+    )
     assert code == 2
     assert "PoseLib.max_error_px is -1" in text
     assert "3 of 3 queries localized" in text
@@ -213,8 +223,18 @@ def test_a_component_that_cannot_be_kept_or_misses_a_file(run_cli, synthetic_roo
     )
     monkeypatch.syspath_prepend(tmp_path)
     parts = ["feature._target_=own_parts.Bare", "~pose", "+pose._target_=own_parts.Weighted"]
-    keep = [f"~feature.{k}" for k in ("max_keypoints", "max_size_px", "first_octave", "peak_threshold",
-                                      "edge_threshold", "max_orientations", "upright")]  # fmt: skip
+    keep = [
+        f"~feature.{k}"
+        for k in (
+            "max_keypoints",
+            "max_size_px",
+            "first_octave",
+            "peak_threshold",
+            "edge_threshold",
+            "max_orientations",
+            "upright",
+        )
+    ]
     own = [f"dataset.root={synthetic_root}", "dataset.num_photos=10", "dataset.num_points=250"]
     code, text = run_cli("+pipeline=serial", *own, *parts, *keep)
     assert code == 2

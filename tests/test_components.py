@@ -70,10 +70,13 @@ def test_vlad_tells_places_apart_and_survives_empty_photos():
     rng = np.random.default_rng(0)
     centers = rng.normal(size=(2, 10, 32))
     places = [
-        Features(np.zeros((200, 2)), _unit(centers[k][rng.integers(10, size=200)] + 0.2 * rng.normal(size=(200, 32))),
-                 np.ones(200))
+        Features(
+            np.zeros((200, 2)),
+            _unit(centers[k][rng.integers(10, size=200)] + 0.2 * rng.normal(size=(200, 32))),
+            np.ones(200),
+        )
         for k in (0, 0, 1, 1)
-    ]  # fmt: skip
+    ]
     vlad = Vlad(num_words=16)
     background = [random_features(rng, 400, 32) for _ in range(3)]  # words that are nobody's own
     learned = vlad.fit(background)

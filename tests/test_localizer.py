@@ -88,8 +88,13 @@ def test_readme_python_example(scene, synthetic_root, tmp_path):
         .replace('"query.jpg"', repr(os.path.join(scene.image_root, scene.queries.names[0])))
     )
     example = re.sub(r"Camera\(.*\)\)", f"Camera({camera.model!r}, 640, 480, {camera.params.tolist()}))", example)
-    done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(CHECKOUT)})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+    )
     assert done.returncode == 0, done.stderr
     assert re.match(r"\[.*\]", done.stdout)
 
@@ -104,10 +109,21 @@ def test_readme_own_feature(tmp_path, synthetic_root):
     (tmp_path / "conf" / "feature" / "mine.yaml").write_text(config)
     command = next(b for b in blocks("bash") if "feature=mine" in b).replace("\\\n", " ").split()
     assert command[:3] == ["PYTHONPATH=.", "python", "-m"]
-    command = [sys.executable, *command[2:], f"dataset.root={synthetic_root}", "dataset.num_photos=10",
-               "dataset.num_points=250", "hydra.run.dir=run"]  # fmt: skip
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": f"{tmp_path}:{CHECKOUT}"})  # fmt: skip
+    command = [
+        sys.executable,
+        *command[2:],
+        f"dataset.root={synthetic_root}",
+        "dataset.num_photos=10",
+        "dataset.num_points=250",
+        "hydra.run.dir=run",
+    ]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{CHECKOUT}"},
+    )
     assert done.returncode == 0, done.stderr
     assert "queries localized" in done.stdout
     assert (tmp_path / "run" / "results.json").is_file()

@@ -216,8 +216,14 @@ def test_workers_end_with_their_killed_parent(scene, tmp_path):
     script.write_text(code)
     root = str(pathlib.Path(scene.image_root).parent)
     command = [sys.executable, str(script), root, str(tmp_path / "store")]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60,
-                          env={**os.environ, "PYTHONPATH": str(CHECKOUT)})  # fmt: skip
+    done = subprocess.run(
+        command,
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+    )
     pids = [int(p) for p in done.stdout.split()]
     assert len(pids) >= 2, done.stderr
     deadline = 100

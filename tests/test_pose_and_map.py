@@ -115,8 +115,10 @@ def test_neighbour_pairs_are_unordered_and_unique():
 
 
 def test_recall_counts_failed_queries_and_splits_conditions():
-    truth = [Image(f"{i}", PINHOLE, Pose(np.eye(3), np.zeros(3)), tags) for i, tags in
-             enumerate([(), ("night",), ("night",), ()])]  # fmt: skip
+    truth = [
+        Image(f"{i}", PINHOLE, Pose(np.eye(3), np.zeros(3)), tags)
+        for i, tags in enumerate([(), ("night",), ("night",), ()])
+    ]
     queries = ImageList(tuple(Image(i.name, i.camera, None, i.tags) for i in truth))
     estimates = {
         "0": Pose(np.eye(3), [0.005, 0, 0]),

@@ -12,7 +12,8 @@ import pytest
 
 from localize.features.sift import Sift
 from localize.index.random_trees import RandomTrees
-from localize.store import Store, describe, key_of
+from localize.keys import describe, key_of
+from localize.store import Store
 from localize.types import Features, Image, ImageList, PairMatches, Pose, StoreError
 
 from .conftest import CHECKOUT, PINHOLE, random_features

@@ -17,7 +17,7 @@ from hydra.utils import get_class, get_object, instantiate
 from .conftest import CHECKOUT
 
 LAYERS = [
-    {"types", "components"},
+    {"types", "components", "keys"},
     {"geometry", "kernels", "networks"},
     {"features", "retrieval", "mapping", "index", "search", "matching", "pose", "evaluate", "io"},
     {"store"},
@@ -120,10 +120,21 @@ def test_wheel_works_from_another_folder(tmp_path):
         assert not {n.split("/")[0] for n in z.namelist()} - {"localize", "localize-0.1.0.dist-info"}
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONPATH": str(tmp_path / "site")}
     (tmp_path / "elsewhere").mkdir()
-    arguments = ["+pipeline=parallel_search", "dataset.num_photos=10", "dataset.num_points=250",
-                 "feature.max_keypoints=2500", "workers=1", "hydra.run.dir=run"]  # fmt: skip
-    done = subprocess.run([sys.executable, "-P", "-m", "localize", *arguments], cwd=tmp_path / "elsewhere",
-                          env=environment, capture_output=True, text=True)  # fmt: skip
+    arguments = [
+        "+pipeline=parallel_search",
+        "dataset.num_photos=10",
+        "dataset.num_points=250",
+        "feature.max_keypoints=2500",
+        "workers=1",
+        "hydra.run.dir=run",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "localize", *arguments],
+        cwd=tmp_path / "elsewhere",
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert "3 of 3 queries localized" in done.stdout
     where = "import localize.datasets.strecha as m; print(m.__file__)"

@@ -25,7 +25,8 @@ def evaluate_poses(estimates: Mapping[str, Pose | None], queries: ImageList, tru
     divisors = [max(1, m.sum()) for m in masks]
     return Report(
         query_names=tuple(q.name for q in scored),
-        error_m=errors[:, 0], error_deg=errors[:, 1],
+        error_m=errors[:, 0],
+        error_deg=errors[:, 1],
         thresholds=tuple(map(tuple, bounds.tolist())),
         conditions=("all", *tags),
         recall=np.array([within[m].sum(0) / n for m, n in zip(masks, divisors, strict=True)]),
@@ -33,4 +34,4 @@ def evaluate_poses(estimates: Mapping[str, Pose | None], queries: ImageList, tru
         median_deg=np.array([np.median(errors[m, 1]) if m.any() else np.inf for m in masks]),
         num_queries=np.array([m.sum() for m in masks]),
         num_localized=np.array([np.isfinite(errors[m, 0]).sum() for m in masks]),
-    )  # fmt: skip
+    )

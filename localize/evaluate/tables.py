@@ -31,9 +31,12 @@ def recall_table(report: Report) -> str:
     rows = []
     for i, condition in enumerate(report.conditions):
         medians = [(100 * report.median_m[i], ".2f"), (report.median_deg[i], ".3f")]
-        rows.append([
-            condition, *(f"{100 * r:.1f} %" for r in report.recall[i]),
-            *(format(v, f) if np.isfinite(v) else "failed" for v, f in medians),
-            f"{report.num_localized[i]} of {report.num_queries[i]}",
-        ])  # fmt: skip
+        rows.append(
+            [
+                condition,
+                *(f"{100 * r:.1f} %" for r in report.recall[i]),
+                *(format(v, f) if np.isfinite(v) else "failed" for v, f in medians),
+                f"{report.num_localized[i]} of {report.num_queries[i]}",
+            ]
+        )
     return text_table(header, rows)

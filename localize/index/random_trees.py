@@ -52,8 +52,10 @@ class RandomTrees:
     def __post_init__(self):
         positive = ("num_trees", "max_depth", "min_split", "num_candidates", "window", "num_leaves")
         choices = {
-            "binarize": ("median", "sign"), "scope": ("per_tree", "total"), "order": ("gaussian", "abs_value"),
-        }  # fmt: skip
+            "binarize": ("median", "sign"),
+            "scope": ("per_tree", "total"),
+            "order": ("gaussian", "abs_value"),
+        }
         check_component(self, positive=positive, choices=choices)
 
     def build(self, rows: PointRows) -> Trees:
@@ -78,20 +80,33 @@ class RandomTrees:
         bit = np.concatenate([t[0] for t in trees])
         mean, sigma = estimate_gaussian(descriptors, np.asarray(rows.point), bit[bit >= 0], seed=self.seed)
         return Trees(
-            bit=bit, left=joined(1, first_node, -1), right=joined(2, first_node, -1),
-            lo=joined(3, first_row), hi=joined(4, first_row),
-            order=np.concatenate([t[5] for t in trees]), roots=first_node.astype(np.int32),
-            thresholds=thresholds, mean=mean, sigma=sigma,
-        )  # fmt: skip
+            bit=bit,
+            left=joined(1, first_node, -1),
+            right=joined(2, first_node, -1),
+            lo=joined(3, first_row),
+            hi=joined(4, first_row),
+            order=np.concatenate([t[5] for t in trees]),
+            roots=first_node.astype(np.int32),
+            thresholds=thresholds,
+            mean=mean,
+            sigma=sigma,
+        )
 
     def _tree(self, bits: np.ndarray, point: np.ndarray, seed: int):
         """bit, left, right, lo, hi, order of one tree; points come in random order, rows of a point together."""
         rank = np.random.default_rng(seed).permutation(int(point.max(initial=-1)) + 1)
         order = np.argsort(rank[point], kind="stable").astype(np.int32)
         tree = build_tree(
-            bits, point, order, self.max_depth, self.min_split, self.num_candidates,
-            self.window, self.balance_tolerance, seed,
-        )  # fmt: skip
+            bits,
+            point,
+            order,
+            self.max_depth,
+            self.min_split,
+            self.num_candidates,
+            self.window,
+            self.balance_tolerance,
+            seed,
+        )
         return *tree, order
 
     def lookup(self, built: Trees, descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -46,10 +46,14 @@ class RatioTest:
             first = np.sort(np.unique(point, return_index=True)[1])
             keypoint, point = keypoint[first], point[first]
         return Matches2D3D(
-            xy=query.keypoints[keypoint], xyz=rows.points[point], keypoint=keypoint, point=point,
-            distance=d1[keypoint], source=source[keypoint],
+            xy=query.keypoints[keypoint],
+            xyz=rows.points[point],
+            keypoint=keypoint,
+            point=point,
+            distance=d1[keypoint],
+            source=source[keypoint],
             candidates_per_keypoint=_mean_candidates(len(query), candidates, len(rows.point)),
-        )  # fmt: skip
+        )
 
     def _leaves(self, query: Features, candidates: Candidates, rows: PointRows):
         best, row, second = _empty(len(query))
@@ -59,9 +63,15 @@ class RatioTest:
         position = np.empty(len(touched), np.int32)
         position[used] = np.arange(len(used), dtype=np.int32)
         best_two_points_sparse(
-            query.descriptors.astype(np.float32), np.asarray(rows.descriptors[used], np.float32),
-            np.asarray(rows.point[used]), candidates.indptr, position[candidates.rows], best, row, second,
-        )  # fmt: skip
+            query.descriptors.astype(np.float32),
+            np.asarray(rows.descriptors[used], np.float32),
+            np.asarray(rows.point[used]),
+            candidates.indptr,
+            position[candidates.rows],
+            best,
+            row,
+            second,
+        )
         row[row >= 0] = used[row[row >= 0]]
         return best, row, second
 

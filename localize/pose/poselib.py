@@ -44,13 +44,18 @@ class PoseLib:
             xy, model, params = camera_rays(camera, xy) * camera.focal_px, "SIMPLE_PINHOLE", [camera.focal_px, 0, 0]
         usable = np.flatnonzero(np.isfinite(xy).all(1))
         pose, info = poselib.estimate_absolute_pose(
-            xy[usable], matches.xyz[usable],
+            xy[usable],
+            matches.xyz[usable],
             {"model": model, "width": camera.width, "height": camera.height, "params": list(map(float, params))},
             {
-                "max_reproj_error": self.max_error_px, "min_iterations": self.min_iterations,
-                "max_iterations": self.max_iterations, "success_prob": self.confidence, "seed": self.seed,
-            }, {},
-        )  # fmt: skip
+                "max_reproj_error": self.max_error_px,
+                "min_iterations": self.min_iterations,
+                "max_iterations": self.max_iterations,
+                "success_prob": self.confidence,
+                "seed": self.seed,
+            },
+            {},
+        )
         inliers = np.zeros(len(matches), bool)
         inliers[usable] = info["inliers"]
         return checked(pose.R, pose.t, inliers, self.min_inliers)

@@ -6,8 +6,9 @@ import numpy as np
 from localize.types import ImageList, Retrieval
 
 
-def rank(queries: ImageList, query_vectors: np.ndarray, references: ImageList, reference_vectors: np.ndarray,
-         num_frames: int) -> Retrieval:  # fmt: skip
+def rank(
+    queries: ImageList, query_vectors: np.ndarray, references: ImageList, reference_vectors: np.ndarray, num_frames: int
+) -> Retrieval:
     """The `num_frames` most similar references of each query by dot product, never the query itself.
 
     query_vectors (Q, D), reference_vectors (R, D) float32. Ties go to the earlier reference.

@@ -50,9 +50,13 @@ class Vlad:
         if len(sample) <= self.num_words:
             return Codebook(sample)
         kmeans = faiss.Kmeans(
-            sample.shape[1], self.num_words, niter=self.iterations, seed=self.seed,
-            min_points_per_centroid=1, max_points_per_centroid=len(sample),
-        )  # fmt: skip
+            sample.shape[1],
+            self.num_words,
+            niter=self.iterations,
+            seed=self.seed,
+            min_points_per_centroid=1,
+            max_points_per_centroid=len(sample),
+        )
         kmeans.train(sample)
         return Codebook(kmeans.centroids.copy())
 

@@ -15,7 +15,23 @@ from localize.stages.results import write_results
 from localize.stages.workbench import StageRecord, Workbench
 
 __all__ = [
-    "BuiltIndex", "FeatureSet", "GlobalDescriptors", "LocalizationMap", "StageRecord", "Workbench",
-    "build_index", "build_map", "collect_rows", "describe_photos", "estimate_poses", "extract_features",
-    "global_vector", "learn_retrieval", "match_pairs", "match_queries", "match_query", "rank_photos", "write_results",
-]  # fmt: skip
+    "BuiltIndex",
+    "FeatureSet",
+    "GlobalDescriptors",
+    "LocalizationMap",
+    "StageRecord",
+    "Workbench",
+    "build_index",
+    "build_map",
+    "collect_rows",
+    "describe_photos",
+    "estimate_poses",
+    "extract_features",
+    "global_vector",
+    "learn_retrieval",
+    "match_pairs",
+    "match_queries",
+    "match_query",
+    "rank_photos",
+    "write_results",
+]

@@ -9,10 +9,11 @@ import numpy as np
 
 from localize.features.base import LocalFeature
 from localize.io.images import read_photo
+from localize.keys import describe, file_digest
 from localize.retrieval.base import GlobalDescriptor
 from localize.retrieval.ranking import rank
 from localize.stages.workbench import Workbench
-from localize.store import Shelf, describe, file_digest
+from localize.store import Shelf
 from localize.types import Features, GlobalVector, ImageList, InputError, Retrieval
 
 
@@ -87,9 +88,10 @@ def learn_retrieval(
 ) -> GlobalDescriptors:
     """What the global descriptor learns from the references, such as visual words."""
     spec = {
-        "retrieval": describe(retrieval), "features": features.key,
+        "retrieval": describe(retrieval),
+        "features": features.key,
         "references": [features.digests[name] for name in references.names],
-    }  # fmt: skip
+    }
     learned, key = bench.artifact("retrieval_model", spec, lambda: retrieval.fit(_Lazy(references.names, features)))
     return GlobalDescriptors(retrieval, learned, key, bench.store.shelf("global_descriptors", {"model": key}))
 

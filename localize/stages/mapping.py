@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from localize.index.base import Index
+from localize.keys import describe, key_of
 from localize.mapping.base import Mapping
 from localize.mapping.triangulation import neighbour_pairs
 from localize.matching.base import PairMatcher
 from localize.retrieval.ranking import rank
 from localize.stages.features import FeatureSet
 from localize.stages.workbench import Workbench
-from localize.store import ShelfItems, describe, key_of
+from localize.store import ShelfItems
 from localize.types import ImageList, Map, PairMatches, PointRows
 
 
@@ -51,17 +52,23 @@ def _match_pair(pair_matching: PairMatcher, features: FeatureSet, pair: tuple[st
 
 
 def build_map(
-    bench: Workbench, mapping: Mapping, pair_matching: PairMatcher, references: ImageList, features: FeatureSet,
+    bench: Workbench,
+    mapping: Mapping,
+    pair_matching: PairMatcher,
+    references: ImageList,
+    features: FeatureSet,
     reference_vectors: np.ndarray,
-) -> LocalizationMap:  # fmt: skip
+) -> LocalizationMap:
     """Match each reference with its most similar ones, build the map, and collect its descriptors."""
     ranking = rank(references, reference_vectors, references, reference_vectors, mapping.num_neighbours)
     pairs = neighbour_pairs(ranking)
     matches = match_pairs(bench, pair_matching, pairs, features)
     spec = {
-        "mapping": describe(mapping), "matches": matches.shelf.key, "pairs": pairs,
+        "mapping": describe(mapping),
+        "matches": matches.shelf.key,
+        "pairs": pairs,
         "references": [(describe(image), features.digests[image.name]) for image in references],
-    }  # fmt: skip
+    }
 
     def build() -> Map:
         keypoints = {name: features[name].keypoints for name in references.names}

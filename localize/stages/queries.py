@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 
+from localize.keys import describe, key_of
 from localize.matching.base import PointMatcher
 from localize.pose.base import PoseEstimator
 from localize.search.base import Search
@@ -11,14 +12,18 @@ from localize.search.prior import rows_in_frames
 from localize.stages.features import FeatureSet
 from localize.stages.mapping import BuiltIndex, LocalizationMap
 from localize.stages.workbench import Workbench
-from localize.store import ShelfItems, describe, key_of
+from localize.store import ShelfItems
 from localize.types import Features, ImageList, Matches2D3D, PointRows, Retrieval
 
 
 def match_query(
-    features: Features, rows: PointRows, index: BuiltIndex | None, frames: np.ndarray | None,
-    search: Search, matching: PointMatcher,
-) -> Matches2D3D:  # fmt: skip
+    features: Features,
+    rows: PointRows,
+    index: BuiltIndex | None,
+    frames: np.ndarray | None,
+    search: Search,
+    matching: PointMatcher,
+) -> Matches2D3D:
     """Prior leaves and prior frames of one query, one exact search in their union, the ratio test.
 
     frames: indices of the retrieved references, -1 = none. index, frames: None where the search does not use them.
@@ -31,14 +36,23 @@ def match_query(
 
 
 def match_queries(
-    bench: Workbench, queries: ImageList, features: FeatureSet, town: LocalizationMap, index: BuiltIndex | None,
-    frames: Retrieval | None, search: Search, matching: PointMatcher,
-) -> ShelfItems:  # fmt: skip
+    bench: Workbench,
+    queries: ImageList,
+    features: FeatureSet,
+    town: LocalizationMap,
+    index: BuiltIndex | None,
+    frames: Retrieval | None,
+    search: Search,
+    matching: PointMatcher,
+) -> ShelfItems:
     """2D-3D matches of every query."""
     spec = {
-        "rows": town.rows_key, "features": features.key, "search": describe(search), "matching": describe(matching),
+        "rows": town.rows_key,
+        "features": features.key,
+        "search": describe(search),
+        "matching": describe(matching),
         "index": index and [index.key, describe(index.component)],
-    }  # fmt: skip
+    }
     shelf = bench.store.shelf("matches", spec)
     retrieved = {n: None if frames is None else frames.index[i] for i, n in enumerate(queries.names)}
     items = {n: key_of([features.digests[n], retrieved[n]]) for n in queries.names}

@@ -19,9 +19,15 @@ from localize.types import ImageList, Report, Scene
 
 
 def write_results(
-    bench: Workbench, scene: Scene, town: LocalizationMap, index: BuiltIndex | None, matches: ShelfItems,
-    poses: ShelfItems, seconds: dict[str, list[float]], output: str | None,
-) -> Report:  # fmt: skip
+    bench: Workbench,
+    scene: Scene,
+    town: LocalizationMap,
+    index: BuiltIndex | None,
+    matches: ShelfItems,
+    poses: ShelfItems,
+    seconds: dict[str, list[float]],
+    output: str | None,
+) -> Report:
     """Score the poses against the ground truth, where there is any, and write the files if `output` is given.
 
     seconds: measured seconds of each query per step, from the run that computed it.
@@ -51,13 +57,14 @@ def write_results(
             },
             "failed": {
                 n: estimates[n].reason if n in estimates else "the photo cannot be read"
-                for n in scene.queries.names if n not in found
+                for n in scene.queries.names
+                if n not in found
             },
             "unreadable_photos": bench.unreadable,
             "queries": _per_query(report, estimates, matches),
             "stages": [asdict(r) for r in bench.records],
             "store": str(bench.store.root),
-        }  # fmt: skip
+        }
         write_poses(folder / "poses.txt", found_in_order)
         _write(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
         _write(folder / "summary.txt", _summary(report, results))
@@ -84,13 +91,11 @@ def _conditions(report: Report) -> dict:
             "num_localized": int(report.num_localized[i]),
             "median_m": _number(report.median_m[i]),
             "median_deg": _number(report.median_deg[i]),
-            "recall": {
-                threshold_name(t): float(r) for t, r in zip(report.thresholds, report.recall[i], strict=True)
-            },
+            "recall": {threshold_name(t): float(r) for t, r in zip(report.thresholds, report.recall[i], strict=True)},
         }
         for i, condition in enumerate(report.conditions)
         if report.num_queries[i]
-    }  # fmt: skip
+    }
 
 
 def _summary(report: Report, results: dict) -> str:

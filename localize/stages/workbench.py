@@ -77,8 +77,9 @@ class Workbench:
                 stack.enter_context(shelf.filling())
             missing = [k for k in items if k not in shelf]
             record.reused, record.computed = len(items) - len(missing), len(missing)
-            bar = tqdm.tqdm(total=len(items), initial=record.reused, desc=name, leave=False,
-                            disable=None if self.progress else True)  # fmt: skip
+            bar = tqdm.tqdm(
+                total=len(items), initial=record.reused, desc=name, leave=False, disable=None if self.progress else True
+            )
             stack.enter_context(bar)
             results = self.map(work, [items[k] for k in missing], processes=processes)
             with contextlib.closing(results):
