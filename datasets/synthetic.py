@@ -6,6 +6,7 @@ It shows that an installation works, in a minute and without any download; it sa
 import json
 import pathlib
 import shutil
+import tempfile
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -35,7 +36,8 @@ class Synthetic:
     def load(self) -> Scene:
         """The scene, exact poses included."""
         root = pathlib.Path(self.root).expanduser().absolute()
-        spec = json.dumps({**asdict(self), "version": self.VERSION, "pycolmap": pycolmap.__version__})
+        made_from = {k: v for k, v in asdict(self).items() if k not in ("root", "query_every")}
+        spec = json.dumps({**made_from, "version": self.VERSION, "pycolmap": pycolmap.__version__})
         done = root / "made_from.json"
         if not done.is_file() or done.read_text() != spec:
             if root.exists() and not done.is_file() and any(root.iterdir()):
@@ -57,10 +59,11 @@ class Synthetic:
         )
 
     def _make(self, root: pathlib.Path, spec: str) -> None:
-        aside = root.with_name(root.name + ".partial")
-        shutil.rmtree(aside, ignore_errors=True)
+        root.parent.mkdir(parents=True, exist_ok=True)
+        aside = pathlib.Path(tempfile.mkdtemp(prefix=root.name + ".", suffix=".partial", dir=root.parent))
+        aside.chmod(0o755)
         for folder in (aside / "images", aside / "model"):
-            folder.mkdir(parents=True)
+            folder.mkdir()
         options = pycolmap.SyntheticDatasetOptions()
         options.num_rigs, options.num_cameras_per_rig, options.num_frames_per_rig = 1, 1, self.num_photos
         options.num_points3D, options.num_points2D_without_point3D = self.num_points, 0

@@ -13,16 +13,26 @@ def query_field(default):
     return field(default=default, metadata={"query": True})
 
 
-def check_component(component, *, positive: tuple[str, ...] = (), choices: dict[str, tuple] | None = None) -> None:
-    """Refuse a hyperparameter of the wrong type, a non-positive one, or one that is not among the choices."""
+def check_component(component, *, positive=(), not_negative=(), shares=(), choices=None) -> None:
+    """Refuse hyperparameters of the wrong type or range; whole numbers given for float fields become floats.
+
+    positive, not_negative: names of fields > 0 and >= 0 (a `seed` always is); shares: between 0 and 1, both excluded;
+    choices: the allowed values by field.
+    """
     name = type(component).__name__
     for f in fields(component):
         value = getattr(component, f.name)
         wanted = {bool: bool, int: int, float: (int, float), str: str}.get(f.type)
         if wanted and (not isinstance(value, wanted) or (isinstance(value, bool) and f.type is not bool)):
             raise InputError(f"{name}.{f.name} is {value!r}, but must be a value of type {f.type.__name__}")
+        if f.type is float:  # 12 and 12.0 are one setting and must have one key
+            object.__setattr__(component, f.name, float(value))
         if f.name in positive and not value > 0:
             raise InputError(f"{name}.{f.name} is {value!r}, but must be greater than 0")
+        if (f.name in not_negative or f.name == "seed") and not value >= 0:
+            raise InputError(f"{name}.{f.name} is {value!r}, but must not be negative")
+        if f.name in shares and not 0 < value < 1:
+            raise InputError(f"{name}.{f.name} is {value!r}, but must lie between 0 and 1")
     for key, allowed in (choices or {}).items():
         if getattr(component, key) not in allowed:
             valid = ", ".join(map(str, allowed))

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import hashlib
 import io
 import json
 import logging
@@ -20,12 +21,25 @@ import time
 from collections.abc import Callable, Iterator
 
 import h5py
+import numpy as np
 
 from localize.io.records import load_record, record_from_arrays, record_to_arrays, save_record
 from localize.keys import describe, key_of
 from localize.types import StoreError
 
 log = logging.getLogger(__name__)
+
+
+DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what h5py raises on a file that was harmed
+
+
+def _digest(arrays: dict[str, np.ndarray], text: str) -> str:
+    """Digest of an item, which a bit that flipped on the disk does not survive."""
+    h = hashlib.blake2b(text.encode(), digest_size=8)
+    for name in sorted(arrays):
+        h.update(name.encode())
+        h.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8))
+    return h.hexdigest()
 
 
 @contextlib.contextmanager
@@ -90,9 +104,13 @@ class Store:
             shutil.rmtree(partial, ignore_errors=True)
             record = build()
             with _writing(self.root):
-                save_record(partial, record)
-                (partial / "spec.json").write_text(json.dumps(describe(spec), indent=1))
-                os.replace(partial, final)
+                try:
+                    save_record(partial, record)
+                    (partial / "spec.json").write_text(json.dumps(describe(spec), indent=1))
+                    os.replace(partial, final)
+                except OSError:
+                    shutil.rmtree(partial, ignore_errors=True)  # on a full disk every byte counts
+                    raise
         return load_record(final), key, False  # read back: computed now or reused, the caller gets the same arrays
 
     def _finished(self, folder: pathlib.Path):
@@ -141,7 +159,7 @@ class Shelf:
                         raise OSError("it is not a shard of this shelf")
                     self._where.update(dict.fromkeys(f, path))
                 self._scanned.add(path)
-            except OSError as e:
+            except DAMAGED as e:
                 self._set_aside(path, e)
 
     @contextlib.contextmanager
@@ -178,8 +196,11 @@ class Shelf:
         try:
             with self._open(item) as f:
                 group = f[item]
-                return record_from_arrays({k: v[()] for k, v in group.items()}, group.attrs["record"])
-        except (OSError, ValueError, TypeError) as e:
+                arrays, text = {k: v[()] for k, v in group.items()}, group.attrs["record"]
+                if group.attrs["digest"] != _digest(arrays, text):
+                    raise ValueError(f"the digest of item {item} is wrong")
+                return record_from_arrays(arrays, text)
+        except DAMAGED as e:
             self._set_aside(path, e)
             raise StoreError(f"{path} is damaged and was set aside; run again to compute its items anew") from e
 
@@ -209,16 +230,16 @@ class Shelf:
             f.attrs["shelf"] = self.key
             for item, (arrays, text, seconds) in batch.items():
                 group = f.create_group(item)
-                group.attrs.update(record=text, seconds=seconds)
+                group.attrs.update(record=text, seconds=seconds, digest=_digest(arrays, text))
                 for name, array in arrays.items():
-                    # the checksum (chunked storage only) catches a bit that flipped on the disk
-                    group.create_dataset(name, data=array, **({"fletcher32": True} if array.size else {}))
+                    group.create_dataset(name, data=array)
         final = self.folder / f"{key_of(sorted(batch))}.h5"
         with _writing(self.store.root):
             self.folder.mkdir(parents=True, exist_ok=True)
             spec = self.folder / "spec.json"
             if not spec.exists():
-                spec.write_text(json.dumps(describe(self.spec), indent=1))
+                spec.with_suffix(".partial").write_text(json.dumps(describe(self.spec), indent=1))
+                os.replace(spec.with_suffix(".partial"), spec)
             partial = final.with_suffix(".partial")
             try:
                 with open(partial, "wb") as f:

@@ -150,6 +150,14 @@ class Scene:
     ground_truth: ImageList | None = None  # queries with poses
     thresholds: tuple[tuple[float, float], ...] = ((0.25, 2.0), (0.5, 5.0), (5.0, 10.0))  # (metres, degrees)
 
+    def __post_init__(self):
+        try:
+            bounds = np.array(self.thresholds, np.float64)
+        except (ValueError, TypeError):
+            bounds = np.zeros(0)
+        if bounds.ndim != 2 or bounds.shape[1] != 2 or not (bounds > 0).all():
+            raise InputError(f"thresholds are {self.thresholds}, but must be pairs of metres and degrees, all above 0")
+
 
 @dataclass(frozen=True, eq=False)
 class Features:

@@ -204,7 +204,7 @@ def test_ratio_matches_are_the_slow_ones(search):
     leaves[0] = []
     frames = rows_in_frames(rows, [0, 2])
     csr = np.cumsum([0, *map(len, leaves)]), np.concatenate(leaves).astype(np.int32)
-    matches = RatioTest().match(query, search.candidates(csr, frames), rows)
+    matches = RatioTest().match(query, search.candidates(csr, [0, 2, -1], rows), rows)
     use_leaves = leaves if search.uses_leaves else [[]] * 60
     use_frames = frames.tolist() if search.uses_frames else []
     slow = slow_ratio_matches(query, use_leaves, use_frames, rows)

@@ -143,7 +143,7 @@ def test_flipped_bit_is_noticed(store):
     shelf.fill(iter([("a", PairMatches(np.arange(10_000).reshape(2, -1).T), 0.1)]))
     shard = shelf._where["a"]
     data = bytearray(shard.read_bytes())
-    at = data.index(np.arange(1000, 1004, dtype=np.int32).tobytes())
+    at = data.index(np.array([1000, 6000, 1001, 6001], np.int32).tobytes())
     data[at] ^= 1
     shard.write_bytes(data)
     with pytest.raises(StoreError, match=f"{shard.name} is damaged and was set aside"):

@@ -20,7 +20,7 @@ def evaluate_poses(estimates: Mapping[str, Pose | None], queries: ImageList, tru
             errors[i] = pose_error(estimates[query.name], truth.by_name[query.name].pose)
     tags = sorted({tag for q in scored for tag in q.tags})
     masks = [np.ones(len(scored), bool)] + [np.array([tag in q.tags for q in scored], bool) for tag in tags]
-    bounds = np.asarray(thresholds, np.float64).reshape(-1, 2)
+    bounds = np.asarray(thresholds, np.float64)
     within = (errors[:, None, :] < bounds[None]).all(-1)  # (Q, T)
     divisors = [max(1, m.sum()) for m in masks]
     return Report(

@@ -27,7 +27,7 @@ class Sift:
     upright: bool = False  # True: all orientations are 0
 
     VERSION: ClassVar[int] = 1
-    LIBRARIES: ClassVar[tuple] = ("pycolmap",)
+    LIBRARIES: ClassVar[tuple] = ("pycolmap", "PIL")
     grey: ClassVar[bool] = True
 
     def __post_init__(self):

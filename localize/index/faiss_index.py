@@ -106,7 +106,7 @@ class FaissIvf:
         check_component(self, positive=("num_lists", "iterations", "num_probes", "num_neighbours"))
 
     def build(self, rows: PointRows) -> FaissBytes:
-        """The lists, trained on all rows."""
+        """The lists; faiss trains them on at most 256 rows a list."""
         descriptors = np.ascontiguousarray(rows.descriptors, np.float32)
         num_lists = max(1, min(self.num_lists, len(descriptors) // 39))
         quantizer = faiss.IndexFlatIP(descriptors.shape[1])

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 
 from localize.geometry.poses import rotation_from_qvec
-from localize.io.text import parse_camera, read_lines
+from localize.io.text import parse_camera, read_lines, read_text
 from localize.types import CAMERA_MODELS, Camera, Image, InputError, Pose
 
 # COLMAP's numbering of the models; the ones we cannot hold are missing.
@@ -46,7 +46,7 @@ def _read_text(folder: pathlib.Path, problems: list[str]) -> list[Image]:
         except ValueError as e:
             problems.append(f"{folder / 'cameras.txt'}:{number}: camera {fields[0]}: {e}")
     images, path = [], folder / "images.txt"
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_text(path).splitlines()
     first = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
     for i in range(first, len(lines), 2):  # two lines per image, of which the second may be empty
         fields = lines[i].split(maxsplit=9)
@@ -57,6 +57,12 @@ def _read_text(folder: pathlib.Path, problems: list[str]) -> list[Image]:
                 f"{path}:{i + 1}: expected `id qw qx qy qz tx ty tz camera_id name`; the file may be cut off"
             )
             break  # after this the lines no longer pair up
+        if i + 1 < len(lines) and len(lines[i + 1].split()) % 3:
+            problems.append(
+                f"{path}:{i + 2}: expected the keypoints of image {fields[9]} as x y point3D_id ...; every image has "
+                "two lines, of which the second may be empty but not left out"
+            )
+            break
         images += _image(f"{path}:{i + 1}", fields[9], fields[1:8], cameras.get(fields[8]), problems)
     return images
 
@@ -65,7 +71,7 @@ def _read_binary(folder: pathlib.Path, problems: list[str]) -> list[Image]:
     try:
         cameras = _read_binary_cameras((folder / "cameras.bin").read_bytes(), folder, problems)
         return _read_binary_images((folder / "images.bin").read_bytes(), cameras, folder, problems)
-    except (struct.error, ValueError) as e:
+    except (struct.error, ValueError) as e:  # UnicodeDecodeError is a ValueError
         raise InputError(f"the COLMAP model {folder} is cut off or damaged ({e}): copy it again") from e
 
 

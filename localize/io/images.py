@@ -1,6 +1,8 @@
 """Photos from disk: a quick check of the header, and the grey or colour pixels. EXIF orientation is never applied."""
 
 import pathlib
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import PIL.Image
@@ -10,7 +12,15 @@ from localize.types import Camera, InputError
 PIL.Image.MAX_IMAGE_PIXELS = None  # large photos are normal here, not an attack
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".ppm", ".pgm"}
 _EXIF_ORIENTATION = 0x0112
-_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")
+_BAD_FILE = (OSError, SyntaxError, ValueError, EOFError, OverflowError)  # what Pillow raises on one
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What `read_photo` does, for the keys of results."""
+
+    VERSION: ClassVar[int] = 1
+    LIBRARIES: ClassVar[tuple] = ("PIL",)
 
 
 def list_photos(folder: pathlib.Path) -> list[str]:
@@ -23,25 +33,38 @@ def check_photo(path: pathlib.Path, camera: Camera) -> tuple[str | None, str | N
     try:
         with PIL.Image.open(path) as photo:
             size, mode, turned = photo.size, photo.mode, photo.getexif().get(_EXIF_ORIENTATION, 1)
+            bits = _bits(path, photo)
     except FileNotFoundError:
         return f"photo {path} is missing: put it there or take its name off the list", None
-    except (OSError, SyntaxError, ValueError) as e:
+    except _BAD_FILE as e:
         return f"photo {path} cannot be opened ({e}): replace it or take it out", None
+    if bits > 16:
+        return f"photo {path} has {bits} bits per pixel, of unknown range: save it with 8 or 16", None
     if size != (camera.width, camera.height):
-        hint = ": the camera describes the upright picture but the pixels are stored turned; save it upright" * (
-            turned not in (0, 1) and size == (camera.height, camera.width)
+        upright = turned not in (0, 1) and size == (camera.height, camera.width)
+        what_to_do = (
+            "the camera describes the upright picture but the pixels are stored turned; save it upright"
+            if upright
+            else "give the photo the camera it belongs to, or the camera for this size"
         )
-        return (
-            f"photo {path} is {size[0]} x {size[1]} px, but its camera is for {camera.width} x {camera.height} px"
-            + (hint or ": give the photo the camera belongs to, or the camera for this size")
-        ), None
+        sizes = f"{size[0]} x {size[1]} px, but its camera is for {camera.width} x {camera.height} px"
+        return f"photo {path} is {sizes}: {what_to_do}", None
+    remarks = []
     if turned not in (0, 1):
-        return None, f"photo {path} carries EXIF orientation {turned}; its pixels are used as stored, not turned"
-    if mode in _SIXTEEN_BIT:
-        return None, f"photo {path} has 16 bits per pixel; it is reduced to 8"
+        remarks.append(f"carries EXIF orientation {turned}; its pixels are used as stored, not turned")
+    if bits == 16:
+        remarks.append("has 16 bits per pixel; it is reduced to 8")
     if mode in ("1", "L", "LA"):
-        return None, f"photo {path} is grey; that is enough for features on grey values, deep features see grey colours"
-    return None, None
+        remarks.append("is grey; it is used as it is")
+    return None, f"photo {path} " + "; ".join(remarks) if remarks else None
+
+
+def _bits(path: pathlib.Path, photo: PIL.Image.Image) -> int:
+    """Bits per channel."""
+    if photo.format == "PNG":
+        with open(path, "rb") as f:
+            return f.read(25)[24]
+    return {"I": 32, "F": 32}.get(photo.mode, 16 if photo.mode.startswith("I;16") else 8)
 
 
 def read_photo(path: str | pathlib.Path, *, grey: bool = False) -> np.ndarray:
@@ -52,12 +75,14 @@ def read_photo(path: str | pathlib.Path, *, grey: bool = False) -> np.ndarray:
     try:
         with PIL.Image.open(path) as photo:
             photo.load()
-            if photo.mode in _SIXTEEN_BIT:
+            if photo.mode == "F" or (photo.mode == "I" and photo.format != "PNG"):
+                raise ValueError("32 bits per pixel, of unknown range")
+            if photo.mode.startswith("I"):
                 photo = PIL.Image.fromarray((np.asarray(photo, np.int64).clip(0, 65535) // 257).astype(np.uint8))
             elif photo.mode == "LA":  # an alpha channel is no light: drop it
                 photo = photo.convert("L")
             return np.ascontiguousarray(photo.convert("L" if grey else "RGB"))
     except FileNotFoundError as e:
         raise InputError(f"photo {path} is missing") from e
-    except (OSError, SyntaxError, ValueError, EOFError) as e:
+    except _BAD_FILE as e:
         raise InputError(f"photo {path} is damaged ({e}): replace it and run again") from e

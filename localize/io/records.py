@@ -63,12 +63,20 @@ def record_from_arrays(arrays: dict[str, np.ndarray], text: str):
     return _record_class(head["record"])(**arrays, **{k: record_from_json(v) for k, v in head["fields"].items()})
 
 
+def save_array(path: pathlib.Path, array: np.ndarray) -> None:
+    """Write a .npy file. Unlike np.save, a full disk is an OSError that says so."""
+    array = np.ascontiguousarray(array)
+    with open(path, "wb") as f:
+        np.lib.format.write_array_header_1_0(f, np.lib.format.header_data_from_array_1_0(array))
+        f.write(array.reshape(-1).view(np.uint8).data)
+
+
 def save_record(folder: pathlib.Path, record) -> None:
     """Write a record into a folder: one .npy per array, record.json for the rest."""
     arrays, text = record_to_arrays(record)
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        save_array(folder / f"{name}.npy", array)
     (folder / "record.json").write_text(text)
 
 

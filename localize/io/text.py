@@ -10,15 +10,19 @@ from localize.geometry.poses import nearest_rotation, qvec_from_rotation, rotati
 from localize.types import Camera, Image, InputError, Pose
 
 
-def read_lines(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
-    """(line number, fields) of the lines that are neither blank nor comments."""
+def read_text(path: pathlib.Path) -> str:
+    """The file's text, a byte order mark left out; InputError if it is missing or no UTF-8."""
     try:
-        text = pathlib.Path(path).read_text(encoding="utf-8-sig")
+        return pathlib.Path(path).read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError) as e:
         raise InputError(f"file {path} is missing") from e
     except UnicodeDecodeError as e:
-        raise InputError(f"file {path} is not a text file") from e
-    for number, line in enumerate(text.splitlines(), 1):
+        raise InputError(f"file {path} is not a text file in UTF-8 ({e.reason} at byte {e.start})") from e
+
+
+def read_lines(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
+    """(line number, fields) of the lines that are neither blank nor comments."""
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if line.strip() and not line.startswith("#"):
             yield number, line.split()
 

@@ -40,7 +40,11 @@ class Triangulation:
     LIBRARIES: ClassVar[tuple] = ("pycolmap",)
 
     def __post_init__(self):
-        check_component(self, positive=("num_neighbours", "max_epipolar_error_px", "max_reprojection_error_px"))
+        check_component(
+            self,
+            positive=("num_neighbours", "max_epipolar_error_px", "max_reprojection_error_px"),
+            not_negative=("min_angle_deg",),
+        )
 
     def verify(self, first, second, xy_first: np.ndarray, xy_second: np.ndarray) -> np.ndarray:
         """Which matches (M, 2), (M, 2) px of two images with poses lie on their epipolar lines, (M,) bool."""

@@ -4,9 +4,10 @@ from typing import Protocol
 
 import numpy as np
 
-from localize.types import Camera, Matches2D3D, Pose, PoseEstimate
+from localize.types import Camera, InputError, Matches2D3D, Pose, PoseEstimate
 
 MIN_MATCHES = 4
+POSITIVE = ("max_error_px", "min_inliers", "min_iterations", "max_iterations")  # fields of every RANSAC
 
 
 class PoseEstimator(Protocol):
@@ -18,6 +19,15 @@ class PoseEstimator(Protocol):
     def estimate(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
         """cam_from_world, or a PoseEstimate without pose that says why; the same input gives the same pose."""
         ...
+
+
+def check_iterations(ransac) -> None:
+    """Refuse more iterations at least than at most."""
+    if ransac.min_iterations > ransac.max_iterations:
+        name = type(ransac).__name__
+        raise InputError(
+            f"{name}.min_iterations is {ransac.min_iterations}, over max_iterations {ransac.max_iterations}"
+        )
 
 
 def failed(num_matches: int, reason: str) -> PoseEstimate:

@@ -7,7 +7,7 @@ import numpy as np
 
 from localize.components import check_component
 from localize.geometry.colmap import pycolmap, to_pycolmap_camera
-from localize.pose.base import checked, failed, too_few
+from localize.pose.base import POSITIVE, check_iterations, checked, failed, too_few
 from localize.types import Camera, Matches2D3D, PoseEstimate
 
 
@@ -26,9 +26,8 @@ class Colmap:
     LIBRARIES: ClassVar[tuple] = ("pycolmap",)
 
     def __post_init__(self):
-        check_component(
-            self, positive=("max_error_px", "min_inliers", "min_iterations", "max_iterations", "confidence")
-        )
+        check_component(self, positive=POSITIVE, shares=("confidence",))
+        check_iterations(self)
 
     def estimate(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
         """cam_from_world from matches in pixels of this camera."""

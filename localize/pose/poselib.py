@@ -8,7 +8,7 @@ import poselib
 
 from localize.components import check_component
 from localize.geometry.colmap import camera_rays
-from localize.pose.base import checked, too_few
+from localize.pose.base import POSITIVE, check_iterations, checked, too_few
 from localize.types import Camera, Matches2D3D, PoseEstimate
 
 # Any other name silently becomes a null model in PoseLib 2.0.5.
@@ -30,9 +30,8 @@ class PoseLib:
     LIBRARIES: ClassVar[tuple] = ("poselib",)
 
     def __post_init__(self):
-        check_component(
-            self, positive=("max_error_px", "min_inliers", "min_iterations", "max_iterations", "confidence")
-        )
+        check_component(self, positive=POSITIVE, shares=("confidence",))
+        check_iterations(self)
 
     def estimate(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
         """cam_from_world from matches in pixels of this camera."""

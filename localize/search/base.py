@@ -4,7 +4,7 @@ from typing import Protocol
 
 import numpy as np
 
-from localize.types import Candidates
+from localize.types import Candidates, PointRows
 
 
 class Search(Protocol):
@@ -13,7 +13,14 @@ class Search(Protocol):
     VERSION: int
     uses_leaves: bool
     uses_frames: bool
+    num_frames: int  # references to retrieve; asked for only if uses_frames
 
-    def candidates(self, leaves: tuple[np.ndarray, np.ndarray] | None, frame_rows: np.ndarray | None) -> Candidates:
-        """Candidates from the leaves' CSR (indptr, rows) and the rows of the prior frames; None where not prepared."""
+    def candidates(
+        self, leaves: tuple[np.ndarray, np.ndarray] | None, frames: np.ndarray | None, rows: PointRows
+    ) -> Candidates:
+        """Candidates among the map's rows.
+
+        leaves: CSR (indptr, rows) of each keypoint's rows in the index; frames: indices (num_frames,) of the retrieved
+        references, -1 = none. None where the flags say that they are not used.
+        """
         ...

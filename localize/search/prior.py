@@ -34,7 +34,7 @@ class Leaves:
     uses_leaves: ClassVar[bool] = True
     uses_frames: ClassVar[bool] = False
 
-    def candidates(self, leaves, frame_rows=None) -> Candidates:
+    def candidates(self, leaves, frames, rows: PointRows) -> Candidates:
         """Each keypoint's own rows."""
         return Candidates(*leaves, np.zeros(0, np.int32))
 
@@ -53,9 +53,10 @@ class Frames:
     def __post_init__(self):
         check_component(self, positive=("num_frames",), choices={"rows": ("in_frames", "all_obs")})
 
-    def candidates(self, leaves, frame_rows) -> Candidates:
+    def candidates(self, leaves, frames, rows: PointRows) -> Candidates:
         """The rows all keypoints share."""
-        return Candidates(np.zeros(1, np.int64), np.zeros(0, np.int32), frame_rows)
+        shared = rows_in_frames(rows, frames, self.rows)
+        return Candidates(np.zeros(1, np.int64), np.zeros(0, np.int32), shared)
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,6 @@ class Union(Frames):
 
     uses_leaves: ClassVar[bool] = True
 
-    def candidates(self, leaves, frame_rows) -> Candidates:
+    def candidates(self, leaves, frames, rows: PointRows) -> Candidates:
         """Each keypoint's own rows, and those all share."""
-        return Candidates(*leaves, frame_rows)
+        return Candidates(*leaves, rows_in_frames(rows, frames, self.rows))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from localize.features.base import LocalFeature
-from localize.io.images import read_photo
+from localize.io.images import Reader, read_photo
 from localize.keys import describe, file_digest
 from localize.retrieval.base import GlobalDescriptor
 from localize.retrieval.ranking import rank
@@ -51,7 +51,8 @@ def _digest(path: pathlib.Path) -> str:
         raise InputError(f"photo {path} cannot be read ({e.strerror})") from e
 
 
-def _extract(feature: LocalFeature, path: pathlib.Path) -> Features | InputError:
+def _extract(feature: LocalFeature, job: tuple[pathlib.Path, str]) -> Features | InputError:
+    path, digest = job
     try:
         photo = read_photo(path, grey=feature.grey)
     except InputError as e:
@@ -60,16 +61,19 @@ def _extract(feature: LocalFeature, path: pathlib.Path) -> Features | InputError
     height, width = photo.shape[:2]
     if len(features) and not ((features.keypoints >= 0) & (features.keypoints <= (width, height))).all():
         raise ValueError(f"{type(feature).__name__} returned keypoints outside {path} ({width} x {height} px)")
+    if _digest(path) != digest:
+        return InputError(f"photo {path} was replaced while the run was going on: run again")
     return features
 
 
 def extract_features(bench: Workbench, feature: LocalFeature, root: str, images: ImageList, name: str) -> FeatureSet:
     """Features of the photos root/<image name>. Keyed by the photo's bytes: a replaced photo is a new one."""
-    shelf = bench.store.shelf("features", {"feature": describe(feature)})
+    shelf = bench.store.shelf("features", {"feature": describe(feature), "reader": describe(Reader())})
     paths = {image.name: pathlib.Path(root) / image.name for image in images}
     digests = dict(zip(paths, (d for d, _ in bench.map(_digest, list(paths.values()))), strict=True))
-    todo = {digests[n]: paths[n] for n in paths}
-    bench.fill(name, shelf, todo, functools.partial(_extract, feature), processes=True)
+    todo = {digests[n]: (paths[n], digests[n]) for n in paths}
+    failures = bench.fill(name, shelf, todo, functools.partial(_extract, feature), processes=True)
+    bench.unreadable.update({str(paths[n]): failures[digests[n]] for n in paths if digests[n] in failures})
     return FeatureSet(shelf, paths, digests)
 
 

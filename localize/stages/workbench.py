@@ -19,6 +19,7 @@ import threadpoolctl
 import tqdm
 
 from localize.store import Shelf, Store
+from localize.types import InputError
 
 log = logging.getLogger(__name__)
 
@@ -66,37 +67,32 @@ class Workbench:
             record.reused, record.computed = int(reused), int(not reused)
         return result, record.key
 
-    def fill(self, name: str, shelf: Shelf, items: dict[str, object], work: Callable, *, processes=False) -> None:
+    def fill(
+        self, name: str, shelf: Shelf, items: dict[str, object], work: Callable, *, processes=False
+    ) -> dict[str, str]:
         """Put `work(argument)` on the shelf for every item key that is not there yet.
 
-        A photo that cannot be read (work returns an InputError) is logged, left out, and named in `unreadable`.
+        An item whose work returns an InputError, such as a photo that cannot be read, is logged and left out.
+        Returns what was wrong by item key.
         """
+        failures: dict[str, str] = {}
         with self.stage(name) as record, contextlib.ExitStack() as stack:
             record.key = shelf.key
             if any(k not in shelf for k in items):
                 stack.enter_context(shelf.filling())
             missing = [k for k in items if k not in shelf]
-            record.reused, record.computed = len(items) - len(missing), len(missing)
-            bar = tqdm.tqdm(
-                total=len(items), initial=record.reused, desc=name, leave=False, disable=None if self.progress else True
-            )
+            record.reused = len(items) - len(missing)
+            hidden = None if self.progress else True  # None: shown on a terminal only
+            bar = tqdm.tqdm(total=len(items), initial=record.reused, desc=name, leave=False, disable=hidden)
             stack.enter_context(bar)
             results = self.map(work, [items[k] for k in missing], processes=processes)
             with contextlib.closing(results):
-                shelf.fill(self._readable(zip(missing, results, strict=True), items, record, bar))
+                shelf.fill(_usable(zip(missing, results, strict=True), failures, bar))
+            record.computed = len(missing) - len(failures)
             if processes and min(self.workers, len(missing)) > 1:  # ended by now, so their memory is known
                 children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
                 record.peak_memory_mb += min(self.workers, len(missing)) * children
-
-    def _readable(self, results, items, record, bar):
-        for item, (result, seconds) in results:
-            bar.update()
-            if isinstance(result, Exception):
-                log.error("%s; left out, the rest goes on", result)
-                self.unreadable[str(items[item])] = str(result)
-                record.computed -= 1
-            else:
-                yield item, result, seconds
+        return failures
 
     def map(self, work: Callable, arguments: list, *, processes=False) -> Iterator[tuple[object, float]]:
         """(work(argument), its seconds) in order, on this bench's workers: threads, or processes where work holds
@@ -119,6 +115,17 @@ class Workbench:
                 waiting.extend(pool.submit(timed, a) for a in itertools.islice(rest, 1))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _usable(results, failures: dict[str, str], bar):
+    """The results that are no errors; the errors are logged and collected."""
+    for item, (result, seconds) in results:
+        bar.update()
+        if isinstance(result, InputError):
+            log.error("%s; left out, the rest goes on", result)
+            failures[item] = str(result)
+        else:
+            yield item, result, seconds
 
 
 def _timed(work: Callable, argument) -> tuple[object, float]:
