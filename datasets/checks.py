@@ -1,7 +1,9 @@
 """Checks that the adapters share; what is wrong is collected, so that a user sees all of it at once."""
 
+import contextlib
 import logging
 import pathlib
+from collections.abc import Iterator
 
 from localize.io.images import check_photo
 from localize.types import Image, InputError
@@ -9,19 +11,37 @@ from localize.types import Image, InputError
 log = logging.getLogger(__name__)
 
 
-def existing_folder(path, field: str, content: str) -> pathlib.Path:
-    """The folder as a path, absolute; InputError if it is not there."""
+@contextlib.contextmanager
+def collecting(problems: list[str]) -> Iterator[None]:
+    """Add the problems of an InputError to the list and go on."""
+    try:
+        yield
+    except InputError as e:
+        problems += e.problems
+
+
+def existing_folder(path, field: str, content: str, problems: list[str]) -> pathlib.Path:
+    """The folder as an absolute path; a problem if it is not there."""
     folder = pathlib.Path(path).expanduser().absolute()
     if not folder.is_dir():
-        raise InputError(f"folder {folder} is missing: {field} must be {content}")
+        problems.append(f"folder {folder} is missing: {field} must be {content}")
     return folder
 
 
 def check_photos(root: pathlib.Path, images: list[Image], problems: list[str]) -> None:
     """Look at every photo's header: what cannot be used goes to `problems`, what is unusual is logged."""
+    if not root.is_dir():
+        return  # one problem, not one per photo; `existing_folder` named it
     for image in images:
         problem, remark = check_photo(root / image.name, image.camera)
         if problem:
             problems.append(problem)
         elif remark:
             log.warning("%s", remark)
+
+
+def check_query_names(queries: list[Image], problems: list[str]) -> None:
+    """Result files separate their fields by blanks, so a query's name must not hold one."""
+    for query in queries:
+        if len(query.name.split()) != 1:
+            problems.append(f"query {query.name!r} has a blank in its name, which result files cannot hold: rename it")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from localize.components import check_component
-from localize.datasets.checks import check_photos, existing_folder
+from localize.datasets.checks import check_photos, check_query_names, collecting, existing_folder
 from localize.io.colmap_model import read_colmap_images
 from localize.io.text import read_poses, read_query_list
 from localize.types import Image, ImageList, InputError, Scene, repeated_names
@@ -30,16 +30,23 @@ class Colmap:
 
     def load(self) -> Scene:
         """The scene; InputError with all problems if a file, a line or a photo cannot be used."""
-        root = existing_folder(self.image_root, "dataset.image_root", "the folder of the photos")
-        query_root = root
+        problems, images, queries, poses = [], [], [], {}
+        query_root = root = existing_folder(self.image_root, "dataset.image_root", "the folder of the photos", problems)
         if self.query_image_root:
-            query_root = existing_folder(self.query_image_root, "dataset.query_image_root", "the queries' folder")
-        problems: list[str] = []
-        images = read_colmap_images(existing_folder(self.model, "dataset.model", "a COLMAP model"), problems)
-        queries = read_query_list(pathlib.Path(self.queries), problems) if self.queries else []
+            query_root = existing_folder(
+                self.query_image_root, "dataset.query_image_root", "the queries' folder", problems
+            )
+        model = existing_folder(self.model, "dataset.model", "a COLMAP model", problems)
+        if model.is_dir():
+            with collecting(problems):
+                images = read_colmap_images(model, problems)
+        if self.queries:
+            with collecting(problems):
+                queries = read_query_list(pathlib.Path(self.queries), problems)
         names = {q.name for q in queries}
         if self.ground_truth:
-            poses = read_poses(pathlib.Path(self.ground_truth), problems)
+            with collecting(problems):
+                poses = read_poses(pathlib.Path(self.ground_truth), problems)
         else:
             poses = {image.name: image.pose for image in images if image.name in names}
         references = [image for image in images if image.name not in names]
@@ -49,6 +56,7 @@ class Colmap:
             problems.append(f"{self.ground_truth}: {name} is not in the query list")
         check_photos(root, references, problems)
         check_photos(query_root, queries, problems)
+        check_query_names(queries, problems)
         if not images and not problems:
             problems.append(f"the COLMAP model {self.model} holds no images with poses")
         if problems:
@@ -61,5 +69,5 @@ class Colmap:
             references=ImageList(references),
             queries=ImageList(queries),
             ground_truth=ImageList(truth) if poses else None,
-            thresholds=tuple(tuple(t) for t in self.thresholds),
+            thresholds=self.thresholds,
         )

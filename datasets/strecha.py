@@ -1,11 +1,10 @@
 """Strecha et al. (CVPR 2008): photos with LIDAR camera poses, in images/ and gt_dense_cameras/."""
 
-import pathlib
 from dataclasses import dataclass
 from typing import ClassVar
 
 from localize.components import check_component
-from localize.datasets.checks import check_photos, existing_folder
+from localize.datasets.checks import check_photos, check_query_names, existing_folder
 from localize.io.images import list_photos
 from localize.io.text import read_strecha_camera
 from localize.types import Image, ImageList, InputError, Scene
@@ -29,12 +28,16 @@ class Strecha:
 
     def load(self) -> Scene:
         """The scene; InputError with all problems if a photo or a camera file cannot be used."""
-        root = existing_folder(self.root, "dataset.root", "a folder with images/ and gt_dense_cameras/")
-        photos = existing_folder(root / "images", "images", "the photos")
-        names = list_photos(photos)
-        if not names:
-            raise InputError(f"folder {photos} holds no photos: put the scene's photos there")
         problems, images = [], {}
+        root = existing_folder(self.root, "dataset.root", "a folder with images/ and gt_dense_cameras/", problems)
+        query_root = photos = root / "images"
+        if self.query_image_root:
+            query_root = existing_folder(
+                self.query_image_root, "dataset.query_image_root", "the queries' folder", problems
+            )
+        names = list_photos(photos)
+        if not names and root.is_dir():
+            problems.append(f"folder {photos} holds no photos: put the scene's photos there")
         for name in names:
             path = root / "gt_dense_cameras" / f"{name}.camera"
             try:
@@ -47,9 +50,9 @@ class Strecha:
         is_query = {name: i % self.query_every == self.query_offset for i, name in enumerate(names)}
         truth = [images[n] for n in names if is_query[n] and n in images]
         references = [images[n] for n in names if not is_query[n] and n in images][:: self.reference_every]
-        query_root = pathlib.Path(self.query_image_root) if self.query_image_root else photos
         check_photos(photos, references, problems)
         check_photos(query_root, truth, problems)
+        check_query_names(truth, problems)
         if problems:
             raise InputError(*problems)
         return Scene(

@@ -13,8 +13,9 @@ if (_checkout / "setup.cfg").is_file():
 
 _PUBLIC = {
     **dict.fromkeys(["Camera", "Image", "ImageList", "InputError", "Pose", "PoseEstimate", "Scene"], "localize.types"),
-    **dict.fromkeys(["Localizer", "build_map"], "localize.localizer"),
+    "Localizer": "localize.localizer",
     "Store": "localize.store",
+    "build_map": "localize.pipelines.build_map",
 }
 __all__ = list(_PUBLIC)
 

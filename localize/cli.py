@@ -7,6 +7,7 @@ Exit codes: 0 all went well; 2 something given by the user could not be used, an
 import dataclasses
 import difflib
 import errno
+import importlib.resources
 import json
 import logging
 import os
@@ -16,7 +17,6 @@ import sys
 
 import hydra
 import omegaconf
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 
@@ -27,6 +27,10 @@ from localize.types import InputError, StoreError
 log = logging.getLogger(__name__)
 SETTINGS = ("workers", "progress", "store", "pipeline", "dataset")  # everything else is a component
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+
+
+class _NotComposed(Exception):
+    """The configuration does not compose."""
 
 
 class _Errors(logging.Handler):
@@ -88,8 +92,12 @@ def _run(cfg: omegaconf.DictConfig) -> None:
     )
 
 
-def _options(group: str) -> list[str]:
-    return GlobalHydra.instance().config_loader().get_group_options(group)
+def _options(group: str = "") -> list[str]:
+    """The choices of a group in conf/, or the groups themselves."""
+    found = (importlib.resources.files("localize.conf") / group).iterdir()
+    if group:
+        return sorted(p.name.removesuffix(".yaml") for p in found if p.name.endswith(".yaml"))
+    return sorted(p.name for p in found if p.is_dir() and p.name not in ("hydra", "__pycache__"))
 
 
 def _sentences(error: BaseException) -> list[str]:
@@ -112,7 +120,11 @@ def _sentences(error: BaseException) -> list[str]:
     text = " ".join(str(error).split())
     if "No match in the defaults list" in text:  # a misspelt group, e.g. serch=union
         name = text.split("'")[1]
-        return [_unknown(f"setting {name}", name, _options(""))]
+        if name == "pipeline":
+            return [
+                "write +pipeline=..., with a plus: there is no default to replace; valid: " + ", ".join(_options(name))
+            ]
+        return [_unknown(f"setting {name}", name, _options())]
     name, target = (re.search(p, text) for p in (r"unexpected keyword argument '(\w+)'", r"call to target '([\w.]+)'"))
     if name and target:
         valid = [f.name for f in dataclasses.fields(hydra.utils.get_class(target[1]))]
@@ -132,12 +144,23 @@ def main() -> None:
     logging.raiseExceptions = False  # a log that cannot be written (full disk) must not bury the reason
     errors = _Errors()
     logging.getLogger("localize").addHandler(errors)
+    started = []
+
+    def job(cfg: omegaconf.DictConfig) -> None:
+        started.append(cfg)
+        _job(cfg)
+
     try:
-        hydra.main(version_base=None, config_path="pkg://localize.conf", config_name="config")(_job)()
+        try:
+            hydra.main(version_base=None, config_path="pkg://localize.conf", config_name="config")(job)()
+        except ValueError as e:  # hydra's own word for a group set to null; from a job it would be a defect of ours
+            if started:
+                raise
+            raise _NotComposed(f"{e}: give every group one of its choices, as in search=union") from e
     except KeyboardInterrupt:
         print("\nStopped. What was finished is kept; run the same command again to go on.", file=sys.stderr)
         sys.exit(130)
-    except (HydraException, omegaconf.errors.OmegaConfBaseException) as e:  # the configuration does not compose
+    except (HydraException, omegaconf.errors.OmegaConfBaseException, _NotComposed) as e:
         errors.sentences += _sentences(e)
         print("\n".join(errors.sentences), file=sys.stderr)
     except OSError as e:

@@ -1,6 +1,5 @@
 """Map once, query many, from Python: no configuration, no dataset adapter, no files but the map's own folder."""
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -13,10 +12,10 @@ import numpy as np
 import PIL.Image
 
 from localize.io.images import read_photo
-from localize.io.records import load_record, record_from_json, record_to_json, save_record
+from localize.io.records import load_record, record_from_json, record_to_json, save_array, save_record
+from localize.keys import describe
 from localize.retrieval.ranking import rank
 from localize.stages import BuiltIndex, global_vector, match_query
-from localize.store import Store
 from localize.types import (
     Camera,
     Features,
@@ -26,10 +25,11 @@ from localize.types import (
     Matches2D3D,
     PointRows,
     PoseEstimate,
-    Scene,
 )
 
 FORMAT = 1  # of the folder; raise it when old folders can no longer be read
+COMPONENTS = ("feature", "retrieval", "search", "matching", "pose")
+PARTS = {"rows", "learned", "references", "index", "vectors.npy", "localizer.json"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,48 +74,71 @@ class Localizer:
     def save(self, folder: str | os.PathLike) -> None:
         """Write the map into a folder of its own, whole or not at all; an older map there is replaced."""
         final = pathlib.Path(folder).expanduser().absolute()
-        if final.exists() and not (final / "localizer.json").is_file() and any(final.iterdir()):
+        if final.exists() and {p.name for p in final.iterdir()} - PARTS:
             raise InputError(f"folder {final} holds other files: choose an empty one for the map")
         final.parent.mkdir(parents=True, exist_ok=True)
-        partial = pathlib.Path(tempfile.mkdtemp(prefix=final.name + ".", suffix=".partial", dir=final.parent))
+        aside = pathlib.Path(tempfile.mkdtemp(prefix=final.name + ".", suffix=".partial", dir=final.parent))
         try:
-            save_record(partial / "rows", self.rows)
-            save_record(partial / "learned", self.learned)
-            save_record(partial / "references", self.references)
-            np.save(partial / "vectors.npy", self.vectors)
-            if self.index is not None:
-                save_record(partial / "index", self.index.built)
-            components = {n: getattr(self, n) for n in ("feature", "retrieval", "search", "matching", "pose")}
-            components["index"] = self.index and self.index.component
-            text = {"format": FORMAT, **{n: c and record_to_json(c) for n, c in components.items()}}
-            (partial / "localizer.json").write_text(json.dumps(text, indent=1))
+            new, old = aside / "new", aside / "old"
+            new.mkdir()
+            self._write(new)
             if final.exists():
-                shutil.rmtree(final)
-            os.replace(partial, final)
+                os.replace(final, old)
+            os.replace(new, final)
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def _write(self, folder: pathlib.Path) -> None:
+        save_record(folder / "rows", self.rows)
+        save_record(folder / "learned", self.learned)
+        save_record(folder / "references", self.references)
+        save_array(folder / "vectors.npy", self.vectors)
+        components = {name: getattr(self, name) for name in COMPONENTS}
+        if self.index is not None:
+            save_record(folder / "index", self.index.built)
+            components["index"] = self.index.component
+        text = {
+            "format": FORMAT,
+            "components": {n: record_to_json(c) for n, c in components.items()},
+            "made_by": {n: describe(c) for n, c in components.items()},
+        }
+        (folder / "localizer.json").write_text(json.dumps(text, indent=1))
 
     @classmethod
     def load(cls, folder: str | os.PathLike, **changed) -> "Localizer":
-        """The map in a folder; `changed` replaces components, e.g. pose=PoseLib(max_error_px=4.0)."""
+        """The map in a folder; `changed` replaces search, matching or pose, e.g. pose=PoseLib(max_error_px=4.0).
+
+        InputError if it holds no map, or one that other versions of the components or their libraries made.
+        """
         folder = pathlib.Path(folder).expanduser().absolute()
         head = folder / "localizer.json"
         if not head.is_file():
             raise InputError(f"{folder} holds no map: build one with localize.build_map or +pipeline=build_map")
         text = json.loads(head.read_text())
-        if text.pop("format") != FORMAT:
+        if text["format"] != FORMAT:
             raise InputError(f"the map {folder} was written by another version of localize: build it again")
-        components = {n: c and record_from_json(c) for n, c in text.items()}
-        index = components.pop("index")
+        components = {n: record_from_json(c) for n, c in text["components"].items()}
+        for name, component in components.items():
+            if describe(component) != text["made_by"][name]:
+                kind = type(component).__name__
+                raise InputError(
+                    f"the map {folder} was built with another version of {kind} or its libraries: build it again"
+                )
+        unfit = set(changed) - {"search", "matching", "pose"}
+        if unfit:
+            raise InputError(f"{', '.join(sorted(unfit))} cannot be changed after the map is built; build another map")
+        index = components.pop("index", None)
         localizer = cls(
-            **components,
+            **{**components, **changed},
             references=load_record(folder / "references"),
             rows=load_record(folder / "rows"),
-            index=index and BuiltIndex(index, load_record(folder / "index"), ""),
+            index=BuiltIndex(index, load_record(folder / "index"), "") if index else None,
             learned=load_record(folder / "learned"),
-            vectors=np.load(folder / "vectors.npy"),
+            vectors=np.load(folder / "vectors.npy", mmap_mode="r"),
         )
-        return dataclasses.replace(localizer, **changed)
+        if localizer.search.uses_leaves and localizer.index is None:
+            raise InputError(f"the map {folder} has no index, as it was built with search=frames: build it again")
+        return localizer
 
 
 def _pixels(image, *, grey: bool) -> np.ndarray:
@@ -125,18 +148,3 @@ def _pixels(image, *, grey: bool) -> np.ndarray:
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
         raise InputError(f"pixels of shape {image.shape} {image.dtype}, but expected (H, W) or (H, W, 3) uint8")
     return np.ascontiguousarray(PIL.Image.fromarray(image).convert("L" if grey else "RGB"))
-
-
-def build_map(scene: Scene, folder: str | os.PathLike, *, store: Store | None = None, **components) -> Localizer:
-    """Build the map of a scene's references, save it into `folder`, and return it ready for queries.
-
-    components: feature, retrieval, index, ... as in localize.pipelines.steps.Components. Without a store nothing but
-    the map is kept on disk.
-    """
-    from localize.pipelines import build_map as pipeline
-
-    if store is not None:
-        return pipeline.run(scene, store, output=folder, **components)
-    with tempfile.TemporaryDirectory(prefix="localize-store-") as temporary:
-        pipeline.run(scene, Store(temporary), output=folder, **components)
-    return Localizer.load(folder)

@@ -157,6 +157,7 @@ class Scene:
             bounds = np.zeros(0)
         if bounds.ndim != 2 or bounds.shape[1] != 2 or not (bounds > 0).all():
             raise InputError(f"thresholds are {self.thresholds}, but must be pairs of metres and degrees, all above 0")
+        object.__setattr__(self, "thresholds", tuple(map(tuple, bounds.tolist())))
 
 
 @dataclass(frozen=True, eq=False)

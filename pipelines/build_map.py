@@ -1,5 +1,8 @@
 """Map once: the references' map, index and global descriptors in one folder that Localizer.load opens."""
 
+import os
+import tempfile
+
 from localize.localizer import Localizer
 from localize.pipelines.steps import Components, map_scene
 from localize.stages import Workbench, build_index
@@ -30,3 +33,15 @@ def run(
     if output is not None:
         localizer.save(output)
     return localizer
+
+
+def build_map(scene: Scene, folder: str | os.PathLike, *, store: Store | None = None, **components) -> Localizer:
+    """Build the map of a scene's references, save it into `folder`, and return it ready for queries.
+
+    components: any of the fields of `steps.Components`. Without a store nothing but the map is kept on disk.
+    """
+    if store is not None:
+        return run(scene, store, output=folder, **components)
+    with tempfile.TemporaryDirectory(prefix="localize-store-") as temporary:
+        run(scene, Store(temporary), output=folder, **components)
+    return Localizer.load(folder)

@@ -24,10 +24,10 @@ from localize.stages import (
     GlobalDescriptors,
     LocalizationMap,
     Workbench,
-    build_map,
     describe_photos,
     extract_features,
     learn_retrieval,
+    map_references,
     rank_photos,
 )
 from localize.store import ShelfItems
@@ -78,7 +78,7 @@ def map_scene(bench: Workbench, scene: Scene, use: Components) -> MappedScene:
         raise InputError(f"scene {scene.name} has {len(references)} usable reference photos; a map needs at least 2")
     descriptors = learn_retrieval(bench, use.retrieval, references, features)
     vectors = describe_photos(bench, descriptors, references, features, "reference_global")
-    town = build_map(bench, use.mapping, use.pair_matching, references, features, vectors)
+    town = map_references(bench, use.mapping, use.pair_matching, references, features, vectors)
     return MappedScene(town, descriptors, vectors)
 
 

@@ -55,6 +55,23 @@ def test_colmap_text_problems_name_file_and_line(models, tmp_path):
         assert word in problem
 
 
+def test_left_out_second_lines_are_noticed(models, tmp_path):
+    """Every image has two lines; without the second, every other image would be lost without a word."""
+    lines = (models[0] / "images.txt").read_text().splitlines()
+    images = [line for line in lines if line.endswith(".png")]
+    (tmp_path / "cameras.txt").write_text((models[0] / "cameras.txt").read_text())
+    (tmp_path / "images.txt").write_text("\n\n".join(images) + "\n")  # empty second lines are fine
+    problems = []
+    assert len(read_colmap_images(tmp_path, problems)) == 10
+    assert not problems
+    (tmp_path / "images.txt").write_text("\n".join(images) + "\n")
+    read_colmap_images(tmp_path, problems)
+    assert "images.txt:2: expected the keypoints of image" in problems[0]
+    (tmp_path / "images.txt").write_bytes(b"1 1 0 0 0 0 0 0 1 caf\xe9.png\n\n")
+    with pytest.raises(InputError, match="not a text file in UTF-8"):
+        read_colmap_images(tmp_path, [])
+
+
 def test_cut_binary_model_is_refused(models):
     file = models[1] / "images.bin"
     file.write_bytes(file.read_bytes()[:-1000])
@@ -122,6 +139,26 @@ def test_exif_orientation_is_named_and_not_applied(tmp_path):
     assert "used as stored" in check_photo(path, CAMERA)[1]
     upright = Camera("SIMPLE_PINHOLE", 20, 30, [30, 10, 15])
     assert "save it upright" in check_photo(path, upright)[0]
+
+
+def test_deep_photos_are_reduced_or_refused(tmp_path):
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    row = b"\0" + struct.pack(">90H", *([65535, 32768, 0] * 30))
+    header = struct.pack(">IIBBBBB", 30, 20, 16, 2, 0, 0, 0)  # 16 bits per channel, RGB
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(row * 20)) + chunk(b"IEND", b"")
+    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    assert "16 bits" in check_photo(tmp_path / "deep.png", CAMERA)[1]
+    assert read_photo(tmp_path / "deep.png")[0, 0].tolist() == [255, 128, 0]
+    for dtype in (np.float32, np.int32):
+        PIL.Image.fromarray(np.ones((20, 30), dtype)).save(tmp_path / "range.tif")
+        assert "32 bits per pixel" in check_photo(tmp_path / "range.tif", CAMERA)[0]
+        with pytest.raises(InputError, match="32 bits per pixel"):
+            read_photo(tmp_path / "range.tif")
 
 
 def test_unusable_photos_are_named(tmp_path):

@@ -16,6 +16,7 @@ from localize.io.images import read_photo
 from localize.io.text import read_poses
 from localize.pipelines import parallel_search
 from localize.pose.poselib import PoseLib
+from localize.search.prior import Frames, Union
 
 from .conftest import CHECKOUT
 
@@ -63,6 +64,18 @@ def test_what_cannot_be_localized_says_why(folder, scene):
         localizer.localize("nothing.jpg", camera)
 
 
+def test_only_what_fits_the_map_can_be_changed(folder, scene, tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="feature cannot be changed after the map is built"):
+        Localizer.load(folder, feature=Sift(upright=True))
+    Localizer.load(folder, search=Frames(num_frames=2))
+    build_map(scene, tmp_path / "frames", feature=FEATURE, search=Frames())
+    with pytest.raises(InputError, match="has no index"):
+        Localizer.load(tmp_path / "frames", search=Union())
+    monkeypatch.setattr(Sift, "VERSION", Sift.VERSION + 1)
+    with pytest.raises(InputError, match="built with another version of Sift"):
+        Localizer.load(folder)
+
+
 def test_map_folders_are_safe(folder, tmp_path):
     with pytest.raises(InputError, match="holds no map"):
         Localizer.load(tmp_path)
@@ -70,8 +83,15 @@ def test_map_folders_are_safe(folder, tmp_path):
     with pytest.raises(InputError, match="holds other files"):
         Localizer.load(folder).save(tmp_path)
     Localizer.load(folder).save(folder)  # over itself
+    assert folder.stat().st_mode & 0o777 == 0o777 & ~_umask()
     assert len(Localizer.load(folder).rows.points) > 100
     assert [p.name for p in folder.parent.iterdir()] == [folder.name]
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def blocks(language: str) -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 from localize.features.sift import Sift
 from localize.index.random_trees import RandomTrees
 from localize.keys import describe, key_of
+from localize.pose.poselib import PoseLib
 from localize.store import Store
 from localize.types import Features, Image, ImageList, PairMatches, Pose, StoreError
 
@@ -37,6 +38,7 @@ def test_keys_follow_what_decides_the_result():
     assert key_of(Sift()) != key_of(Sift(upright=True))
     assert key_of([np.arange(3)]) != key_of([np.arange(3.0)])
     assert "library pycolmap" in describe(Sift())  # another version may give other keypoints
+    assert key_of(PoseLib(max_error_px=12)) == key_of(PoseLib(max_error_px=12.0))  # as typed on the command line
     fewer = RandomTrees(num_leaves=7)
     assert key_of(fewer) != key_of(RandomTrees())
     assert key_of(describe(fewer, building=True)) == key_of(describe(RandomTrees(), building=True))
@@ -166,6 +168,43 @@ def test_full_disk_says_so_and_keeps_the_rest(store, monkeypatch):
     assert "01" in again
     assert "late" not in again
     assert not list(shelf.folder.glob("*.partial"))
+
+
+def test_full_disk_inside_an_artifact(store, monkeypatch):
+    real = open
+
+    def full(path, mode="r", *args, **kwargs):
+        if str(path).endswith(".npy") and "w" in mode:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, mode, *args, **kwargs)
+
+    monkeypatch.setattr("builtins.open", full)
+    with pytest.raises(StoreError, match="the disk is full"):
+        store.artifact("map", {}, lambda: pairs(3))
+    assert not list((store.root / "map").glob("*.partial"))
+    monkeypatch.undo()
+    assert len(store.artifact("map", {}, lambda: pairs(3))[0].rows) == 3
+
+
+def test_any_flipped_bit_gives_a_sentence_or_the_right_item(store):
+    shelf = store.shelf("s", {})
+    shelf.fill(iter(items(4)))
+    shard = shelf._where["02"]
+    whole = shard.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        data = bytearray(whole)
+        data[rng.integers(len(data))] ^= 1 << rng.integers(8)
+        for leftover in shelf.folder.iterdir():
+            leftover.unlink()
+        shard.write_bytes(data)
+        again = store.shelf("s", {})
+        for item, record, _ in items(4):
+            try:
+                if item in again:
+                    np.testing.assert_array_equal(again.get(item).rows, record.rows)
+            except StoreError:
+                break
 
 
 def test_leftovers_of_a_crash_are_cleared(store):

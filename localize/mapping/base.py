@@ -1,6 +1,6 @@
 """The role of a mapping method: keypoints, matches and known poses in, 3D points out."""
 
-from collections.abc import Mapping as Dict
+import collections.abc
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +15,10 @@ class Mapping(Protocol):
     num_neighbours: int  # each reference is matched with this many most similar ones
 
     def build(
-        self, images: ImageList, keypoints: Dict[str, np.ndarray], matches: Dict[tuple[str, str], PairMatches]
+        self,
+        images: ImageList,
+        keypoints: collections.abc.Mapping[str, np.ndarray],
+        matches: collections.abc.Mapping[tuple[str, str], PairMatches],
     ) -> Map:
         """Map from images with poses, keypoints (N, 2) px by name and matches by pair of names."""
         ...

@@ -9,7 +9,7 @@ from localize.stages.features import (
     learn_retrieval,
     rank_photos,
 )
-from localize.stages.mapping import BuiltIndex, LocalizationMap, build_index, build_map, collect_rows, match_pairs
+from localize.stages.mapping import BuiltIndex, LocalizationMap, build_index, collect_rows, map_references, match_pairs
 from localize.stages.queries import estimate_poses, match_queries, match_query
 from localize.stages.results import write_results
 from localize.stages.workbench import StageRecord, Workbench
@@ -22,13 +22,13 @@ __all__ = [
     "StageRecord",
     "Workbench",
     "build_index",
-    "build_map",
     "collect_rows",
     "describe_photos",
     "estimate_poses",
     "extract_features",
     "global_vector",
     "learn_retrieval",
+    "map_references",
     "match_pairs",
     "match_queries",
     "match_query",

@@ -51,7 +51,7 @@ def _match_pair(pair_matching: PairMatcher, features: FeatureSet, pair: tuple[st
     return pair_matching.match(features[pair[0]], features[pair[1]])
 
 
-def build_map(
+def map_references(
     bench: Workbench,
     mapping: Mapping,
     pair_matching: PairMatcher,
@@ -60,8 +60,10 @@ def build_map(
     reference_vectors: np.ndarray,
 ) -> LocalizationMap:
     """Match each reference with its most similar ones, build the map, and collect its descriptors."""
-    ranking = rank(references, reference_vectors, references, reference_vectors, mapping.num_neighbours)
-    pairs = neighbour_pairs(ranking)
+    with bench.stage("pair_selection") as record:
+        ranking = rank(references, reference_vectors, references, reference_vectors, mapping.num_neighbours)
+        pairs = neighbour_pairs(ranking)
+        record.computed = 1
     matches = match_pairs(bench, pair_matching, pairs, features)
     spec = {
         "mapping": describe(mapping),

@@ -45,6 +45,7 @@ def write_results(
             "num_references": len(town.references),
             "num_queries": len(scene.queries),
             "num_localized": len(found),
+            "num_scored": len(report.query_names),
             "conditions": _conditions(report),
             "inliers_median": _number(np.median([estimates[n].num_inliers for n in found])) if found else None,
             "candidates_per_keypoint": _mean([matches[n].candidates_per_keypoint for n in matches.items]),
@@ -103,6 +104,11 @@ def _summary(report: Report, results: dict) -> str:
     lines = []
     if len(report.query_names):
         lines.append(recall_table(report))
+        if results["num_scored"] < results["num_queries"]:
+            without = results["num_queries"] - results["num_scored"]
+            lines.append(
+                f"{without} of the {results['num_queries']} queries have no ground truth and are not in the table."
+            )
     else:
         lines.append("No ground truth was given, so nothing is scored; inliers tell how sure a pose is.")
     inliers = results["inliers_median"]

@@ -1,0 +1,56 @@
+"""What makes a key: everything that decides a result, told in words and hashed."""
+
+import dataclasses
+import hashlib
+import importlib
+import inspect
+import json
+import os
+
+import numpy as np
+
+
+def describe(value, *, building: bool = False):
+    """The value in JSON types, for a key. `building=True` leaves out what only matters at query time.
+
+    A component becomes its type, VERSION, library versions and fields. TypeError for what cannot be told in words.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        cls = type(value)
+        spec = {"type": f"{cls.__module__}.{cls.__qualname__}", "version": getattr(cls, "VERSION", None)}
+        if cls.__module__ == "__main__":  # every script has a __main__: its classes are told apart by their source
+            spec["source"] = hashlib.blake2b(_source(cls).encode(), digest_size=8).hexdigest()
+        for library in getattr(cls, "LIBRARIES", ()):
+            spec[f"library {library}"] = importlib.import_module(library).__version__
+        for f in dataclasses.fields(value):
+            if not (building and f.metadata.get("query")):
+                spec[f.name] = describe(getattr(value, f.name), building=building)
+        return spec
+    if isinstance(value, np.ndarray):
+        digest = hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).hexdigest()
+        return {"array": digest, "dtype": str(value.dtype), "shape": list(value.shape)}
+    if isinstance(value, dict):
+        return {str(k): describe(v, building=building) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [describe(v, building=building) for v in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{value!r} of type {type(value).__name__} cannot be part of a key")
+
+
+def _source(cls: type) -> str:
+    try:
+        return inspect.getsource(cls)
+    except (OSError, TypeError) as e:
+        raise TypeError(f"the source of {cls.__name__} is not to be had: define it in a file") from e
+
+
+def key_of(spec) -> str:
+    """16 hexadecimal digits that stand for this specification."""
+    return hashlib.blake2b(json.dumps(describe(spec), sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def file_digest(path: str | os.PathLike) -> str:
+    """Digest of a file's bytes, so that a replaced photo of the same name is another photo."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
