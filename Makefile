@@ -20,4 +20,4 @@ lint: .venv/ready
 	@touch $@
 
 clean:
-	rm -rf .venv build dist outputs *.egg-info
+	rm -rf .venv build dist outputs multirun *.egg-info

@@ -32,6 +32,11 @@ def check_photos(root: pathlib.Path, images: list[Image], problems: list[str]) -
     """Look at every photo's header: what cannot be used goes to `problems`, what is unusual is logged."""
     if not root.is_dir():
         return  # one problem, not one per photo; `existing_folder` named it
+    if len(images) > 1 and not any((root / image.name).exists() for image in images):
+        problems.append(
+            f"none of {len(images)} photos, such as {images[0].name}, is in {root}: name the folder they are in"
+        )
+        return
     for image in images:
         problem, remark = check_photo(root / image.name, image.camera)
         if problem:

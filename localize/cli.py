@@ -20,6 +20,8 @@ import omegaconf
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 
+from localize import __version__
+from localize.evaluate.tables import text_table
 from localize.preflight import preflight
 from localize.store import Store
 from localize.types import InputError, StoreError
@@ -44,10 +46,10 @@ class _Errors(logging.Handler):
         self.sentences.append(record.getMessage())
 
 
-def _job(cfg: omegaconf.DictConfig) -> None:
-    """One job; what the user can mend is logged as an error, so that a multirun goes on with its other jobs."""
+def _job(cfg: omegaconf.DictConfig) -> dict | None:
+    """The job's results.json, if any. A bad value is logged, so that a multirun goes on with its other jobs."""
     try:
-        _run(cfg)
+        return _run(cfg)
     except (InputError, StoreError, HydraException, omegaconf.errors.OmegaConfBaseException) as e:
         for sentence in _sentences(e):
             log.error("%s", sentence)
@@ -62,11 +64,14 @@ def _job(cfg: omegaconf.DictConfig) -> None:
         )
 
 
-def _run(cfg: omegaconf.DictConfig) -> None:
-    """Instantiate, preflight, run, say where the results are."""
+def _run(cfg: omegaconf.DictConfig) -> dict | None:
+    """Instantiate, preflight, run, say where the results are; returns results.json."""
     output = HydraConfig.get().runtime.output_dir
     if "pipeline" not in cfg:
         raise InputError("say what to run: +pipeline=" + "|".join(_options("pipeline")))
+    missing = sorted(omegaconf.OmegaConf.missing_keys(cfg))
+    if missing:
+        raise InputError(*(f"{key} must be given: add {key}=... to the command" for key in missing))
     made = hydra.utils.instantiate(cfg, _convert_="all")
     components = {name: value for name, value in made.items() if name not in SETTINGS}
     store = Store(made["store"]["root"])
@@ -75,21 +80,24 @@ def _run(cfg: omegaconf.DictConfig) -> None:
     workers = len(os.sched_getaffinity(0)) if made["workers"] is None else made["workers"]
     if not isinstance(workers, int) or workers < 1:
         raise InputError(f"workers is {workers!r}, but must be a whole number of at least 1, or null for all cores")
-    scene = preflight(made["dataset"], components.values(), store, output, needs_queries=not mapping_only)
+    scene = preflight(made["dataset"], components, store, output, needs_queries=not mapping_only)
     log.info("%s: %d references, %d queries", scene.name, len(scene.references), len(scene.queries))
+    if not components["search"].uses_leaves:
+        log.info("this search looks at prior frames only: the index is not built")
     target = os.path.join(output, "map") if mapping_only else output
     pipeline(scene, store, **components, workers=workers, progress=made["progress"], output=target)
     if mapping_only:
         print(f"\nThe map is in {target}; open it with localize.Localizer.load({target!r}).")
-        return
+        return None
     folder = pathlib.Path(output)
-    stages = json.loads((folder / "results.json").read_text())["stages"]
-    reused, computed = (sum(stage[what] for stage in stages) for what in ("reused", "computed"))
+    results = json.loads((folder / "results.json").read_text())
+    reused, computed = (sum(stage[what] for stage in results["stages"]) for what in ("reused", "computed"))
     print("\n" + (folder / "summary.txt").read_text())
     print(
         f"poses.txt, results.json and this table are in {output}; "
         f"{computed} results were computed and {reused} reused from the store {store.root}."
     )
+    return results
 
 
 def _options(group: str = "") -> list[str]:
@@ -112,8 +120,6 @@ def _sentences(error: BaseException) -> list[str]:
             return [str(e)]
         if isinstance(e, omegaconf.errors.ConfigKeyError | omegaconf.errors.ConfigAttributeError) and e.parent_node:
             return [_unknown(f"setting {e.full_key}", str(e.key), e.parent_node.keys())]
-        if isinstance(e, omegaconf.errors.MissingMandatoryValue):
-            return [f"{e.full_key} must be given: add {e.full_key}=... to the command"]
         if isinstance(e, MissingConfigException) and e.options is not None:
             group, _, choice = str(e.missing_cfg_file).rpartition("/")
             return [_unknown(f"choice {group}={choice}", choice, e.options)]
@@ -129,6 +135,11 @@ def _sentences(error: BaseException) -> list[str]:
     if name and target:
         valid = [f.name for f in dataclasses.fields(hydra.utils.get_class(target[1]))]
         return [_unknown(f"setting {name[1]} in {target[1]}", name[1], valid)]
+    missing = next((e for e in reversed(chain) if isinstance(e, ImportError)), None)
+    if missing and target is None:
+        what = re.search(r"locating target '([\w.]+)'", text)
+        name = what[1] if what else "a component"
+        return [f"cannot load {name}: {missing}; put the folder of your own code on PYTHONPATH"]
     return [text.split(" See https://hydra.cc")[0]]
 
 
@@ -142,13 +153,20 @@ def main() -> None:
     """Entry point of `python -m localize` and of the console script."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us instead of hydra's own printing
     logging.raiseExceptions = False  # a log that cannot be written (full disk) must not bury the reason
+    if "--version" in sys.argv[1:]:
+        print(f"localize {__version__}")
+        sys.exit(0)
+    flags = [a for a in sys.argv[1:] if a in ("-m", "--multirun")]  # argparse wants them before or after all settings
+    sys.argv[1:] = flags + [a for a in sys.argv[1:] if a not in flags]
     errors = _Errors()
     logging.getLogger("localize").addHandler(errors)
-    started = []
+    started, finished = [], []
 
     def job(cfg: omegaconf.DictConfig) -> None:
         started.append(cfg)
-        _job(cfg)
+        found = _job(cfg)
+        if found:
+            finished.append((list(HydraConfig.get().overrides.task), found))
 
     try:
         try:
@@ -158,20 +176,36 @@ def main() -> None:
                 raise
             raise _NotComposed(f"{e}: give every group one of its choices, as in search=union") from e
     except KeyboardInterrupt:
-        print("\nStopped. What was finished is kept; run the same command again to go on.", file=sys.stderr)
-        sys.exit(130)
+        print("\nStopped. What was finished is kept; run the same command again to go on.", file=sys.stderr, flush=True)
+        os._exit(130)  # at once: a second Ctrl-C must not end up waiting for anybody
     except (HydraException, omegaconf.errors.OmegaConfBaseException, _NotComposed) as e:
         errors.sentences += _sentences(e)
         print("\n".join(errors.sentences), file=sys.stderr)
     except OSError as e:
-        if e.errno not in _DISK_ERRORS:
+        if started and e.errno not in _DISK_ERRORS:
             raise
         where = e.filename or "into the results folder"
         errors.sentences.append(f"cannot write {where}: {e.strerror}; choose another place with hydra.run.dir=...")
         print(errors.sentences[-1], file=sys.stderr)
     finally:
         logging.getLogger("localize").removeHandler(errors)
+    if len(finished) > 1:
+        print("\n" + _comparison(finished))
     if errors.sentences:
         count = len(errors.sentences)
         print(f"\nlocalize: {count} problem{'s' * (count > 1)}, named above.", file=sys.stderr)
     sys.exit(2 if errors.sentences else 0)
+
+
+def _comparison(jobs: list[tuple[list[str], dict]]) -> str:
+    """One row per job of a multirun: the settings in which they differ, and what came out."""
+    common = set.intersection(*(set(settings) for settings, _ in jobs))
+    rows = []
+    for settings, found in jobs:
+        recall = found["conditions"].get("all", {}).get("recall", {})
+        per_query = sum(s for s in found["seconds_per_query"].values() if s is not None)
+        own = " ".join(s for s in settings if s not in common)
+        localized = f"{found['num_localized']} of {found['num_queries']}"
+        rows.append([own, *(f"{100 * r:.1f} %" for r in recall.values()), localized, f"{per_query:.2f}"])
+    header = ["settings", *jobs[0][1]["conditions"].get("all", {}).get("recall", {}), "localized", "s per query"]
+    return text_table(header, rows) if all(len(r) == len(header) for r in rows) else ""

@@ -3,14 +3,27 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from localize.keys import describe
 from localize.store import Store
 from localize.types import InputError, Scene, StoreError
 
+ROLES = {  # what the pipelines ask of a component; the base.py of each role says more
+    "feature": ("extract", "grey"),
+    "retrieval": ("fit", "describe", "needs"),
+    "pair_matching": ("match",),
+    "mapping": ("build", "num_neighbours"),
+    "index": ("build", "lookup"),
+    "search": ("candidates", "uses_leaves", "uses_frames"),
+    "matching": ("match",),
+    "pose": ("estimate",),
+}
 
-def preflight(dataset, components: Iterable, store: Store, output: str, *, needs_queries: bool = True) -> Scene:
+
+def preflight(
+    dataset, components: Mapping[str, object], store: Store, output: str, *, needs_queries: bool = True
+) -> Scene:
     """The loaded scene; InputError with every problem of the dataset, the components, the store and the output folder.
 
     Names, photos, cameras and intrinsics are checked by `dataset.load()`. A component that needs files, such as
@@ -29,8 +42,8 @@ def preflight(dataset, components: Iterable, store: Store, output: str, *, needs
             problems.append(
                 f"scene {scene.name} has no queries: name some, or build the map only with +pipeline=build_map"
             )
-    for component in components:
-        problems += _of_component(component)
+    for role, component in components.items():
+        problems += _of_component(role, component)
     try:
         store.check_writable()
     except StoreError as e:
@@ -42,9 +55,12 @@ def preflight(dataset, components: Iterable, store: Store, output: str, *, needs
     return scene
 
 
-def _of_component(component) -> list[str]:
-    """Whether its results can be kept under a key, and what it misses itself."""
+def _of_component(role: str, component) -> list[str]:
+    """Whether it fits its role, whether its results can be kept under a key, and what it misses itself."""
     name = type(component).__name__
+    lacking = [attribute for attribute in ROLES.get(role, ()) if not hasattr(component, attribute)]
+    if lacking:
+        return [f"{name} cannot be a {role}: it has no {', no '.join(lacking)}; see localize/{role}/base.py"]
     if not dataclasses.is_dataclass(component) or not hasattr(component, "VERSION"):
         return [f"{name} is no component: make it a frozen dataclass with a class attribute VERSION = 1"]
     try:

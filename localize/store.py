@@ -54,7 +54,7 @@ def _writing(root: pathlib.Path) -> Iterator[None]:
             errno.EROFS: "the disk is read-only: make it writable",
             errno.EACCES: "no permission to write there: ask for it",
             errno.EPERM: "no permission to write there: ask for it",
-        }.get(e.errno, e.strerror or str(e))
+        }.get(e.errno, f"{e.strerror or e}: mend that")
         raise StoreError(
             f"cannot write to the store {root}: {reason}, or choose another place with store.root=...; "
             "all that was finished before is kept and will be reused"

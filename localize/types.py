@@ -317,7 +317,7 @@ class PoseEstimate:
 
     @property
     def num_inliers(self) -> int:
-        """Number of matches that agree with the pose; 0 if it failed."""
+        """Number of matches that agree with the best pose, also where that was too few."""
         return int(self.inliers.sum())
 
 

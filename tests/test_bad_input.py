@@ -51,6 +51,7 @@ def test_a_good_folder_runs(strecha, tmp_path):
     ("arguments", "sentence"),
     [
         (["dataset=strecha"], "dataset.root must be given: add dataset.root=..."),
+        (["dataset=colmap"], "2 problems"),
         (["dataset=strecha", "dataset.root=/nowhere"], "folder /nowhere is missing: dataset.root must be"),
         (["dataset=strecha", "dataset.rot=x"], "no setting dataset.rot (did you mean root?); valid: query_every"),
         (["pose.max_eror_px=3"], "no setting pose.max_eror_px (did you mean max_error_px?); valid: confidence,"),
@@ -162,7 +163,7 @@ def test_tiny_query_fails_honestly(strecha, folder, tmp_path):
     camera.write_text(camera.read_text().replace("640 480", "5 5"))
     code, text = strecha()
     assert code == 0
-    assert f"Failed: {query}: 0 matches with the map" in text
+    assert f"Failed: {query}: matches with the map: 0" in text
     assert query not in (tmp_path / "run" / "poses.txt").read_text()
 
 
@@ -243,12 +244,40 @@ def test_multirun_goes_on_after_a_bad_job(run_cli, own_data, tmp_path):
     assert len(list((tmp_path / "sweep").glob("*/poses.txt"))) == 1
 
 
+def test_multirun_ends_with_a_comparison(run_cli, own_data):
+    code, text = run_cli("-m", *RUN, *own_data[0], "pose.max_error_px=6,12")
+    assert code == 0
+    row = next(line for line in text.splitlines() if line.startswith("pose.max_error_px=6"))
+    assert row.split()[1:10] == ["100.0", "%"] * 3 + ["3", "of", "3"]
+
+
+def test_wrong_folder_is_one_problem(run_cli, own_data, tmp_path):
+    arguments = [a for a in own_data[0] if "image_root" not in a]
+    code, text = run_cli(*RUN, *arguments, f"dataset.image_root={tmp_path}")
+    assert code == 2
+    assert f"none of 7 photos, such as camera000001_frame000000.png, is in {tmp_path}" in text
+    assert "2 problems" in text
+
+
+def test_own_code_that_cannot_be_loaded(run_cli, synthetic_root, tmp_path, monkeypatch):
+    (tmp_path / "broken_part.py").write_text("import no_such_library\nclass Mine: ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    code, text = run_cli("+pipeline=serial", f"dataset.root={synthetic_root}", "feature._target_=broken_part.Mine")
+    assert code == 2
+    assert "cannot load broken_part.Mine: No module named 'no_such_library'; put the folder" in text
+
+
+def test_version(run_cli):
+    assert run_cli("--version") == (0, "localize 0.1.0\n")
+
+
 def test_a_component_that_cannot_be_kept_or_misses_a_file(run_cli, synthetic_root, tmp_path, monkeypatch):
     """A user's own classes are checked before the work starts."""
     (tmp_path / "own_parts.py").write_text(
         "from dataclasses import dataclass\n"
         "class Bare:\n    grey = True\n"
         "@dataclass(frozen=True)\nclass Weighted:\n    VERSION = 1\n    weights: str = 'net.pth'\n"
+        "    def estimate(self, matches, camera): ...\n"
         "    def preflight(self):\n        return [f'weights {self.weights} are missing: download them']\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
@@ -268,5 +297,5 @@ def test_a_component_that_cannot_be_kept_or_misses_a_file(run_cli, synthetic_roo
     own = [f"dataset.root={synthetic_root}", "dataset.num_photos=10", "dataset.num_points=250"]
     code, text = run_cli("+pipeline=serial", *own, *parts, *keep)
     assert code == 2
-    assert "Bare is no component: make it a frozen dataclass" in text
+    assert "Bare cannot be a feature: it has no extract; see localize/feature/base.py" in text
     assert "weights net.pth are missing: download them" in text

@@ -63,7 +63,7 @@ def test_failure_is_reported_never_guessed(estimator, n, outliers):
     assert estimate.pose is None
     assert estimate.reason
     assert estimate.num_matches == n
-    assert estimate.num_inliers == 0
+    assert estimate.num_inliers < 12
 
 
 def generated_scene(seed=0, num_images=6, num_points=80):

@@ -38,7 +38,7 @@ def failed(num_matches: int, reason: str) -> PoseEstimate:
 def too_few(num_matches: int) -> PoseEstimate | None:
     """The failure if there are too few matches to try."""
     if num_matches < MIN_MATCHES:
-        return failed(num_matches, f"{num_matches} matches with the map, at least {MIN_MATCHES} are needed")
+        return failed(num_matches, f"matches with the map: {num_matches}, at least {MIN_MATCHES} are needed")
     return None
 
 
@@ -46,7 +46,8 @@ def checked(R: np.ndarray, t: np.ndarray, inliers: np.ndarray, min_inliers: int)
     """The estimate, unless it is not finite or rests on too few inliers."""
     count = int(np.count_nonzero(inliers))
     if count < min_inliers:
-        return failed(len(inliers), f"{count} inliers among {len(inliers)} matches, at least {min_inliers} are needed")
+        reason = f"{count} inliers among {len(inliers)} matches, at least {min_inliers} are needed"
+        return PoseEstimate(None, np.asarray(inliers, bool), reason)
     try:
         return PoseEstimate(Pose(R, t), np.asarray(inliers, bool))
     except ValueError:

@@ -62,7 +62,7 @@ def write_results(
                 if n not in found
             },
             "unreadable_photos": bench.unreadable,
-            "queries": _per_query(report, estimates, matches),
+            "queries": _per_query(scene.queries.names, report, estimates),
             "stages": [asdict(r) for r in bench.records],
             "store": str(bench.store.root),
         }
@@ -72,17 +72,19 @@ def write_results(
     return report
 
 
-def _per_query(report: Report, estimates: dict, matches: ShelfItems) -> dict:
+def _per_query(names, report: Report, estimates: dict) -> dict:
+    """Matches, inliers and errors of every query; zeros and null for one whose photo could not be read."""
     errors = dict(zip(report.query_names, zip(report.error_m, report.error_deg, strict=True), strict=True))
-    return {
-        name: {
-            "matches": estimate.num_matches,
-            "inliers": estimate.num_inliers,
-            "error_m": _number(errors.get(name, (math.inf,))[0]),
-            "error_deg": _number(errors.get(name, (math.inf,))[-1]),
+    rows = {}
+    for name in names:
+        estimate, (metres, degrees) = estimates.get(name), errors.get(name, (math.inf, math.inf))
+        rows[name] = {
+            "matches": estimate.num_matches if estimate else 0,
+            "inliers": estimate.num_inliers if estimate else 0,
+            "error_m": _number(metres),
+            "error_deg": _number(degrees),
         }
-        for name, estimate in estimates.items()
-    }
+    return rows
 
 
 def _conditions(report: Report) -> dict:

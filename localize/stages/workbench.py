@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import os
 import resource
+import signal
 import threading
 import time
 from collections import deque
@@ -113,6 +114,10 @@ class Workbench:
             while waiting:
                 yield waiting.popleft().result()
                 waiting.extend(pool.submit(timed, a) for a in itertools.islice(rest, 1))
+        except BaseException:  # stopped, or failed: nobody will keep what the others are still working on
+            for process in list((getattr(pool, "_processes", None) or {}).values()):
+                process.kill()  # no public way before Python 3.14; without it a stop waits for whole photos
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -130,7 +135,11 @@ def _usable(results, failures: dict[str, str], bar):
 
 def _timed(work: Callable, argument) -> tuple[object, float]:
     start = time.perf_counter()
-    return work(argument), time.perf_counter() - start
+    try:
+        return work(argument), time.perf_counter() - start
+    except Exception as e:
+        e.add_note(f"while working on {argument}")
+        raise
 
 
 def _one_thread() -> None:
@@ -140,6 +149,7 @@ def _one_thread() -> None:
 def _start_worker() -> None:
     """A worker process runs single-threaded, and ends when its parent does, even by kill -9."""
     _one_thread()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     parent = multiprocessing.parent_process()
 
     def follow():
