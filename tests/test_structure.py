@@ -42,7 +42,8 @@ def imported(path: pathlib.Path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            yield from (f"localize.{a.name}" for a in node.names) if node.module == "localize" else [node.module]
+            inside = (f"localize.{a.name}" for a in node.names if a.name != "__version__")
+            yield from inside if node.module == "localize" else [node.module]
 
 
 @pytest.mark.parametrize(("path", "name"), list(sources()), ids=lambda p: str(p) if not p.is_absolute() else "")
