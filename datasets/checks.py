@@ -9,6 +9,7 @@ from localize.io.images import check_photo
 from localize.types import Image, InputError
 
 log = logging.getLogger(__name__)
+SHOWN = 5  # remarks on unusual photos; a whole grey data set is one remark, not thousands
 
 
 @contextlib.contextmanager
@@ -37,12 +38,17 @@ def check_photos(root: pathlib.Path, images: list[Image], problems: list[str]) -
             f"none of {len(images)} photos, such as {images[0].name}, is in {root}: name the folder they are in"
         )
         return
+    remarks = []
     for image in images:
         problem, remark = check_photo(root / image.name, image.camera)
         if problem:
             problems.append(problem)
         elif remark:
-            log.warning("%s", remark)
+            remarks.append(remark)
+    for remark in remarks[:SHOWN]:
+        log.warning("%s", remark)
+    if len(remarks) > SHOWN:
+        log.warning("and %d more photos in %s that are unusual in such ways", len(remarks) - SHOWN, root)
 
 
 def check_query_names(queries: list[Image], problems: list[str]) -> None:

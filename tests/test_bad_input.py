@@ -156,6 +156,15 @@ def test_unusual_photos_are_used_and_said(strecha, folder):
     assert "3 of 3 queries localized" in text
 
 
+def test_a_grey_data_set_is_said_once(strecha, folder):
+    for name in names(folder):
+        PIL.Image.open(folder / "images" / name).convert("L").save(folder / "images" / name)
+    code, text = strecha()
+    assert code == 0
+    assert text.count("is grey") == 5 + 3  # of the references, and the three queries
+    assert "and 2 more photos in" in text
+
+
 def test_tiny_query_fails_honestly(strecha, folder, tmp_path):
     query = names(folder)[1]
     PIL.Image.new("L", (5, 5)).save(folder / "images" / query)
