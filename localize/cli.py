@@ -76,7 +76,7 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
     components = {name: value for name, value in made.items() if name not in SETTINGS}
     store = Store(made["store"]["root"])
     pipeline = made["pipeline"]
-    mapping_only = pipeline.func.__module__.endswith(".build_map")
+    mapping_only = not getattr(pipeline.func, "needs_queries", True)
     workers = len(os.sched_getaffinity(0)) if made["workers"] is None else made["workers"]
     if not isinstance(workers, int) or workers < 1:
         raise InputError(f"workers is {workers!r}, but must be a whole number of at least 1, or null for all cores")

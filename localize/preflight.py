@@ -9,15 +9,15 @@ from localize.keys import describe
 from localize.store import Store
 from localize.types import InputError, Scene, StoreError
 
-ROLES = {  # what the pipelines ask of a component; the base.py of each role says more
-    "feature": ("extract", "grey"),
-    "retrieval": ("fit", "describe", "needs"),
-    "pair_matching": ("match",),
-    "mapping": ("build", "num_neighbours"),
-    "index": ("build", "lookup"),
-    "search": ("candidates", "uses_leaves", "uses_frames"),
-    "matching": ("match",),
-    "pose": ("estimate",),
+ROLES = {  # role: the folder whose base.py describes it, and what the pipelines ask of a component
+    "feature": ("features", "extract", "grey"),
+    "retrieval": ("retrieval", "fit", "describe", "needs"),
+    "pair_matching": ("matching", "match"),
+    "mapping": ("mapping", "build", "num_neighbours"),
+    "index": ("index", "build", "lookup"),
+    "search": ("search", "candidates", "uses_leaves", "uses_frames"),
+    "matching": ("matching", "match"),
+    "pose": ("pose", "estimate"),
 }
 
 
@@ -58,9 +58,10 @@ def preflight(
 def _of_component(role: str, component) -> list[str]:
     """Whether it fits its role, whether its results can be kept under a key, and what it misses itself."""
     name = type(component).__name__
-    lacking = [attribute for attribute in ROLES.get(role, ()) if not hasattr(component, attribute)]
+    folder, *asked = ROLES.get(role, ("",))
+    lacking = [attribute for attribute in asked if not hasattr(component, attribute)]
     if lacking:
-        return [f"{name} cannot be a {role}: it has no {', no '.join(lacking)}; see localize/{role}/base.py"]
+        return [f"{name} cannot be a {role}: it has no {', no '.join(lacking)}; see localize/{folder}/base.py"]
     if not dataclasses.is_dataclass(component) or not hasattr(component, "VERSION"):
         return [f"{name} is no component: make it a frozen dataclass with a class attribute VERSION = 1"]
     try:

@@ -187,27 +187,29 @@ class Shelf:
     def __contains__(self, item: str) -> bool:
         return item in self._where
 
-    def _open(self, item: str) -> h5py.File:
-        return h5py.File(self._where[item], "r")
-
-    def get(self, item: str):
-        """The record of an item; StoreError, after setting its shard aside, if it is damaged."""
+    @contextlib.contextmanager
+    def _group(self, item: str) -> Iterator[h5py.Group]:
+        """The item's group, open; StoreError, after setting its shard aside, if what is read from it is damaged."""
         path = self._where[item]
         try:
-            with self._open(item) as f:
-                group = f[item]
-                arrays, text = {k: v[()] for k, v in group.items()}, group.attrs["record"]
-                if group.attrs["digest"] != _digest(arrays, text):
-                    raise ValueError(f"the digest of item {item} is wrong")
-                return record_from_arrays(arrays, text)
+            with h5py.File(path, "r") as f:
+                yield f[item]
         except DAMAGED as e:
             self._set_aside(path, e)
             raise StoreError(f"{path} is damaged and was set aside; run again to compute its items anew") from e
 
+    def get(self, item: str):
+        """The record of an item; StoreError if it is damaged."""
+        with self._group(item) as group:
+            arrays, text = {k: v[()] for k, v in group.items()}, group.attrs["record"]
+            if group.attrs["digest"] != _digest(arrays, text):
+                raise ValueError(f"the digest of item {item} is wrong")
+            return record_from_arrays(arrays, text)
+
     def seconds(self, item: str) -> float:
-        """How long this item took when it was computed."""
-        with self._open(item) as f:
-            return float(f[item].attrs["seconds"])
+        """How long this item took when it was computed; StoreError if it is damaged."""
+        with self._group(item) as group:
+            return float(group.attrs["seconds"])
 
     def fill(self, results: Iterator[tuple[str, object, float]]) -> None:
         """Put (item key, record, seconds) as they come; what is finished survives whatever stops the iteration."""

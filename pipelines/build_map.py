@@ -35,6 +35,9 @@ def run(
     return localizer
 
 
+run.needs_queries = False  # for the check before the work
+
+
 def build_map(scene: Scene, folder: str | os.PathLike, *, store: Store | None = None, **components) -> Localizer:
     """Build the map of a scene's references, save it into `folder`, and return it ready for queries.
 

@@ -1,3 +1,4 @@
+import json
 import pathlib
 import sys
 
@@ -5,7 +6,10 @@ import numpy as np
 import pytest
 
 from localize.datasets.synthetic import Synthetic
+from localize.features.sift import Sift
 from localize.geometry.poses import rotation_from_qvec
+from localize.pipelines import parallel_search
+from localize.store import Store
 from localize.types import Camera, Features, ImageList, PointRows, Pose, Scene
 
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
@@ -77,3 +81,42 @@ def random_rows(rng, num_points: int = 200, dim: int = 32, noise: float = 0.3, n
 
 PINHOLE = Camera("PINHOLE", 640, 480, [500.0, 510.0, 320.0, 240.0])
 EMPTY = ImageList()
+
+FEATURE = Sift(max_keypoints=2500)
+UNKEPT = {"ranking", "pair_selection"}  # a matrix product is faster than the store
+
+
+@pytest.fixture(scope="session")
+def finished(scene, tmp_path_factory):
+    """(store, output) of an uninterrupted run on one worker."""
+    folder = tmp_path_factory.mktemp("finished")
+    store, output = Store(folder / "store"), folder / "run"
+    report = parallel_search.run(scene, store, feature=FEATURE, output=str(output))
+    assert report.recall[0, 1:].tolist() == [1, 1, 1]
+    return store, output
+
+
+def results(output) -> dict:
+    return json.loads((pathlib.Path(output) / "results.json").read_text())
+
+
+def computed(output) -> dict[str, int]:
+    return {s["name"]: s["computed"] for s in results(output)["stages"]}
+
+
+def poses(output) -> bytes:
+    return (pathlib.Path(output) / "poses.txt").read_bytes()
+
+
+RUN = ("+pipeline=serial", "feature.max_keypoints=2500", "workers=1")
+
+
+@pytest.fixture
+def own_data(synthetic_root, scene, tmp_path):
+    """Arguments of dataset=colmap on the synthetic scene, and its query list."""
+    queries = tmp_path / "queries.txt"
+    camera = scene.queries.images[0].camera
+    line = f"{camera.model} {camera.width} {camera.height} " + " ".join(map(repr, camera.params.tolist()))
+    queries.write_text("".join(f"{n} {line}\n" for n in scene.queries.names))
+    folders = [f"dataset.image_root={synthetic_root}/images", f"dataset.model={synthetic_root}/model"]
+    return ["dataset=colmap", *folders, f"dataset.queries={queries}"], queries

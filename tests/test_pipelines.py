@@ -1,21 +1,12 @@
 """The whole chain on a synthetic scene: right, the same whatever the workers, resumable, and frugal."""
 
 import dataclasses
-import json
-import multiprocessing
-import os
-import pathlib
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 
 from localize.datasets.synthetic import Synthetic
-from localize.features.sift import Sift
 from localize.index.faiss_index import FaissFlat
 from localize.index.random_trees import RandomTrees
 from localize.pipelines import direct, parallel_search, serial
@@ -24,34 +15,9 @@ from localize.pose.poselib import PoseLib
 from localize.search.prior import Frames, Leaves, Union
 from localize.stages import Workbench, match_queries
 from localize.store import Store
-from localize.types import Camera, GlobalVector, Image, ImageList, InputError, Pose
+from localize.types import Camera, Image, ImageList, InputError, Pose
 
-from .conftest import CHECKOUT
-
-FEATURE = Sift(max_keypoints=2500)
-UNKEPT = {"ranking", "pair_selection"}  # a matrix product is faster than the store
-
-
-@pytest.fixture(scope="module")
-def finished(scene, tmp_path_factory):
-    """(store, output) of an uninterrupted run on one worker."""
-    folder = tmp_path_factory.mktemp("finished")
-    store, output = Store(folder / "store"), folder / "run"
-    report = parallel_search.run(scene, store, feature=FEATURE, output=str(output))
-    assert report.recall[0, 1:].tolist() == [1, 1, 1]
-    return store, output
-
-
-def results(output) -> dict:
-    return json.loads((pathlib.Path(output) / "results.json").read_text())
-
-
-def computed(output) -> dict[str, int]:
-    return {s["name"]: s["computed"] for s in results(output)["stages"]}
-
-
-def poses(output) -> bytes:
-    return (pathlib.Path(output) / "poses.txt").read_bytes()
+from .conftest import FEATURE, UNKEPT, computed, poses, results
 
 
 def test_results_tell_what_was_done(finished, scene):
@@ -128,29 +94,6 @@ def test_other_retrieved_frames_are_other_matches(finished, scene, tmp_path):
     assert (bench.records[-1].computed, bench.records[-1].reused) == (1, 2)
 
 
-def _fill(root: str, log: str):
-    def work(item):
-        with open(log, "a") as f:
-            f.write(f"{item}\n")
-        time.sleep(0.2)
-        return GlobalVector(np.full(2, item))
-
-    bench = Workbench(Store(root), workers=2)
-    bench.fill("s", bench.store.shelf("s", {}), {str(i): i for i in range(6)}, work)
-
-
-def test_two_processes_share_the_work_of_one_shelf(tmp_path):
-    """Whoever comes second waits, then finds everything done."""
-    context = multiprocessing.get_context("fork")
-    both = [context.Process(target=_fill, args=(tmp_path / "store", tmp_path / "log")) for _ in range(2)]
-    for process in both:
-        process.start()
-    for process in both:
-        process.join()
-    assert [p.exitcode for p in both] == [0, 0]
-    assert sorted((tmp_path / "log").read_text().split()) == list("012345")
-
-
 def test_one_more_photo_recomputes_only_what_depends_on_it(finished, scene, tmp_path):
     """The last reference is left out, then added."""
     store = Store(tmp_path / "store")
@@ -203,103 +146,6 @@ def test_damaged_query_counts_as_failed_and_the_rest_goes_on(scene, tmp_path):
     assert found["failed"] == {broken: "the photo cannot be read"}
     assert broken in str(found["unreadable_photos"])
     assert broken.encode() not in poses(tmp_path / "run")
-
-
-KILLED = """
-import os, signal, sys
-from localize import store, stages
-from localize.datasets.synthetic import Synthetic
-from localize.features.sift import Sift
-from localize.pipelines import parallel_search
-from localize.stages import workbench
-
-kill_in, root, scene_root, output = sys.argv[1:]
-now = None
-real_stage, real_write, real_save = workbench.Workbench.stage, store.Shelf._write, store.save_record
-
-def stage(self, name):
-    global now
-    now = name
-    return real_stage(self, name)
-
-def die():
-    if now == kill_in:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-def write(self, batch):
-    real_write(self, batch)
-    die()
-
-def save(folder, record):
-    real_save(folder, record)
-    if now == kill_in:
-        (folder / "record.json").write_text("half")
-    die()
-
-workbench.Workbench.stage, store.Shelf._write, store.save_record = stage, write, save
-store.Shelf.SHARD_SECONDS = 0
-scene = Synthetic(scene_root, num_photos=10, num_points=250).load()
-parallel_search.run(scene, store.Store(root), feature=Sift(max_keypoints=2500), output=output)
-"""
-
-
-def test_kill_in_every_stage_then_resume(finished, synthetic_root, scene, tmp_path):
-    """Each run is killed in the next stage, after its first shard or inside its artifact; the last one finishes."""
-    stages = [s for s in computed(finished[1]) if s not in UNKEPT]
-    assert len(stages) == 11
-    for name in stages:
-        arguments = [name, str(tmp_path / "store"), str(synthetic_root), str(tmp_path / "run")]
-        done = subprocess.run([sys.executable, "-c", KILLED, *arguments], cwd=CHECKOUT, capture_output=True, text=True)
-        assert done.returncode == -signal.SIGKILL, f"{name}: {done.stderr}"
-    parallel_search.run(scene, Store(tmp_path / "store"), feature=FEATURE, output=str(tmp_path / "run"))
-    found = computed(tmp_path / "run")
-    assert found["reference_features"] == 0
-    assert found["pair_matches"] == 0
-    assert found["poses"] == len(scene.queries) - 1  # the first was on the shelf when the last kill came
-    assert poses(tmp_path / "run") == poses(finished[1])
-
-
-def test_workers_end_with_their_killed_parent(scene, tmp_path):
-    code = (
-        "import sys, os, signal, threading, time, psutil\n"
-        "from localize.datasets.synthetic import Synthetic\n"
-        "from localize.pipelines import serial\n"
-        "from localize.store import Store\n"
-        "if __name__ == '__main__':\n"
-        "    scene = Synthetic(sys.argv[1], num_photos=10, num_points=250).load()\n"
-        "    def kill():\n"
-        "        while len(psutil.Process().children()) < 3: time.sleep(0.05)\n"
-        "        print(*[p.pid for p in psutil.Process().children()], flush=True)\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    threading.Thread(target=kill).start()\n"
-        "    serial.run(scene, Store(sys.argv[2]), workers=2)\n"
-    )
-    script = tmp_path / "script.py"
-    script.write_text(code)
-    root = str(pathlib.Path(scene.image_root).parent)
-    command = [sys.executable, str(script), root, str(tmp_path / "store")]
-    done = subprocess.run(
-        command,
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-    )
-    pids = [int(p) for p in done.stdout.split()]
-    assert len(pids) >= 2, done.stderr
-    deadline = 100
-    while any(alive(p) for p in pids) and deadline:
-        deadline -= 1
-        time.sleep(0.1)
-    assert not [p for p in pids if alive(p)]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return "Z" not in pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
 
 
 def test_synthetic_scene_is_the_same_every_time(tmp_path, scene, synthetic_root):

@@ -98,7 +98,10 @@ class Workbench:
     def map(self, work: Callable, arguments: list, *, processes=False) -> Iterator[tuple[object, float]]:
         """(work(argument), its seconds) in order, on this bench's workers: threads, or processes where work holds
         the interpreter's lock."""
-        timed = functools.partial(_timed, work)
+        with threadpoolctl.threadpool_limits(1):  # the workers set it too, for all: here it is put back
+            yield from self._map(functools.partial(_timed, work), arguments, processes)
+
+    def _map(self, timed: Callable, arguments: list, processes: bool) -> Iterator[tuple[object, float]]:
         workers = min(self.workers, len(arguments))
         if workers <= 1:
             yield from map(timed, arguments)
