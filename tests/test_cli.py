@@ -1,6 +1,11 @@
 """The command line: bad settings get one sentence and exit code 2, a multirun goes on and is compared."""
 
+import dataclasses
+
 import pytest
+
+from localize import Localizer
+from localize.features.sift import Sift
 
 from .conftest import RUN
 
@@ -99,20 +104,21 @@ def test_a_component_that_cannot_be_kept_or_misses_a_file(run_cli, synthetic_roo
     )
     monkeypatch.syspath_prepend(tmp_path)
     parts = ["feature._target_=own_parts.Bare", "~pose", "+pose._target_=own_parts.Weighted"]
-    keep = [
-        f"~feature.{k}"
-        for k in (
-            "max_keypoints",
-            "max_size_px",
-            "first_octave",
-            "peak_threshold",
-            "edge_threshold",
-            "max_orientations",
-            "upright",
-        )
-    ]
     own = [f"dataset.root={synthetic_root}", "dataset.num_photos=10", "dataset.num_points=250"]
-    code, text = run_cli("+pipeline=serial", *own, *parts, *keep)
+    without = [f"~feature.{field.name}" for field in dataclasses.fields(Sift)]
+    code, text = run_cli("+pipeline=serial", *own, *parts, *without)
     assert code == 2
     assert "Bare cannot be a feature: it has no extract; see localize/features/base.py" in text
     assert "weights net.pth are missing: download them" in text
+
+
+def test_build_map_needs_no_queries(run_cli, own_data, scene, tmp_path):
+    references = [a for a in own_data[0] if not a.startswith("dataset.queries")]
+    code, text = run_cli(*RUN, *references)
+    assert code == 2
+    assert "scene colmap has no queries: name some, or build the map only with +pipeline=build_map" in text
+    code, text = run_cli("+pipeline=build_map", *RUN[1:], *references)
+    assert code == 0
+    assert f"The map is in {tmp_path}/run/map" in text
+    query = scene.queries.images[0]
+    assert Localizer.load(tmp_path / "run" / "map").localize(f"{scene.image_root}/{query.name}", query.camera).pose

@@ -153,6 +153,16 @@ def test_flipped_bit_is_noticed(store):
     assert "a" not in store.shelf("s", {})
 
 
+@pytest.mark.parametrize("read", ["get", "seconds"])
+def test_shard_cut_while_it_is_open(store, read):
+    shelf = store.shelf("s", {})
+    shelf.fill(iter(items(3)))
+    shard = shelf._where["01"]
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(StoreError, match=f"{shard.name} is damaged and was set aside"):
+        getattr(shelf, read)("01")
+
+
 def test_full_disk_says_so_and_keeps_the_rest(store, monkeypatch):
     shelf = store.shelf("s", {})
     shelf.fill(iter(items(2)))

@@ -98,10 +98,7 @@ class Workbench:
     def map(self, work: Callable, arguments: list, *, processes=False) -> Iterator[tuple[object, float]]:
         """(work(argument), its seconds) in order, on this bench's workers: threads, or processes where work holds
         the interpreter's lock."""
-        with threadpoolctl.threadpool_limits(1):  # the workers set it too, for all: here it is put back
-            yield from self._map(functools.partial(_timed, work), arguments, processes)
-
-    def _map(self, timed: Callable, arguments: list, processes: bool) -> Iterator[tuple[object, float]]:
+        timed = functools.partial(_timed, work)
         workers = min(self.workers, len(arguments))
         if workers <= 1:
             yield from map(timed, arguments)
@@ -110,7 +107,7 @@ class Workbench:
             context = multiprocessing.get_context("spawn")  # fork would copy locked thread pools
             pool = concurrent.futures.ProcessPoolExecutor(workers, context, initializer=_start_worker)
         else:
-            pool = concurrent.futures.ThreadPoolExecutor(workers, initializer=_one_thread)
+            pool = concurrent.futures.ThreadPoolExecutor(workers, initializer=_start_thread)
         try:
             waiting, rest = deque(), iter(arguments)
             waiting.extend(pool.submit(timed, a) for a in itertools.islice(rest, 2 * workers))
@@ -145,13 +142,14 @@ def _timed(work: Callable, argument) -> tuple[object, float]:
         raise
 
 
-def _one_thread() -> None:
-    threadpoolctl.threadpool_limits(1)  # OpenMP's limit is the thread's own
+def _start_thread() -> None:
+    """OpenMP's limit is each thread's own. BLAS has one for the process: the stage sets it and puts it back."""
+    threadpoolctl.threadpool_limits(1, user_api="openmp")
 
 
 def _start_worker() -> None:
     """A worker process runs single-threaded, and ends when its parent does, even by kill -9."""
-    _one_thread()
+    threadpoolctl.threadpool_limits(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     parent = multiprocessing.parent_process()
 
