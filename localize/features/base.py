@@ -8,7 +8,15 @@ from localize.types import Features
 
 
 class LocalFeature(Protocol):
-    """Frozen dataclass whose fields are its hyperparameters; picklable, so that worker processes can hold it."""
+    """Frozen dataclass whose fields are its hyperparameters; picklable, so that worker processes can hold it.
+
+    Features that can describe given keypoints also have
+
+        describe_at(photo, keypoints (N, 2), scales (N,), orientations (N,)) -> Features
+
+    with the photo and the units of `extract`, and descriptors that may be compared with its. Row i describes keypoint
+    i, and none is left out: a model made elsewhere refers to keypoints by their row. Zeros where nothing is seen.
+    """
 
     VERSION: int  # raise it when the output changes, so that old results are not reused
     grey: bool  # whether `extract` takes grey values or colours

@@ -11,7 +11,8 @@ import PIL.Image
 
 from localize.components import check_component
 from localize.geometry.colmap import pycolmap
-from localize.types import Features
+from localize.kernels.sift_descriptor import describe
+from localize.types import Features, InputError
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,37 @@ class Sift:
 
         pycolmap returns keypoints in COLMAP's convention already: no half pixel is to be added.
         """
+        small, to_original = self._shrunk(photo)
+        keypoints, descriptors = self._extractor().extract_from_uint8_array(small)
+        shape = np.array(
+            [(k.x, k.y, k.compute_scale(), k.compute_orientation()) for k in keypoints], np.float32
+        ).reshape(-1, 4)
+        xy, scales = shape[:, :2] * to_original, shape[:, 2] * to_original.mean()
+        inside = ((xy >= 0) & (xy <= photo.shape[::-1])).all(1)
+        order = np.argsort(-scales, kind="stable")
+        keep = order[inside[order]][: self.max_keypoints]
+        d = np.asarray(descriptors.data, np.float32).reshape(-1, 128)[keep]
+        d /= np.maximum(np.linalg.norm(d, axis=1, keepdims=True), 1e-6)
+        return Features(xy[keep], d.astype(np.float16), scales[keep], scales[keep], shape[keep, 3])
+
+    def describe_at(
+        self, photo: np.ndarray, keypoints: np.ndarray, scales: np.ndarray, orientations: np.ndarray
+    ) -> Features:
+        """Features of a grey photo at given keypoints (N, 2), as `extract` would describe them; row i stays row i.
+
+        scales and orientations (N,) as in Features; with `upright` the orientations are 0, whatever is given. The
+        descriptor is zeros where nothing is seen (far outside, scale 0). InputError for NaN, infinity, odd shapes.
+        """
+        shape = _shapes(keypoints, scales, orientations)
+        if self.upright:
+            shape[:, 3] = 0
+        small, to_original = self._shrunk(photo)
+        place, sigma = shape[:, :2] / to_original, shape[:, 2] / to_original.mean()
+        descriptors = describe(small, place, sigma, shape[:, 3], self.first_octave)
+        return Features(shape[:, :2], descriptors.astype(np.float16), shape[:, 2], shape[:, 2], shape[:, 3])
+
+    def _shrunk(self, photo):
+        """The photo at most `max_size_px` long, and the factors (x, y) from its pixels to the original ones."""
         if photo.ndim != 2 or photo.dtype != np.uint8:
             raise ValueError(f"{photo.shape=} {photo.dtype=}, but SIFT takes grey values (H, W) uint8")
         height, width = photo.shape
@@ -46,18 +78,8 @@ class Sift:
         if shrink < 1:
             size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
             photo = np.asarray(PIL.Image.fromarray(photo).resize(size, PIL.Image.Resampling.LANCZOS))
-        keypoints, descriptors = self._extractor().extract_from_uint8_array(np.ascontiguousarray(photo))
-        shape = np.array(
-            [(k.x, k.y, k.compute_scale(), k.compute_orientation()) for k in keypoints], np.float32
-        ).reshape(-1, 4)
         to_original = np.array([width / photo.shape[1], height / photo.shape[0]], np.float32)
-        xy, scales = shape[:, :2] * to_original, shape[:, 2] * to_original.mean()
-        inside = ((xy >= 0) & (xy <= (width, height))).all(1)
-        order = np.argsort(-scales, kind="stable")
-        keep = order[inside[order]][: self.max_keypoints]
-        d = np.asarray(descriptors.data, np.float32).reshape(-1, 128)[keep]
-        d /= np.maximum(np.linalg.norm(d, axis=1, keepdims=True), 1e-6)
-        return Features(xy[keep], d.astype(np.float16), scales[keep], scales[keep], shape[keep, 3])
+        return np.ascontiguousarray(photo), to_original
 
     def _extractor(self):
         options = pycolmap.FeatureExtractionOptions()
@@ -68,3 +90,20 @@ class Sift:
         sift.peak_threshold, sift.edge_threshold = self.peak_threshold, self.edge_threshold
         sift.max_num_orientations = self.max_orientations
         return pycolmap.FeatureExtractor.create(options, pycolmap.Device.cpu)
+
+
+def _shapes(keypoints, scales, orientations) -> np.ndarray:
+    """(N, 4) float32: x, y, scale and orientation; InputError where they do not fit together or are not finite."""
+    parts = [np.asarray(part, np.float32) for part in (keypoints, scales, orientations)]
+    n = parts[1].size
+    if [part.shape for part in parts] != [(n, 2), (n,), (n,)]:
+        shapes = ", ".join(str(part.shape) for part in parts)
+        raise InputError(f"keypoints, scales and orientations have shapes {shapes}, but must be (N, 2), (N,), (N,)")
+    shape = np.column_stack(parts)
+    broken = np.flatnonzero(~np.isfinite(shape).all(1))
+    if len(broken):
+        raise InputError(
+            f"{len(broken)} of {n} keypoints hold NaN or infinite values, first row {broken[0]} (x, y, scale, "
+            f"orientation: {', '.join(map(str, shape[broken[0]]))}); mend or remove them where they come from"
+        )
+    return shape
