@@ -1,5 +1,7 @@
+import contextlib
 import json
 import pathlib
+import socket
 import sys
 
 import numpy as np
@@ -8,9 +10,12 @@ import pytest
 from localize.datasets.synthetic import Synthetic
 from localize.features.sift import Sift
 from localize.geometry.poses import rotation_from_qvec
+from localize.io.download import MIRROR
 from localize.pipelines import parallel_search
 from localize.store import Store
 from localize.types import Camera, Features, ImageList, PointRows, Pose, Scene
+
+from .local_server import BODY, Server
 
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = CHECKOUT.parent / "shared"
@@ -120,3 +125,22 @@ def own_data(synthetic_root, scene, tmp_path):
     queries.write_text("".join(f"{n} {line}\n" for n in scene.queries.names))
     folders = [f"dataset.image_root={synthetic_root}/images", f"dataset.model={synthetic_root}/model"]
     return ["dataset=colmap", *folders, f"dataset.queries={queries}"], queries
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.delenv(MIRROR, raising=False)
+    s = Server()
+    s.files["/a.bin"] = BODY
+    yield s
+    s.http.shutdown()
+    s.http.server_close()
+
+
+@pytest.fixture
+def closed() -> str:
+    """A site that nobody serves."""
+    with contextlib.closing(socket.socket()) as s:
+        s.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{s.getsockname()[1]}"

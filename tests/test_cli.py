@@ -55,7 +55,7 @@ def test_bad_settings(run_cli, synthetic_root, arguments, sentence):
 def test_no_pipeline_names_them(run_cli):
     code, text = run_cli()
     assert code == 2
-    assert "say what to run: +pipeline=build_map|direct|parallel_search|serial" in text
+    assert "say what to run: +pipeline=build_map|direct|download|parallel_search|serial" in text
 
 
 def test_multirun_goes_on_after_a_bad_job(run_cli, own_data, tmp_path):

@@ -3,6 +3,7 @@
 import ast
 import configparser
 import dataclasses
+import inspect
 import os
 import pathlib
 import subprocess
@@ -70,7 +71,9 @@ def test_config_is_the_class(path):
     config = config.get("pipeline", config)
     target = get_object(config.pop("_target_"))
     if path.parent.name == "pipeline":
-        assert config == {"_partial_": True}
+        assert config.pop("_partial_") is True
+        defaults = {name: p.default for name, p in inspect.signature(target).parameters.items()}
+        assert config == {k: list(v) if isinstance(v := defaults[k], tuple) else v for k in config}
         return
     defaults = {f.name: f.default for f in dataclasses.fields(target)}
     missing = {k: "???" if v is dataclasses.MISSING else v for k, v in defaults.items()}
@@ -118,6 +121,7 @@ def test_wheel_works_from_another_folder(tmp_path):
     subprocess.run([*wheel, str(tmp_path), str(copy)], check=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as z:
         z.extractall(tmp_path / "site")
+        assert "localize/datasets/manifests/aachen_v1.json" in z.namelist()
         assert not {n.split("/")[0] for n in z.namelist()} - {"localize", "localize-0.1.0.dist-info"}
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONPATH": str(tmp_path / "site")}
     (tmp_path / "elsewhere").mkdir()

@@ -1,0 +1,54 @@
+"""Files outside the store: a lock that two processes can meet on, and sentences for what cannot be written."""
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import pathlib
+from collections.abc import Iterator
+
+from localize.types import InputError
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def writing(path: pathlib.Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write into one sentence."""
+    try:
+        yield
+    except OSError as e:
+        where = e.filename or path
+        if e.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(
+                f"the disk of {where} is full: free some space and run again; what has arrived is kept"
+            ) from e
+        raise InputError(f"cannot write {where}: {e.strerror or e}; choose a folder that you may write") from e
+
+
+@contextlib.contextmanager
+def locked(path: pathlib.Path) -> Iterator[None]:
+    """Hold `<path>.lock` while another process does not; it falls with the process and leaves no file behind."""
+    lock = path.with_name(path.name + ".lock")
+    while True:
+        with writing(lock):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            handle = open(lock, "w")  # noqa: SIM115  closed below
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.info("another process is working on %s; waiting for it", path)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                ours = os.path.samestat(os.fstat(handle.fileno()), os.stat(lock))
+            except FileNotFoundError:
+                ours = False
+            if not ours:  # its last holder removed the file we waited on: what we hold locks nobody out
+                continue
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
