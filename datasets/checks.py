@@ -1,12 +1,14 @@
 """Checks that the adapters share; what is wrong is collected, so that a user sees all of it at once."""
 
 import contextlib
+import dataclasses
 import logging
+import os
 import pathlib
 from collections.abc import Iterator
 
 from localize.io.images import check_photo
-from localize.types import Image, InputError
+from localize.types import Image, ImageList, InputError, Scene
 
 log = logging.getLogger(__name__)
 SHOWN = 5  # remarks on unusual photos; a whole grey data set is one remark, not thousands
@@ -19,6 +21,39 @@ def collecting(problems: list[str]) -> Iterator[None]:
         yield
     except InputError as e:
         problems += e.problems
+
+
+def dataset_folder(root: str | None, name: str) -> pathlib.Path:
+    """The folder of a benchmark: `root`, or the folder `name` in $LOCALIZE_DATA. It need not exist yet."""
+    if root is None and not os.environ.get("LOCALIZE_DATA"):
+        raise InputError(
+            f"say where {name} is: dataset.root=FOLDER, or set LOCALIZE_DATA to a folder that holds a folder {name}"
+        )
+    found = root if root is not None else os.path.join(os.environ["LOCALIZE_DATA"], name)
+    return pathlib.Path(found).expanduser().absolute()
+
+
+def held_out(scene: Scene, every: int | None) -> Scene:
+    """Every n-th reference, from the first, as a query with its own pose as the ground truth; None: the scene itself.
+
+    This scores where the true queries have no public poses. The dataset's own queries are left out.
+    """
+    if every is None:
+        return scene
+    if every < 2:
+        raise InputError(f"dataset.holdout is {every}, but must be at least 2: every n-th reference becomes a query")
+    truth = scene.references.images[::every]
+    queries = tuple(dataclasses.replace(image, pose=None) for image in truth)
+    names = {image.name for image in truth}
+    return dataclasses.replace(
+        scene,
+        name=f"{scene.name} (every {every}th reference held out)",
+        references=ImageList(tuple(image for image in scene.references if image.name not in names)),
+        queries=ImageList(queries),
+        query_root=None,
+        ground_truth=ImageList(truth),
+        submission=None,
+    )
 
 
 def existing_folder(path, field: str, content: str, problems: list[str]) -> pathlib.Path:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from localize.components import check_component
-from localize.datasets.checks import check_photos, check_query_names, collecting, existing_folder
+from localize.datasets.checks import check_photos, check_query_names, collecting, existing_folder, held_out
 from localize.io.colmap_model import read_colmap_images
 from localize.io.text import read_poses, read_query_list
-from localize.types import Image, ImageList, InputError, Scene, repeated_names
+from localize.types import Image, ImageList, InputError, ModelFiles, Scene, repeated_names
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Colmap:
     query_image_root: str | None = None  # if the queries lie elsewhere
     name: str = "colmap"
     thresholds: tuple = ((0.25, 2.0), (0.5, 5.0), (5.0, 10.0))  # metres, degrees
+    holdout: int | None = None  # every n-th reference becomes a query with its own pose as the ground truth
 
     VERSION: ClassVar[int] = 1
 
@@ -62,7 +63,7 @@ class Colmap:
         if problems:
             raise InputError(*problems)
         truth = [Image(q.name, q.camera, poses[q.name]) for q in queries if q.name in poses]
-        return Scene(
+        scene = Scene(
             name=self.name,
             image_root=str(root),
             query_root=str(query_root),
@@ -70,4 +71,6 @@ class Colmap:
             queries=ImageList(queries),
             ground_truth=ImageList(truth) if poses else None,
             thresholds=self.thresholds,
+            supplied=ModelFiles(str(model), {image.name: image.name for image in references}),
         )
+        return held_out(scene, self.holdout)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from localize.components import check_component
-from localize.datasets.checks import check_photos, check_query_names, existing_folder
+from localize.datasets.checks import check_photos, check_query_names, existing_folder, held_out
 from localize.io.images import list_photos
 from localize.io.text import read_strecha_camera
 from localize.types import Image, ImageList, InputError, Scene
@@ -19,6 +19,7 @@ class Strecha:
     query_offset: int = 1  # the first query
     reference_every: int = 1  # keep every n-th reference, from the first
     query_image_root: str | None = None  # another folder with pictures of the same names for the queries
+    holdout: int | None = None  # every n-th reference becomes a query with its own pose as the ground truth
 
     VERSION: ClassVar[int] = 1
     THRESHOLDS: ClassVar[tuple] = ((0.01, 0.1), (0.02, 0.2), (0.05, 0.5), (0.25, 2.0))
@@ -55,7 +56,7 @@ class Strecha:
         check_query_names(truth, problems)
         if problems:
             raise InputError(*problems)
-        return Scene(
+        scene = Scene(
             name=root.name,
             image_root=str(photos),
             query_root=str(query_root),
@@ -64,3 +65,4 @@ class Strecha:
             ground_truth=ImageList(truth),
             thresholds=self.THRESHOLDS,
         )
+        return held_out(scene, self.holdout)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from localize.components import check_component
+from localize.datasets.checks import held_out
 from localize.geometry.colmap import pycolmap
 from localize.io.colmap_model import read_colmap_images
 from localize.types import Image, ImageList, InputError, Scene
@@ -25,6 +26,7 @@ class Synthetic:
     num_points: int = 600
     query_every: int = 4
     seed: int = 0
+    holdout: int | None = None  # every n-th reference becomes a query with its own pose as the ground truth
 
     VERSION: ClassVar[int] = 1
     LIBRARIES: ClassVar[tuple] = ("pycolmap",)
@@ -36,7 +38,7 @@ class Synthetic:
     def load(self) -> Scene:
         """The scene, exact poses included."""
         root = pathlib.Path(self.root).expanduser().absolute()
-        made_from = {k: v for k, v in asdict(self).items() if k not in ("root", "query_every")}
+        made_from = {k: v for k, v in asdict(self).items() if k not in ("root", "query_every", "holdout")}
         spec = json.dumps({**made_from, "version": self.VERSION, "pycolmap": pycolmap.__version__})
         done = root / "made_from.json"
         if not done.is_file() or done.read_text() != spec:
@@ -49,7 +51,7 @@ class Synthetic:
             raise InputError(*problems)
         queries = images[1 :: self.query_every]
         names = {q.name for q in queries}
-        return Scene(
+        scene = Scene(
             name="synthetic",
             image_root=str(root / "images"),
             references=ImageList(tuple(i for i in images if i.name not in names)),
@@ -57,6 +59,7 @@ class Synthetic:
             ground_truth=ImageList(queries),
             thresholds=self.THRESHOLDS,
         )
+        return held_out(scene, self.holdout)
 
     def _make(self, root: pathlib.Path, spec: str) -> None:
         root.parent.mkdir(parents=True, exist_ok=True)

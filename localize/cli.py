@@ -73,19 +73,21 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
     if missing:
         raise InputError(*(f"{key} must be given: add {key}=... to the command" for key in missing))
     made = hydra.utils.instantiate(cfg, _convert_="all")
+    if not getattr(made["pipeline"].func, "needs_scene", True):
+        said = made["pipeline"](made["dataset"], workers=_workers(made), progress=made["progress"], output=output)
+        return _show(said)
     components = {name: value for name, value in made.items() if name not in SETTINGS}
     store = Store(made["store"]["root"])
     pipeline = made["pipeline"]
     mapping_only = not getattr(pipeline.func, "needs_queries", True)
-    workers = len(os.sched_getaffinity(0)) if made["workers"] is None else made["workers"]
-    if not isinstance(workers, int) or workers < 1:
-        raise InputError(f"workers is {workers!r}, but must be a whole number of at least 1, or null for all cores")
     scene = preflight(made["dataset"], components, store, output, needs_queries=not mapping_only)
     log.info("%s: %d references, %d queries", scene.name, len(scene.references), len(scene.queries))
     if not components["search"].uses_leaves:
         log.info("this search looks at prior frames only: the index is not built")
     target = os.path.join(output, "map") if mapping_only else output
-    pipeline(scene, store, **components, workers=workers, progress=made["progress"], output=target)
+    said = pipeline(scene, store, **components, workers=_workers(made), progress=made["progress"], output=target)
+    if isinstance(said, str):
+        return _show(said)
     if mapping_only:
         print(f"\nThe map is in {target}; open it with localize.Localizer.load({target!r}).")
         return None
@@ -98,6 +100,19 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
         f"{computed} results were computed and {reused} reused from the store {store.root}."
     )
     return results
+
+
+def _show(said) -> None:
+    """Print what a pipeline without poses has to say, if anything."""
+    if isinstance(said, str):
+        print("\n" + said)
+
+
+def _workers(made: dict) -> int:
+    workers = len(os.sched_getaffinity(0)) if made["workers"] is None else made["workers"]
+    if not isinstance(workers, int) or workers < 1:
+        raise InputError(f"workers is {workers!r}, but must be a whole number of at least 1, or null for all cores")
+    return workers
 
 
 def _options(group: str = "") -> list[str]:

@@ -47,6 +47,9 @@ class Localizer:
     learned: Any  # by the global descriptor
     vectors: np.ndarray  # (I, D) float32, global descriptors of the references
 
+    def __post_init__(self):
+        check_answers(self.feature, self.retrieval)
+
     def localize(self, image: str | os.PathLike | np.ndarray, camera: Camera) -> PoseEstimate:
         """Pose of one photo: a path, or pixels (H, W) or (H, W, 3) uint8 RGB.
 
@@ -139,6 +142,15 @@ class Localizer:
         if localizer.search.uses_leaves and localizer.index is None:
             raise InputError(f"the map {folder} has no index, as it was built with search=frames: build it again")
         return localizer
+
+
+def check_answers(feature, retrieval) -> None:
+    """InputError for components that know the photos of one scene only, by their names."""
+    if hasattr(feature, "read"):
+        raise InputError("a file of features speaks of no other photos: a map that answers new ones needs feature=sift")
+    if retrieval.needs in ("pairs", "name"):
+        what = {"pairs": "list of pairs", "name": "file of global descriptors"}[retrieval.needs]
+        raise InputError(f"a {what} speaks of no other photos: a map that answers new ones needs retrieval=vlad")
 
 
 def _pixels(image, *, grey: bool) -> np.ndarray:

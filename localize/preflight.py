@@ -18,6 +18,7 @@ ROLES = {  # role: the folder whose base.py describes it, and what the pipelines
     "search": ("search", "candidates", "uses_leaves", "uses_frames"),
     "matching": ("matching", "match"),
     "pose": ("pose", "estimate"),
+    "submission": ("io", "poses", "write"),
 }
 
 
@@ -59,6 +60,12 @@ def _of_component(role: str, component) -> list[str]:
     """Whether it fits its role, whether its results can be kept under a key, and what it misses itself."""
     name = type(component).__name__
     folder, *asked = ROLES.get(role, ("",))
+    if getattr(component, "needs", None) == "pairs":  # a ranking that exists already: nothing to learn or describe
+        asked = ["ranking"]
+    if getattr(component, "imports", False):
+        asked = ["build"]
+    if hasattr(component, "read"):  # from a file, by the photo's name
+        asked = {"feature": ["path"], "retrieval": ["needs"]}.get(role, asked)
     lacking = [attribute for attribute in asked if not hasattr(component, attribute)]
     if lacking:
         return [f"{name} cannot be a {role}: it has no {', no '.join(lacking)}; see localize/{folder}/base.py"]

@@ -3,7 +3,7 @@
 import os
 import tempfile
 
-from localize.localizer import Localizer
+from localize.localizer import Localizer, check_answers
 from localize.pipelines.steps import Components, map_scene
 from localize.stages import Workbench, build_index
 from localize.store import Store
@@ -15,6 +15,7 @@ def run(
 ) -> Localizer:
     """Map the references and save the Localizer into `output`, if given."""
     use = Components(**components)
+    check_answers(use.feature, use.retrieval)
     bench = Workbench(store, workers, progress)
     town = map_scene(bench, scene, use)
     index = build_index(bench, use.index, town.map) if use.search.uses_leaves else None

@@ -1,8 +1,8 @@
 """Direct matching: prior leaves only (RT_AP with index.order=gaussian, RT with index.order=abs_value)."""
 
-from localize.pipelines.steps import Components, map_scene, measured_seconds, read_queries
+from localize.pipelines.steps import Components, localize_queries, map_scene, read_queries
 from localize.search.prior import Leaves
-from localize.stages import Workbench, build_index, estimate_poses, match_queries, write_results
+from localize.stages import Workbench, build_index, write_results
 from localize.store import Store
 from localize.types import InputError, Report, Scene
 
@@ -18,7 +18,5 @@ def run(
     town = map_scene(bench, scene, use)
     photos = read_queries(bench, scene, use)
     index = build_index(bench, use.index, town.map)
-    matches = match_queries(bench, photos.images, photos.features, town.map, index, None, use.search, use.matching)
-    poses = estimate_poses(bench, photos.images, matches, use.pose)
-    seconds = measured_seconds(town, photos, matches, poses, retrieved=False)
-    return write_results(bench, scene, town.map, index, matches, poses, seconds, output)
+    localized = localize_queries(bench, town, photos, index, use)
+    return write_results(bench, scene, town.map, localized, use.submission, output)

@@ -1,7 +1,7 @@
 """Parallel search: prior leaves and prior frames together. With search=leaves or search=frames, one of the two."""
 
-from localize.pipelines.steps import Components, map_scene, measured_seconds, read_queries
-from localize.stages import Workbench, build_index, estimate_poses, match_queries, write_results
+from localize.pipelines.steps import Components, localize_queries, map_scene, read_queries
+from localize.stages import Workbench, build_index, write_results
 from localize.store import Store
 from localize.types import Report, Scene
 
@@ -18,8 +18,5 @@ def run(
     town = map_scene(bench, scene, use)
     photos = read_queries(bench, scene, use)
     index = build_index(bench, use.index, town.map) if use.search.uses_leaves else None
-    frames = town.retrieve(bench, photos, use.search.num_frames) if use.search.uses_frames else None
-    matches = match_queries(bench, photos.images, photos.features, town.map, index, frames, use.search, use.matching)
-    poses = estimate_poses(bench, photos.images, matches, use.pose)
-    seconds = measured_seconds(town, photos, matches, poses, retrieved=frames is not None)
-    return write_results(bench, scene, town.map, index, matches, poses, seconds, output)
+    localized = localize_queries(bench, town, photos, index, use)
+    return write_results(bench, scene, town.map, localized, use.submission, output)

@@ -1,8 +1,8 @@
 """Image retrieval, then matching: prior frames only (IR)."""
 
-from localize.pipelines.steps import Components, map_scene, measured_seconds, read_queries
+from localize.pipelines.steps import Components, localize_queries, map_scene, read_queries
 from localize.search.prior import Frames
-from localize.stages import Workbench, estimate_poses, match_queries, write_results
+from localize.stages import Workbench, write_results
 from localize.store import Store
 from localize.types import InputError, Report, Scene
 
@@ -17,8 +17,5 @@ def run(
     bench = Workbench(store, workers, progress)
     town = map_scene(bench, scene, use)
     photos = read_queries(bench, scene, use)
-    frames = town.retrieve(bench, photos, use.search.num_frames)
-    matches = match_queries(bench, photos.images, photos.features, town.map, None, frames, use.search, use.matching)
-    poses = estimate_poses(bench, photos.images, matches, use.pose)
-    seconds = measured_seconds(town, photos, matches, poses, retrieved=True)
-    return write_results(bench, scene, town.map, None, matches, poses, seconds, output)
+    localized = localize_queries(bench, town, photos, None, use)
+    return write_results(bench, scene, town.map, localized, use.submission, output)

@@ -1,36 +1,45 @@
-"""Steps that the pipelines share: the map of a scene, the queries' features, and what they cost."""
+"""Steps that the pipelines share: the map of a scene, the queries' features, the queries' poses."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from localize.features.base import LocalFeature
+from localize.features.base import LocalFeature, StoredFeature
 from localize.features.sift import Sift
 from localize.index.base import Index
 from localize.index.random_trees import RandomTrees
-from localize.mapping.base import Mapping
+from localize.io.colmap_database import ColmapDatabase
+from localize.io.submission import SubmissionFile
+from localize.mapping.base import MapImport, Mapping
 from localize.mapping.triangulation import Triangulation
 from localize.matching.base import PairMatcher, PointMatcher
 from localize.matching.mutual import MutualNearest
 from localize.matching.ratio import RatioTest
 from localize.pose.base import PoseEstimator
 from localize.pose.poselib import PoseLib
-from localize.retrieval.base import GlobalDescriptor
+from localize.retrieval.base import GlobalDescriptor, StoredDescriptor
 from localize.retrieval.vlad import Vlad
 from localize.search.base import Search
 from localize.search.prior import Union
 from localize.stages import (
+    BuiltIndex,
     FeatureSet,
+    GivenKeypoints,
     GlobalDescriptors,
     LocalizationMap,
+    Localized,
     Workbench,
+    choose_pairs,
     describe_photos,
+    estimate_poses,
     extract_features,
+    import_map,
     learn_retrieval,
     map_references,
+    match_queries,
     rank_photos,
+    read_vectors,
 )
-from localize.store import ShelfItems
 from localize.types import ImageList, InputError, Retrieval, Scene
 
 
@@ -38,14 +47,22 @@ from localize.types import ImageList, InputError, Retrieval, Scene
 class Components:
     """One component per role, with the defaults of conf/config.yaml."""
 
-    feature: LocalFeature = Sift()
-    retrieval: GlobalDescriptor = Vlad()
+    feature: LocalFeature | StoredFeature = Sift()
+    retrieval: GlobalDescriptor | StoredDescriptor = Vlad()
     pair_matching: PairMatcher = MutualNearest()
-    mapping: Mapping = Triangulation()
+    mapping: Mapping | MapImport = Triangulation()
     index: Index = RandomTrees()
     search: Search = Union()
     matching: PointMatcher = RatioTest()
     pose: PoseEstimator = PoseLib()
+    submission: SubmissionFile = SubmissionFile()
+
+    def __post_init__(self):
+        if self.submission.fallback and not self.search.uses_frames:
+            raise InputError(
+                "submission.fallback=top_frame takes the most similar reference, but this search retrieves none: "
+                "take search=union or search=frames"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,28 +75,68 @@ class Photos:
 
 @dataclass(frozen=True, eq=False)
 class MappedScene:
-    """The map of a scene with the global descriptors of its references."""
+    """The map of a scene, with the global descriptors of its references where something asks for them."""
 
     map: LocalizationMap
-    descriptors: GlobalDescriptors
-    vectors: np.ndarray  # (I, D) float32
+    features: FeatureSet  # of the references
+    descriptors: GlobalDescriptors | None
+    vectors: np.ndarray | None  # (I, D) float32
 
-    def retrieve(self, bench: Workbench, photos: Photos, num_frames: int) -> Retrieval:
-        """The references most similar to each query."""
-        vectors = describe_photos(bench, self.descriptors, photos.images, photos.features, "query_global")
-        return rank_photos(bench, photos.images, vectors, self.map.references, self.vectors, num_frames)
+    def query_vectors(self, bench: Workbench, photos: Photos, use: Components) -> np.ndarray | None:
+        """Global descriptors (Q, D) of the queries; None where the references have none."""
+        if self.vectors is None:
+            return None
+        if self.descriptors is None:
+            return read_vectors(bench, use.retrieval, photos.images, "query_global")
+        return describe_photos(bench, self.descriptors, photos.images, photos.features, "query_global")
+
+    def retrieve(self, bench: Workbench, photos: Photos, use: Components) -> Retrieval | None:
+        """The references most similar to each query, if the search looks at frames."""
+        if not use.search.uses_frames:
+            return None
+        vectors = self.query_vectors(bench, photos, use)
+        if vectors is None:
+            return use.retrieval.ranking(photos.images, self.map.references, use.search.num_frames)
+        return rank_photos(bench, photos.images, vectors, self.map.references, self.vectors, use.search.num_frames)
 
 
 def map_scene(bench: Workbench, scene: Scene, use: Components) -> MappedScene:
-    """Features and global descriptors of the references, their matches, triangulation with the known poses."""
-    features = extract_features(bench, use.feature, scene.image_root, scene.references, "reference_features")
+    """Features and global descriptors of the references, and the map: triangulated from their matches, or imported."""
+    imports = getattr(use.mapping, "imports", False)
+    given = _given_keypoints(scene, use) if imports else None
+    features = extract_features(bench, use.feature, scene.image_root, scene.references, "reference_features", given)
     references = features.readable(scene.references)
     if len(references) < 2:
         raise InputError(f"scene {scene.name} has {len(references)} usable reference photos; a map needs at least 2")
-    descriptors = learn_retrieval(bench, use.retrieval, references, features)
-    vectors = describe_photos(bench, descriptors, references, features, "reference_global")
-    town = map_references(bench, use.mapping, use.pair_matching, references, features, vectors)
-    return MappedScene(town, descriptors, vectors)
+    descriptors = vectors = None
+    if use.retrieval.needs != "pairs" and (use.search.uses_frames or not imports):
+        if use.retrieval.needs == "name":
+            vectors = read_vectors(bench, use.retrieval, references, "reference_global")
+        else:
+            descriptors = learn_retrieval(bench, use.retrieval, references, features)
+            vectors = describe_photos(bench, descriptors, references, features, "reference_global")
+    if imports:
+        town = import_map(bench, use.mapping, scene.supplied, references, features)
+    else:
+        pairs = choose_pairs(bench, use.mapping, references, vectors)
+        town = map_references(bench, use.mapping, use.pair_matching, references, features, pairs)
+    return MappedScene(town, features, descriptors, vectors)
+
+
+def _given_keypoints(scene: Scene, use: Components) -> GivenKeypoints | None:
+    """The keypoints the supplied model counts; None if they are the feature's own."""
+    files = scene.supplied
+    if files is None:
+        raise InputError(f"{scene.name} comes without a 3D model to import: take mapping=triangulation")
+    if files.database is None:
+        return None
+    if not hasattr(use.feature, "describe_at"):
+        raise InputError(
+            f"{type(use.feature).__name__} cannot describe the keypoints of {files.database}: take another feature, or "
+            "mapping=triangulation"
+        )
+    names = {name: in_model.removeprefix("./") for name, in_model in files.names.items()}
+    return GivenKeypoints(ColmapDatabase(files.database), names)
 
 
 def read_queries(bench: Workbench, scene: Scene, use: Components) -> Photos:
@@ -89,14 +146,17 @@ def read_queries(bench: Workbench, scene: Scene, use: Components) -> Photos:
     return Photos(features.readable(scene.queries), features)
 
 
-def measured_seconds(
-    town: MappedScene, photos: Photos, matches: ShelfItems, poses: ShelfItems, *, retrieved: bool
-) -> dict[str, list[float]]:
-    """Seconds of every query per step, on one thread, as measured when it was computed."""
+def localize_queries(
+    bench: Workbench, town: MappedScene, photos: Photos, index: BuiltIndex | None, use: Components
+) -> Localized:
+    """Prior frames, matches in the union of the candidates, poses, and the measured seconds of every step."""
+    frames = town.retrieve(bench, photos, use)
+    matches = match_queries(bench, photos.images, photos.features, town.map, index, frames, use.search, use.matching)
+    poses = estimate_poses(bench, photos.images, matches, use.pose)
     names, digests = photos.images.names, photos.features.digests
-    steps = {"features": [photos.features.seconds(n) for n in names]}
-    if retrieved:
-        steps["global descriptor"] = [town.descriptors.shelf.seconds(digests[n]) for n in names]
-    steps["search and matching"] = [matches.seconds(n) for n in names]
-    steps["pose"] = [poses.seconds(n) for n in names]
-    return steps
+    seconds = {"features": [photos.features.seconds(n) for n in names]}
+    if frames is not None and town.descriptors is not None:
+        seconds["global descriptor"] = [town.descriptors.shelf.seconds(digests[n]) for n in names]
+    seconds["search and matching"] = [matches.seconds(n) for n in names]
+    seconds["pose"] = [poses.seconds(n) for n in names]
+    return Localized(index, frames, matches, poses, seconds)

@@ -85,7 +85,7 @@ def test_other_retrieved_frames_are_other_matches(finished, scene, tmp_path):
     use = Components(feature=FEATURE, search=Frames(num_frames=2))
     bench = Workbench(Store(tmp_path / "store"))
     town, photos = map_scene(bench, scene, use), read_queries(bench, scene, use)
-    frames = town.retrieve(bench, photos, 2)
+    frames = town.retrieve(bench, photos, use)
     arguments = bench, photos.images, photos.features, town.map, None
     match_queries(*arguments, frames, use.search, use.matching)
     index = frames.index.copy()

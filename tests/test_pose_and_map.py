@@ -1,5 +1,7 @@
 """Poses and maps of generated scenes with known answers."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -10,9 +12,9 @@ from localize.geometry.poses import pose_error
 from localize.mapping.triangulation import Triangulation, neighbour_pairs
 from localize.pose.colmap import Colmap
 from localize.pose.poselib import PoseLib
-from localize.types import Camera, Image, ImageList, InputError, Matches2D3D, PairMatches, Pose, Retrieval
+from localize.types import Camera, Image, ImageList, InputError, Matches2D3D, PairMatches, Pose, Retrieval, Scene
 
-from .conftest import PINHOLE, random_pose
+from .conftest import EMPTY, PINHOLE, random_pose
 
 ESTIMATORS = [PoseLib(), Colmap()]
 FOV = Camera("FOV", 640, 480, [500, 500, 320, 240, 0.4])  # PoseLib does not know this model
@@ -125,7 +127,9 @@ def test_recall_counts_failed_queries_and_splits_conditions():
         "1": Pose(np.eye(3), [0, 0.03, 0]),
         "3": Pose(np.eye(3), [0, 0, 9]),
     }
-    report = evaluate_poses(estimates, queries, ImageList(truth), [(0.01, 0.1), (0.05, 1)])
+    judged = {"queries": queries, "ground_truth": ImageList(truth)}
+    scene = Scene("", "", EMPTY, thresholds=[(0.01, 0.1), (0.05, 1)], **judged)
+    report = evaluate_poses(estimates, scene)
     assert report.conditions == ("all", "night")
     assert report.recall.tolist() == [[0.25, 0.5], [0, 0.5]]
     assert report.num_queries.tolist() == [4, 2]
@@ -135,5 +139,9 @@ def test_recall_counts_failed_queries_and_splits_conditions():
     table = recall_table(report)
     assert "25.0 %" in table
     assert "3 of 4" in table
-    at_the_bound = evaluate_poses({"0": Pose(np.eye(3), [0.01, 0, 0])}, queries, ImageList(truth), [(0.01, 0.1)])
+    at_the_bound = evaluate_poses({"0": Pose(np.eye(3), [0.01, 0, 0])}, scene)
     assert at_the_bound.recall[0, 0] == 0  # strictly below
+    night_is_easier = dataclasses.replace(scene, tag_thresholds={"night": [(0.05, 1), (1, 10)]})
+    report = evaluate_poses(estimates, night_is_easier)
+    assert report.recall.tolist() == [[0.25, 0.5], [0.5, 0.5]]
+    assert recall_table(report).count("condition") == 2  # each table under its own thresholds

@@ -26,17 +26,23 @@ def text_table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def recall_table(report: Report) -> str:
-    """Recall per condition over all queries, median errors, and how many were localized."""
-    header = ["condition", *(threshold_name(t) for t in report.thresholds), "median cm", "median deg", "localized"]
-    rows = []
-    for i, condition in enumerate(report.conditions):
-        medians = [(100 * report.median_m[i], ".2f"), (report.median_deg[i], ".3f")]
-        rows.append(
-            [
-                condition,
-                *(f"{100 * r:.1f} %" for r in report.recall[i]),
-                *(format(v, f) if np.isfinite(v) else "failed" for v, f in medians),
-                f"{report.num_localized[i]} of {report.num_queries[i]}",
-            ]
-        )
-    return text_table(header, rows)
+    """Recall per condition over all queries, median errors, and how many were localized.
+
+    Conditions that are judged by thresholds of their own get a table of their own.
+    """
+    tables = []
+    for thresholds in dict.fromkeys(report.thresholds):
+        header = ["condition", *map(threshold_name, thresholds), "median cm", "median deg", "localized"]
+        judged = [i for i, own in enumerate(report.thresholds) if own == thresholds]
+        tables.append(text_table(header, [_row(report, i) for i in judged]))
+    return "\n\n".join(tables)
+
+
+def _row(report: Report, i: int) -> list[str]:
+    medians = [(100 * report.median_m[i], ".2f"), (report.median_deg[i], ".3f")]
+    return [
+        report.conditions[i],
+        *(f"{100 * r:.1f} %" for r in report.recall[i]),
+        *(format(v, f) if np.isfinite(v) else "failed" for v, f in medians),
+        f"{report.num_localized[i]} of {report.num_queries[i]}",
+    ]

@@ -1,4 +1,4 @@
-"""The role of a local feature: a photo in, keypoints with descriptors out."""
+"""The roles of a local feature: a photo in, keypoints with descriptors out; or a photo's name, for those in a file."""
 
 from typing import Protocol
 
@@ -23,4 +23,15 @@ class LocalFeature(Protocol):
 
     def extract(self, photo: np.ndarray) -> Features:
         """Features of (H, W) uint8 if `grey`, else of (H, W, 3) uint8 RGB. A photo without any gives zero rows."""
+        ...
+
+
+class StoredFeature(Protocol):
+    """Frozen dataclass: features that somebody else extracted."""
+
+    VERSION: int
+    path: str  # the file they are in; its content is part of the key of results
+
+    def read(self, name: str, width: int, height: int) -> Features:
+        """Features of the photo of this name and size in px; InputError if the file does not have them."""
         ...

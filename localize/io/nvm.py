@@ -12,7 +12,7 @@ import numpy as np
 
 from localize.geometry.poses import qvec_from_rotation, rotation_from_qvec
 from localize.io.number_rows import Rows, open_input, read_rows
-from localize.types import InputError, SourceModel, repeated_names
+from localize.types import InputError, Pose, SourceModel, repeated_names
 
 _CAMERA = "name f qw qx qy qz x y z r 0"
 _INT32_MAX = 2**31 - 1
@@ -25,18 +25,13 @@ def read_nvm(path: pathlib.Path, problems: list[str]) -> SourceModel:
     """
     path = pathlib.Path(path)
     with open_input(path) as file:
-        line, fields = _next_line(file, path, 0)
-        if fields[0].removeprefix("\ufeff") != "NVM_V3":
-            raise InputError(f"{path}:{line}: this is no NVM file: expected NVM_V3, but found {fields[0][:40]!r}")
-        line, cameras = _count(file, path, line, "cameras")
-        line, names, numbers = _read_cameras(file, path, line, cameras)
+        names, numbers, line = _read_images(file, path, problems)
         line, count = _count(file, path, line, "points")
         size = os.fstat(file.fileno()).st_size - file.tell()
         if count > size // 14:  # the shortest line is `0 0 0 0 0 0 0`
             raise InputError(f"{path}:{line}: {count} points do not fit into the {size} bytes that follow: {_CUT}")
         points, lengths, observations, line = _read_points(file, path, line, count, len(names))
         _check_tail(file, path, line, count, problems)
-    problems += [f"{path}: {p}" for p in repeated_names(names)]
     rotations = np.array([rotation_from_qvec(q) for q in numbers[:, 1:5]]).reshape(-1, 3, 3)
     translations = -np.einsum("nij,nj->ni", rotations, numbers[:, 5:8])
     indptr = np.zeros(count + 1, np.int64)
@@ -44,6 +39,29 @@ def read_nvm(path: pathlib.Path, problems: list[str]) -> SourceModel:
     return SourceModel(
         names, numbers[:, 0], 0.0 - numbers[:, 8], rotations, translations, points, indptr, *observations
     )
+
+
+def read_nvm_images(path: pathlib.Path, problems: list[str]) -> list[tuple[str, float, float, Pose]]:
+    """(name, focal length px, radial distortion in COLMAP's sign, pose) of the images; the points are not read."""
+    path = pathlib.Path(path)
+    with open_input(path) as file:
+        names, numbers, _ = _read_images(file, path, problems)
+    images = []
+    for name, row in zip(names, numbers, strict=True):
+        R = rotation_from_qvec(row[1:5])
+        images.append((name, float(row[0]), float(0.0 - row[8]), Pose(R, -R @ row[5:8])))
+    return images
+
+
+def _read_images(file, path: pathlib.Path, problems: list[str]) -> tuple[tuple[str, ...], np.ndarray, int]:
+    """Names, (I, 9) numbers as in the file, and the last line read."""
+    line, fields = _next_line(file, path, 0)
+    if fields[0].removeprefix("\ufeff") != "NVM_V3":
+        raise InputError(f"{path}:{line}: this is no NVM file: expected NVM_V3, but found {fields[0][:40]!r}")
+    line, cameras = _count(file, path, line, "cameras")
+    line, names, numbers = _read_cameras(file, path, line, cameras)
+    problems += [f"{path}: {p}" for p in repeated_names(names)]
+    return names, numbers, line
 
 
 _CUT = "the count may be wrong or the file cut off; copy it again"

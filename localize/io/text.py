@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -45,6 +45,16 @@ def read_query_list(path: pathlib.Path, problems: list[str]) -> list[Image]:
     return images
 
 
+def write_query_list(path: pathlib.Path, images: Iterable[Image]) -> None:
+    """Write `name MODEL width height params...` per image, whole or not at all."""
+    lines = []
+    for image in images:
+        c = image.camera
+        params = " ".join(repr(float(p)) for p in c.params)
+        lines.append(f"{image.name} {c.model} {c.width} {c.height} {params}\n")
+    write_text(path, "".join(lines))
+
+
 def read_poses(path: pathlib.Path, problems: list[str]) -> dict[str, Pose]:
     """cam_from_world by name from lines `name qw qx qy qz tx ty tz`; bad lines go to `problems`."""
     poses = {}
@@ -63,11 +73,30 @@ def read_poses(path: pathlib.Path, problems: list[str]) -> dict[str, Pose]:
 
 def write_poses(path: pathlib.Path, poses: dict[str, Pose]) -> None:
     """Write `name qw qx qy qz tx ty tz` (cam_from_world) per pose, whole or not at all."""
+    lines = []
+    for name, pose in poses.items():
+        numbers = np.concatenate([qvec_from_rotation(pose.rotation), pose.translation])
+        lines.append(name + " " + " ".join(repr(float(v)) for v in numbers) + "\n")
+    write_text(path, "".join(lines))
+
+
+def read_pairs(path: pathlib.Path) -> Iterator[tuple[int, str, str]]:
+    """(line number, first name, second name) of a list of image pairs; InputError for a line of another form."""
+    for number, fields in read_lines(path):
+        if len(fields) != 2:
+            raise InputError(f"{path}:{number}: {len(fields)} fields, but expected 2: query and reference")
+        yield number, *fields
+
+
+def write_pairs(path: pathlib.Path, pairs: Iterable[tuple[str, str]]) -> None:
+    """Write `first second` per pair."""
+    write_text(path, "".join(f"{first} {second}\n" for first, second in pairs))
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
     partial = path.with_name(path.name + ".partial")
-    with open(partial, "w", encoding="utf-8") as f:
-        for name, pose in poses.items():
-            numbers = np.concatenate([qvec_from_rotation(pose.rotation), pose.translation])
-            f.write(name + " " + " ".join(repr(float(v)) for v in numbers) + "\n")
+    partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
 
 

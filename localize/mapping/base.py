@@ -1,11 +1,11 @@
-"""The role of a mapping method: keypoints, matches and known poses in, 3D points out."""
+"""The roles of a mapping method: keypoints, matches and known poses in, 3D points out; or a supplied model in."""
 
 import collections.abc
 from typing import Protocol
 
 import numpy as np
 
-from localize.types import ImageList, Map, PairMatches
+from localize.types import ImageList, Map, PairMatches, SourceModel
 
 
 class Mapping(Protocol):
@@ -21,4 +21,21 @@ class Mapping(Protocol):
         matches: collections.abc.Mapping[tuple[str, str], PairMatches],
     ) -> Map:
         """Map from images with poses, keypoints (N, 2) px by name and matches by pair of names."""
+        ...
+
+
+class MapImport(Protocol):
+    """Frozen dataclass; `imports` is True."""
+
+    VERSION: int
+    imports: bool
+
+    def build(
+        self,
+        model: SourceModel,
+        images: ImageList,
+        names: collections.abc.Mapping[str, str],
+        keypoints: collections.abc.Mapping[str, np.ndarray],
+    ) -> Map:
+        """Map of the images out of the model; names: theirs in the model; keypoints (N, 2) px by image name."""
         ...

@@ -27,3 +27,14 @@ class GlobalDescriptor(Protocol):
     def describe(self, source: Features | np.ndarray, learned) -> np.ndarray:
         """(D,) float32 of unit length (all zeros for an empty photo), from the Features or the (H, W, 3) uint8 RGB."""
         ...
+
+
+class StoredDescriptor(Protocol):
+    """Frozen dataclass: global descriptors that somebody else computed; `needs` is "name"."""
+
+    VERSION: int
+    needs: str
+
+    def read(self, name: str) -> np.ndarray:
+        """(D,) float32 of unit length of the photo of this name; InputError if there is none."""
+        ...

@@ -2,36 +2,52 @@
 
 from localize.stages.features import (
     FeatureSet,
+    GivenKeypoints,
     GlobalDescriptors,
     describe_photos,
     extract_features,
     global_vector,
     learn_retrieval,
     rank_photos,
+    read_vectors,
 )
-from localize.stages.mapping import BuiltIndex, LocalizationMap, build_index, collect_rows, map_references, match_pairs
+from localize.stages.mapping import (
+    BuiltIndex,
+    LocalizationMap,
+    build_index,
+    choose_pairs,
+    collect_rows,
+    import_map,
+    map_references,
+    match_pairs,
+)
 from localize.stages.queries import estimate_poses, match_queries, match_query
-from localize.stages.results import write_results
+from localize.stages.results import Localized, write_results
 from localize.stages.workbench import StageRecord, Workbench
 
 __all__ = [
     "BuiltIndex",
     "FeatureSet",
+    "GivenKeypoints",
     "GlobalDescriptors",
     "LocalizationMap",
+    "Localized",
     "StageRecord",
     "Workbench",
     "build_index",
+    "choose_pairs",
     "collect_rows",
     "describe_photos",
     "estimate_poses",
     "extract_features",
     "global_vector",
+    "import_map",
     "learn_retrieval",
     "map_references",
     "match_pairs",
     "match_queries",
     "match_query",
     "rank_photos",
+    "read_vectors",
     "write_results",
 ]

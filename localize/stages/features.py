@@ -1,16 +1,18 @@
 """Local and global descriptors of photos."""
 
 import functools
+import os
 import pathlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from localize.features.base import LocalFeature
+from localize.features.base import LocalFeature, StoredFeature
+from localize.io.colmap_database import ColmapDatabase
 from localize.io.images import Reader, read_photo
-from localize.keys import describe, file_digest
-from localize.retrieval.base import GlobalDescriptor
+from localize.keys import describe, file_digest, key_of
+from localize.retrieval.base import GlobalDescriptor, StoredDescriptor
 from localize.retrieval.ranking import rank
 from localize.stages.workbench import Workbench
 from localize.store import Shelf
@@ -44,37 +46,101 @@ class FeatureSet:
         return self.shelf.seconds(self.digests[name])
 
 
-def _digest(path: pathlib.Path) -> str:
+def _digest(path: str | os.PathLike, kind: str = "photo") -> str:
     try:
         return file_digest(path)
     except OSError as e:
-        raise InputError(f"photo {path} cannot be read ({e.strerror})") from e
+        raise InputError(f"{kind} {path} cannot be read ({e.strerror})") from e
 
 
-def _extract(feature: LocalFeature, job: tuple[pathlib.Path, str]) -> Features | InputError:
-    path, digest = job
+@dataclass(frozen=True)
+class GivenKeypoints:
+    """Keypoints of photos in a COLMAP database, by photo name, where the database's own names differ."""
+
+    database: ColmapDatabase
+    names: dict[str, str]
+
+    def of(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Positions (N, 2) px, scales (N,), orientations (N,) of a photo; InputError if the database has none."""
+        xy, scales, orientations = self.database.keypoints(self.names[name])
+        if scales is None:
+            raise InputError(
+                f"{self.database.path}: the keypoints of {self.names[name]} have no scale and orientation, which a "
+                "descriptor needs: take mapping=triangulation"
+            )
+        return xy, scales, orientations
+
+
+@dataclass(frozen=True)
+class _Job:
+    name: str
+    path: pathlib.Path
+    digest: str  # of the photo's bytes
+    width: int
+    height: int
+
+
+def _extract(feature: LocalFeature, given: GivenKeypoints | None, job: _Job) -> Features | InputError:
     try:
-        photo = read_photo(path, grey=feature.grey)
+        photo = read_photo(job.path, grey=feature.grey)
+        features = feature.extract(photo) if given is None else feature.describe_at(photo, *given.of(job.name))
     except InputError as e:
         return e
-    features = feature.extract(photo)
     height, width = photo.shape[:2]
-    if len(features) and not ((features.keypoints >= 0) & (features.keypoints <= (width, height))).all():
-        raise ValueError(f"{type(feature).__name__} returned keypoints outside {path} ({width} x {height} px)")
-    if _digest(path) != digest:
-        return InputError(f"photo {path} was replaced while the run was going on: run again")
+    inside = (features.keypoints >= 0) & (features.keypoints <= (width, height))
+    if given is None and not inside.all():
+        raise ValueError(f"{type(feature).__name__} returned keypoints outside {job.path} ({width} x {height} px)")
+    if _digest(job.path) != job.digest:
+        return InputError(f"photo {job.path} was replaced while the run was going on: run again")
     return features
 
 
-def extract_features(bench: Workbench, feature: LocalFeature, root: str, images: ImageList, name: str) -> FeatureSet:
-    """Features of the photos root/<image name>. Keyed by the photo's bytes: a replaced photo is a new one."""
-    shelf = bench.store.shelf("features", {"feature": describe(feature), "reader": describe(Reader())})
+def _read(feature: StoredFeature, stamp: tuple, job: _Job) -> Features | InputError:
+    try:
+        features = feature.read(job.name, job.width, job.height)
+    except InputError as e:
+        return e
+    if _stamp(feature.path) != stamp:
+        return InputError(f"file {feature.path} was replaced while the run was going on: run again")
+    return features
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Changes when the file is replaced, and costs less than its digest."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def extract_features(
+    bench: Workbench,
+    feature: LocalFeature | StoredFeature,
+    root: str,
+    images: ImageList,
+    name: str,
+    given: GivenKeypoints | None = None,
+) -> FeatureSet:
+    """Features of the photos root/<image name>: detected, described at given keypoints, or read from a file by name.
+
+    Keyed by the photo's bytes, and those of its given keypoints or of the file: what is replaced is new.
+    """
     paths = {image.name: pathlib.Path(root) / image.name for image in images}
-    digests = dict(zip(paths, (d for d, _ in bench.map(_digest, list(paths.values()))), strict=True))
-    todo = {digests[n]: (paths[n], digests[n]) for n in paths}
-    failures = bench.fill(name, shelf, todo, functools.partial(_extract, feature), processes=True)
-    bench.unreadable.update({str(paths[n]): failures[digests[n]] for n in paths if digests[n] in failures})
-    return FeatureSet(shelf, paths, digests)
+    photos = dict(zip(paths, (d for d, _ in bench.map(_digest, list(paths.values()))), strict=True))
+    jobs = {i.name: _Job(i.name, paths[i.name], photos[i.name], i.camera.width, i.camera.height) for i in images}
+    stored = hasattr(feature, "read")
+    if stored:  # of two equal photos, each has the features of its own name
+        work = functools.partial(_read, feature, _stamp(feature.path))
+        reader = {"file": _digest(feature.path, "file")}
+        items = {n: key_of([job.digest, n, job.width, job.height]) for n, job in jobs.items()}
+    else:
+        work, reader = functools.partial(_extract, feature, given), describe(Reader())
+        items = {n: d if given is None else key_of([d, *given.of(n)]) for n, d in photos.items()}
+    shelf = bench.store.shelf("features", {"feature": describe(feature), "reader": reader})
+    failures = bench.fill(name, shelf, {items[n]: jobs[n] for n in paths}, work, processes=not stored)
+    bench.unreadable.update({str(paths[n]): failures[items[n]] for n in paths if items[n] in failures})
+    return FeatureSet(shelf, paths, items)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +179,14 @@ def describe_photos(
     bench.fill(name, descriptors.shelf, {features.digests[n]: n for n in images.names}, work)
     rows = [descriptors.shelf.get(features.digests[n]).vector for n in images.names]
     return np.stack(rows) if rows else np.zeros((0, 1), np.float32)
+
+
+def read_vectors(bench: Workbench, retrieval: StoredDescriptor, images: ImageList, name: str) -> np.ndarray:
+    """Global descriptors (N, D) float32 of photos by their names. They lie in a file already, so the store has none."""
+    with bench.stage(name) as record:
+        record.computed = len(images)
+        rows = [GlobalVector(retrieval.read(n)).vector for n in images.names]
+        return np.stack(rows) if rows else np.zeros((0, 1), np.float32)
 
 
 class _Lazy:

@@ -1,20 +1,22 @@
 """From photos with known poses to a map that can be searched."""
 
 import functools
+import pathlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from localize.index.base import Index
-from localize.keys import describe, key_of
-from localize.mapping.base import Mapping
+from localize.io.models import read_model
+from localize.keys import describe, file_digest, key_of
+from localize.mapping.base import MapImport, Mapping
 from localize.mapping.triangulation import neighbour_pairs
 from localize.matching.base import PairMatcher
-from localize.retrieval.ranking import rank
+from localize.retrieval.ranking import rank, rank_by_pose
 from localize.stages.features import FeatureSet
 from localize.stages.workbench import Workbench
 from localize.store import ShelfItems
-from localize.types import ImageList, Map, PairMatches, PointRows
+from localize.types import ImageList, InputError, Map, ModelFiles, PairMatches, PointRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,12 @@ class LocalizationMap:
     references: ImageList
     rows: PointRows
     rows_key: str
-    num_observations: int
+    model: Map  # which keypoint of which reference sees each point
+
+    @property
+    def num_observations(self) -> int:
+        """Number of times a point is seen."""
+        return len(self.model.image)
 
 
 def match_pairs(
@@ -51,19 +58,26 @@ def _match_pair(pair_matching: PairMatcher, features: FeatureSet, pair: tuple[st
     return pair_matching.match(features[pair[0]], features[pair[1]])
 
 
+def choose_pairs(
+    bench: Workbench, mapping: Mapping, references: ImageList, vectors: np.ndarray | None
+) -> list[tuple[str, str]]:
+    """The pairs of references to match: the most similar ones, or without global descriptors the nearest views."""
+    with bench.stage("pair_selection") as record:
+        record.computed = 1
+        if vectors is None:
+            return neighbour_pairs(rank_by_pose(references, mapping.num_neighbours))
+        return neighbour_pairs(rank(references, vectors, references, vectors, mapping.num_neighbours, grouped=False))
+
+
 def map_references(
     bench: Workbench,
     mapping: Mapping,
     pair_matching: PairMatcher,
     references: ImageList,
     features: FeatureSet,
-    reference_vectors: np.ndarray,
+    pairs: list[tuple[str, str]],
 ) -> LocalizationMap:
-    """Match each reference with its most similar ones, build the map, and collect its descriptors."""
-    with bench.stage("pair_selection") as record:
-        ranking = rank(references, reference_vectors, references, reference_vectors, mapping.num_neighbours)
-        pairs = neighbour_pairs(ranking)
-        record.computed = 1
+    """Match the pairs of references, build the map, and collect its descriptors."""
     matches = match_pairs(bench, pair_matching, pairs, features)
     spec = {
         "mapping": describe(mapping),
@@ -75,6 +89,30 @@ def map_references(
     def build() -> Map:
         keypoints = {name: features[name].keypoints for name in references.names}
         return mapping.build(references, keypoints, {pair: matches[pair] for pair in pairs})
+
+    points, key = bench.artifact("map", spec, build)
+    return collect_rows(bench, points, key, features)
+
+
+def import_map(
+    bench: Workbench, mapping: MapImport, files: ModelFiles, references: ImageList, features: FeatureSet
+) -> LocalizationMap:
+    """The supplied model as the map, with the descriptors of the references at its observations."""
+    path = pathlib.Path(files.model)
+    parts = sorted(path.iterdir()) if path.is_dir() else [path]
+    spec = {
+        "mapping": describe(mapping),
+        "model": [file_digest(part) for part in parts if part.is_file()],
+        "references": [(describe(image), features.digests[image.name]) for image in references],
+    }
+
+    def build() -> Map:
+        problems: list[str] = []
+        model = read_model(path, problems)
+        if problems:
+            raise InputError(*problems)
+        keypoints = {name: features[name].keypoints for name in references.names}
+        return mapping.build(model, references, files.names, keypoints)
 
     points, key = bench.artifact("map", spec, build)
     return collect_rows(bench, points, key, features)
@@ -97,7 +135,7 @@ def collect_rows(bench: Workbench, points: Map, map_key: str, features: FeatureS
         return PointRows(np.asarray(points.points), descriptors, point[order], indptr)
 
     rows, key = bench.artifact("map_descriptors", {"map": map_key, "features": features.key}, build)
-    return LocalizationMap(points.images, rows, key, len(points.image))
+    return LocalizationMap(points.images, rows, key, points)
 
 
 def build_index(bench: Workbench, index: Index, town: LocalizationMap) -> BuiltIndex:

@@ -2,42 +2,52 @@
 
 import json
 import math
-import os
 import pathlib
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 import localize
 from localize.evaluate.recall import evaluate_poses
 from localize.evaluate.tables import recall_table, threshold_name
-from localize.io.text import write_poses
+from localize.io.submission import SubmissionFile
+from localize.io.text import write_poses, write_text
 from localize.stages.mapping import BuiltIndex, LocalizationMap
 from localize.stages.workbench import Workbench, array_bytes
 from localize.store import ShelfItems
-from localize.types import ImageList, Report, Scene
+from localize.types import Report, Retrieval, Scene
+
+
+@dataclass(frozen=True, eq=False)
+class Localized:
+    """What the stages found for the queries, and with what."""
+
+    index: BuiltIndex | None
+    frames: Retrieval | None
+    matches: ShelfItems
+    poses: ShelfItems
+    seconds: dict[str, list[float]]  # of each query per step, from the run that computed it
 
 
 def write_results(
     bench: Workbench,
     scene: Scene,
     town: LocalizationMap,
-    index: BuiltIndex | None,
-    matches: ShelfItems,
-    poses: ShelfItems,
-    seconds: dict[str, list[float]],
+    localized: Localized,
+    submission: SubmissionFile,
     output: str | None,
 ) -> Report:
-    """Score the poses against the ground truth, where there is any, and write the files if `output` is given.
-
-    seconds: measured seconds of each query per step, from the run that computed it.
-    """
+    """Score the poses against the ground truth, where there is any, and write the files if `output` is given."""
+    matches, poses, index = localized.matches, localized.poses, localized.index
     estimates = {name: poses[name] for name in poses.items}
     found = {name: e.pose for name, e in estimates.items() if e.pose is not None}
-    report = evaluate_poses(found, scene.queries, scene.ground_truth or ImageList(), scene.thresholds)
+    report = evaluate_poses(found, scene)
     if output is not None:
         folder = pathlib.Path(output)
         folder.mkdir(parents=True, exist_ok=True)
+        submitted, fallen_back = {}, []
+        if scene.submission:
+            submitted, fallen_back = submission.poses(scene, found, localized.frames, town.references)
         found_in_order = {n: found[n] for n in scene.queries.names if n in found}
         results = {
             "localize": localize.__version__,
@@ -49,7 +59,7 @@ def write_results(
             "conditions": _conditions(report),
             "inliers_median": _number(np.median([estimates[n].num_inliers for n in found])) if found else None,
             "candidates_per_keypoint": _mean([matches[n].candidates_per_keypoint for n in matches.items]),
-            "seconds_per_query": {step: _mean(values) for step, values in seconds.items()},
+            "seconds_per_query": {step: _mean(values) for step, values in localized.seconds.items()},
             "map": {
                 "points": len(town.rows.points),
                 "observations": town.num_observations,
@@ -61,14 +71,17 @@ def write_results(
                 for n in scene.queries.names
                 if n not in found
             },
+            "fallback_poses_in_submission": fallen_back,
             "unreadable_photos": bench.unreadable,
             "queries": _per_query(scene.queries.names, report, estimates),
             "stages": [asdict(r) for r in bench.records],
             "store": str(bench.store.root),
         }
         write_poses(folder / "poses.txt", found_in_order)
-        _write(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
-        _write(folder / "summary.txt", _summary(report, results))
+        if scene.submission:
+            results["submission"] = submission.write(folder, scene, submitted).name
+        write_text(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+        write_text(folder / "summary.txt", _summary(report, results))
     return report
 
 
@@ -94,7 +107,9 @@ def _conditions(report: Report) -> dict:
             "num_localized": int(report.num_localized[i]),
             "median_m": _number(report.median_m[i]),
             "median_deg": _number(report.median_deg[i]),
-            "recall": {threshold_name(t): float(r) for t, r in zip(report.thresholds, report.recall[i], strict=True)},
+            "recall": {
+                threshold_name(t): float(r) for t, r in zip(report.thresholds[i], report.recall[i], strict=True)
+            },
         }
         for i, condition in enumerate(report.conditions)
         if report.num_queries[i]
@@ -124,14 +139,15 @@ def _summary(report: Report, results: dict) -> str:
         f"Seconds per query: {sum(steps.values()):.2f} (" + ", ".join(f"{k} {v:.2f}" for k, v in steps.items()) + "); "
         f"each keypoint was compared with {results['candidates_per_keypoint'] or 0:.0f} rows."
     )
+    if "submission" in results:
+        lines.append(f"For the benchmark's server: {results['submission']}" + _fallback_remark(results))
     lines += [f"Failed: {name}: {reason}" for name, reason in results["failed"].items()]
     return "\n".join(lines) + "\n"
 
 
-def _write(path: pathlib.Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+def _fallback_remark(results: dict) -> str:
+    count = len(results["fallback_poses_in_submission"])
+    return f" ({count} failed queries in it have the pose of their most similar reference)" if count else ""
 
 
 def _number(value) -> float | None:

@@ -1,0 +1,201 @@
+"""RobotCar Seasons v1 and v2 (Sattler et al., CVPR 2018; Maddern et al., IJRR 2017) as they are distributed."""
+
+import dataclasses
+import logging
+import pathlib
+from dataclasses import dataclass
+from typing import ClassVar
+
+from localize.components import check_component
+from localize.datasets.checks import check_photos, check_query_names, collecting, dataset_folder, held_out
+from localize.datasets.models import photo_size, truth_of
+from localize.io.colmap_model import read_colmap_images
+from localize.io.images import list_photos
+from localize.io.nvm import read_nvm_images
+from localize.io.robotcar import camera_and_time, photo_name, read_intrinsics, read_training_poses
+from localize.io.text import read_lines, read_query_list
+from localize.types import Camera, Image, ImageList, InputError, ModelFiles, Scene, Submission, repeated_names
+
+log = logging.getLogger(__name__)
+REFERENCE = "overcast-reference"
+CAMERAS = ("left", "rear", "right")
+SHOWN = 5  # of the queries that are missing
+
+
+@dataclass(frozen=True)
+class RobotCar:
+    """References: the photos of the supplied model with its poses. Queries: all conditions, or the lists of v2."""
+
+    root: str | None = None  # null: the folder robotcar in $LOCALIZE_DATA
+    version: str = "v1"  # v2 has public poses for a part of the queries
+    queries: str = "test"  # v2 only: test, or train, whose poses are public and are the ground truth
+    cameras: tuple = ("rear",)  # whose queries are localized; only rear is scored
+    retrieval_within: tuple = ()  # camera, location: retrieve references of the same camera, the same location
+    ground_truth: str | None = None  # poses of the queries, if you have any: lines `name qw qx qy qz tx ty tz`
+    holdout: int | None = None  # every n-th reference becomes a query with its own pose as the ground truth
+
+    VERSION: ClassVar[int] = 1
+
+    def __post_init__(self):
+        check_component(self, choices={"version": ("v1", "v2"), "queries": ("test", "train")})
+        for field, allowed in (("cameras", CAMERAS), ("retrieval_within", ("camera", "location"))):
+            object.__setattr__(self, field, tuple(getattr(self, field)))
+            if set(getattr(self, field)) - set(allowed):
+                raise InputError(f"dataset.{field} is {list(getattr(self, field))}, but may hold {', '.join(allowed)}")
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """Where the dataset is, or is to be."""
+        return dataset_folder(self.root, "robotcar")
+
+    @property
+    def manifest(self) -> str:
+        """Name of the list of files to download."""
+        return f"robotcar_{self.version}"
+
+    def load(self) -> Scene:
+        """The scene; InputError with all problems if a file, a line or a photo cannot be used."""
+        if not self.folder.is_dir():
+            raise InputError(
+                f"folder {self.folder} is missing: download it with +pipeline=download, or give dataset.root"
+            )
+        references, queries, truth, problems = [], [], None, []
+        with collecting(problems):
+            references = sorted(self._references(problems), key=lambda image: image.name)
+        with collecting(problems):
+            queries = [q for q in self._queries(problems) if q.name.split("/")[-2] in self.cameras]
+            queries, truth = self._of_version(queries, problems)
+        if self.retrieval_within:
+            with collecting(problems):
+                references, queries = self._grouped(references), self._grouped(queries)
+        root = self.folder / "images"
+        problems += [f"{self.folder}: {p}" for p in repeated_names(image.name for image in [*references, *queries])]
+        check_query_names(queries, problems)
+        check_photos(root, [*references, *queries], problems)
+        if problems:
+            raise InputError(*problems)
+        prefix = "RobotCar" if self.version == "v1" else "RobotCar_v2"
+        scene = Scene(
+            name=f"RobotCar Seasons {self.version}",
+            image_root=str(root),
+            references=ImageList(references),
+            queries=ImageList(queries),
+            ground_truth=truth,
+            supplied=ModelFiles(
+                str(self._merged),
+                {image.name: "./" + image.name.removesuffix(".jpg") + ".png" for image in references},
+                str(self.folder / "3D-models/overcast-reference.db"),
+            ),
+            submission=Submission(
+                prefix + "_eval_{method}.txt",
+                {q.name: camera_and_time(q.name) for q in queries if q.name.split("/")[-2] == "rear"},
+            ),
+        )
+        return held_out(scene, self.holdout)
+
+    @property
+    def _merged(self) -> pathlib.Path:
+        return self.folder / "3D-models/all-merged/all.nvm"
+
+    def _locations(self) -> list[pathlib.Path]:
+        return sorted((self.folder / "3D-models/individual/colmap_reconstructions").glob("*_aligned"))
+
+    def _references(self, problems: list[str]) -> list[Image]:
+        """Of the merged NVM with the intrinsics files, or of the models of the locations with their own cameras."""
+        if self._merged.is_file():
+            cameras = self._intrinsics()
+            return [
+                Image(photo_name(name), _with_radial(cameras[name.split("/")[-2]], radial), pose)
+                for name, _, radial, pose in read_nvm_images(self._merged, problems)
+            ]
+        if not self._locations():
+            raise InputError(
+                f"neither {self._merged} nor {self.folder}/3D-models/individual/colmap_reconstructions/*_aligned is "
+                "there: the references' poses are in them"
+            )
+        images = [image for folder in self._locations() for image in read_colmap_images(folder, problems)]
+        return [dataclasses.replace(image, name=photo_name(image.name)) for image in images]
+
+    def _intrinsics(self) -> dict[str, Camera]:
+        """The three cameras by name; their files know no size, so it is read from a photo of each."""
+        cameras = {}
+        for camera in CAMERAS:
+            photo = next((self.folder / "images").glob(f"*/{camera}/*"), None)
+            if photo is not None:
+                path = self.folder / f"intrinsics/{camera}_intrinsics.txt"
+                cameras[camera] = read_intrinsics(path, *photo_size(photo))
+        return cameras
+
+    def _queries(self, problems: list[str]) -> list[Image]:
+        """Of lists with intrinsics, as hloc writes them into queries/, or of the folders of the conditions."""
+        lists = sorted((self.folder / "queries").glob("*queries_with_intrinsics.txt"))
+        queries = [q for path in lists for q in read_query_list(path, problems)]
+        if not lists:
+            cameras = self._intrinsics()
+            for condition in sorted((self.folder / "images").iterdir()):
+                if condition.is_dir() and condition.name != REFERENCE:
+                    names = [f"{condition.name}/{name}" for name in list_photos(condition)]
+                    queries += [Image(name, cameras[name.split("/")[-2]]) for name in names]
+        return [dataclasses.replace(q, name=photo_name(q.name), tags=_tags(q.name)) for q in queries]
+
+    def _of_version(self, queries: list[Image], problems: list[str]) -> tuple[list[Image], ImageList | None]:
+        """The queries of the version, and their poses where they are known."""
+        if self.version == "v1":
+            return queries, truth_of(self.ground_truth, queries, problems)
+        if self.queries == "test":
+            path = self.folder / "robotcar_v2_test.txt"
+            wanted = {camera_and_time(fields[0]): f"{path}:{number}" for number, fields in read_lines(path)}
+        else:
+            path = self.folder / "robotcar_v2_train.txt"
+            poses = read_training_poses(path, problems)
+            wanted = {camera_and_time(name): str(path) for name in poses}
+        kept = [q for q in queries if camera_and_time(q.name) in wanted]
+        unknown = set(wanted) - {camera_and_time(q.name) for q in kept}
+        problems += [f"{wanted[name]}: there is no query photo {name}" for name in sorted(unknown)[:SHOWN]]
+        if self.queries == "test":
+            return kept, truth_of(self.ground_truth, kept, problems)
+        return kept, ImageList([dataclasses.replace(q, pose=poses[q.name]) for q in kept if q.name in poses])
+
+    def _grouped(self, images: list[Image]) -> list[Image]:
+        """The images with the camera, the location, or both as the group that retrieval stays in."""
+        locations = self._location_of() if "location" in self.retrieval_within else {}
+        grouped = []
+        for image in images:
+            key = camera_and_time(image.name)
+            where = locations.get(key, ()) if "location" in self.retrieval_within else ("",)
+            camera = key.split("/")[0] if "camera" in self.retrieval_within else ""
+            grouped.append(dataclasses.replace(image, groups=tuple(f"{camera} {place}".strip() for place in where)))
+        return grouped
+
+    def _location_of(self) -> dict[str, tuple[str, ...]]:
+        """Numbers of the locations by `camera/time`, of references by their models and of queries by their lists."""
+        found: dict[str, tuple[str, ...]] = {}
+        lists = self.folder / "3D-models/individual/queries_per_location"
+        for folder in self._locations():
+            place = folder.name.removesuffix("_aligned")
+            names = [image.name for image in read_colmap_images(folder, [])]
+            path = lists / f"queries_location_{place}.txt"
+            names += [fields[0] for _, fields in read_lines(path)]
+            for name in names:
+                key = camera_and_time(name)
+                found[key] = (*found.get(key, ()), place)
+        if not found:
+            raise InputError(
+                f"dataset.retrieval_within=[location] needs {self.folder}/3D-models/individual/: download it, or leave "
+                "location out"
+            )
+        return found
+
+
+def _with_radial(camera: Camera, radial: float) -> Camera:
+    """The camera with a model's radial distortion, which is 0 for the real photos."""
+    if radial == 0:
+        return camera
+    fx, _, cx, cy = camera.params
+    return Camera("SIMPLE_RADIAL", camera.width, camera.height, [fx, cx, cy, radial])
+
+
+def _tags(name: str) -> tuple[str, str]:
+    """The condition, and the group the benchmark sums it up in."""
+    condition = name.removeprefix("./").split("/")[0]
+    return condition, "night all" if condition.startswith("night") else "day all"

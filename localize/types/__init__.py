@@ -1,0 +1,51 @@
+"""The records that flow between the stages, and their checks. Nothing but numpy is imported here.
+
+Conventions, everywhere inside the package:
+
+* pixels: x right, y down, the centre of the upper-left pixel is (0.5, 0.5), at original image size;
+* poses: `cam_from_world`, X_cam = R X_world + t, metres;
+* a failed estimate is `None`, never an identity pose.
+"""
+
+from localize.types.answers import FRAME, LEAF, Candidates, Matches2D3D, PoseEstimate, Report
+from localize.types.checks import InputError, StoreError
+from localize.types.features import Features, GlobalVector, PairMatches, Retrieval
+from localize.types.maps import Map, PointRows, SourceModel
+from localize.types.scenes import (
+    CAMERA_MODELS,
+    Camera,
+    Image,
+    ImageList,
+    ModelFiles,
+    Pose,
+    Scene,
+    Submission,
+    repeated_names,
+)
+
+__all__ = [
+    "CAMERA_MODELS",
+    "FRAME",
+    "LEAF",
+    "Camera",
+    "Candidates",
+    "Features",
+    "GlobalVector",
+    "Image",
+    "ImageList",
+    "InputError",
+    "Map",
+    "Matches2D3D",
+    "ModelFiles",
+    "PairMatches",
+    "PointRows",
+    "Pose",
+    "PoseEstimate",
+    "Report",
+    "Retrieval",
+    "Scene",
+    "SourceModel",
+    "StoreError",
+    "Submission",
+    "repeated_names",
+]

@@ -1,0 +1,94 @@
+"""From a query's candidates to its pose, and what the poses are worth."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from localize.types.checks import check_array
+from localize.types.scenes import Pose
+
+LEAF, FRAME = 1, 2  # bits of Matches2D3D.source: found through a prior leaf, a prior frame, or both
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Rows of PointRows each query keypoint is compared with: its own (leaves), and those all share (frames).
+
+    The frames' rows are the same for every keypoint and are kept once. Within each part no row comes twice.
+    """
+
+    indptr: np.ndarray  # (Q + 1,) int64
+    rows: np.ndarray  # (C,) int32
+    frame_rows: np.ndarray  # (F,) int32
+
+    def __post_init__(self):
+        indptr = check_array(self, "indptr", np.int64, (None,))
+        check_array(self, "rows", np.int32, (int(indptr[-1]),))
+        check_array(self, "frame_rows", np.int32, (None,))
+
+
+@dataclass(frozen=True, eq=False)
+class Matches2D3D:
+    """Keypoints of one query matched to 3D points, best first; M may be 0."""
+
+    xy: np.ndarray  # (M, 2) float64 px
+    xyz: np.ndarray  # (M, 3) float64 m
+    keypoint: np.ndarray  # (M,) int32
+    point: np.ndarray  # (M,) int32
+    distance: np.ndarray  # (M,) float32, between unit descriptors
+    source: np.ndarray  # (M,) uint8, bits LEAF and FRAME
+    candidates_per_keypoint: float = 0.0  # mean number of distinct rows a keypoint was compared with
+
+    def __post_init__(self):
+        m = len(check_array(self, "xy", np.float64, (None, 2)))
+        check_array(self, "xyz", np.float64, (m, 3))
+        for name, dtype in (
+            ("keypoint", np.int32),
+            ("point", np.int32),
+            ("distance", np.float32),
+            ("source", np.uint8),
+        ):
+            check_array(self, name, dtype, (m,))
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+
+@dataclass(frozen=True, eq=False)
+class PoseEstimate:
+    """A pose, or None and the reason why there is none."""
+
+    pose: Pose | None
+    inliers: np.ndarray  # (M,) bool
+    reason: str = ""  # why it failed; empty when it did not
+
+    def __post_init__(self):
+        check_array(self, "inliers", bool, (None,))
+        if self.pose is None and not self.reason:
+            raise ValueError("a failed PoseEstimate must say why in `reason`")
+
+    @property
+    def num_matches(self) -> int:
+        """Number of matches the estimate was made from."""
+        return len(self.inliers)
+
+    @property
+    def num_inliers(self) -> int:
+        """Number of matches that agree with the best pose, also where that was too few."""
+        return int(self.inliers.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Errors per query (inf where it failed) and recall at the thresholds per condition, over ALL its queries."""
+
+    query_names: tuple[str, ...]
+    error_m: np.ndarray  # (Q,) float64
+    error_deg: np.ndarray  # (Q,) float64
+    conditions: tuple[str, ...]  # "all", then each tag
+    thresholds: tuple[tuple[tuple[float, float], ...], ...]  # of each condition
+    recall: np.ndarray  # (conditions, thresholds) float64 in 0..1
+    median_m: np.ndarray  # (conditions,) float64
+    median_deg: np.ndarray  # (conditions,) float64
+    num_queries: np.ndarray  # (conditions,) int64
+    num_localized: np.ndarray  # (conditions,) int64

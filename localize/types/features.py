@@ -1,0 +1,66 @@
+"""What is extracted from photos, and how photos relate."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from localize.types.checks import check_array, check_finite
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Local features of one image."""
+
+    keypoints: np.ndarray  # (N, 2) float32 px
+    descriptors: np.ndarray  # (N, D) float16 or float32, unit length
+    scores: np.ndarray  # (N,) float32, higher is better
+    scales: np.ndarray | None = None  # (N,) float32, sigma of the Gaussian in px of the original image
+    orientations: np.ndarray | None = None  # (N,) float32 rad, 0 = gradient to the right, +pi/2 = down
+
+    def __post_init__(self):
+        n = len(check_array(self, "keypoints", np.float32, (None, 2)))
+        check_array(self, "descriptors", None, (n, None))
+        check_array(self, "scores", np.float32, (n,))
+        for name in ("scales", "orientations"):
+            if getattr(self, name) is not None:
+                check_array(self, name, np.float32, (n,))
+                check_finite(self, name)
+        check_finite(self, "keypoints", "descriptors", "scores")
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+
+@dataclass(frozen=True, eq=False)
+class GlobalVector:
+    """Global descriptor of one image."""
+
+    vector: np.ndarray  # (D,) float32, unit length or all zeros
+
+    def __post_init__(self):
+        check_array(self, "vector", np.float32, (None,))
+        check_finite(self, "vector")
+
+
+@dataclass(frozen=True, eq=False)
+class Retrieval:
+    """For each query the most similar references, best first."""
+
+    query_names: tuple[str, ...]
+    reference_names: tuple[str, ...]
+    index: np.ndarray  # (Q, K) int32 into reference_names, -1 = none
+    score: np.ndarray  # (Q, K) float32, descending
+
+    def __post_init__(self):
+        check_array(self, "index", np.int32, (len(self.query_names), None))
+        check_array(self, "score", np.float32, self.index.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class PairMatches:
+    """Matches between two images."""
+
+    rows: np.ndarray  # (M, 2) int32, keypoint in the first and in the second image
+
+    def __post_init__(self):
+        check_array(self, "rows", np.int32, (None, 2))

@@ -1,0 +1,154 @@
+"""Cameras, poses, photos, and the scene a dataset adapter returns."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from localize.types.checks import InputError, check_array, check_finite
+
+# COLMAP camera models and their number of parameters.
+CAMERA_MODELS = {
+    "SIMPLE_PINHOLE": 3, "PINHOLE": 4, "SIMPLE_RADIAL": 4, "RADIAL": 5, "OPENCV": 8, "OPENCV_FISHEYE": 8,
+    "FULL_OPENCV": 12, "FOV": 5, "SIMPLE_RADIAL_FISHEYE": 4, "RADIAL_FISHEYE": 5, "THIN_PRISM_FISHEYE": 12,
+    "RAD_TAN_THIN_PRISM_FISHEYE": 16,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """Intrinsics: COLMAP model name, size in pixels, parameters in COLMAP's order and pixel convention."""
+
+    model: str
+    width: int
+    height: int
+    params: np.ndarray  # (P,) float64
+
+    def __post_init__(self):
+        if self.model not in CAMERA_MODELS:
+            raise ValueError(f"unknown camera model {self.model!r}; known: {', '.join(CAMERA_MODELS)}")
+        params = check_array(self, "params", np.float64, (None,))
+        if len(params) != CAMERA_MODELS[self.model]:
+            raise ValueError(f"{self.model} takes {CAMERA_MODELS[self.model]} parameters, but {len(params)} were given")
+        check_finite(self, "params")
+        if self.width < 1 or self.height < 1 or params[0] <= 0:
+            raise ValueError(f"camera of {self.width} x {self.height} px, focal length {params[0]}: must be positive")
+
+    @property
+    def focal_px(self) -> float:
+        """Mean focal length in pixels."""
+        two = self.model not in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE")
+        return float(self.params[:2].mean() if two else self.params[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """cam_from_world: X_cam = rotation X_world + translation (metres)."""
+
+    rotation: np.ndarray  # (3, 3) float64
+    translation: np.ndarray  # (3,) float64
+
+    def __post_init__(self):
+        R = check_array(self, "rotation", np.float64, (3, 3))
+        check_array(self, "translation", np.float64, (3,))
+        check_finite(self, "rotation", "translation")
+        if abs(np.linalg.det(R) - 1) > 1e-6 or np.abs(R @ R.T - np.eye(3)).max() > 1e-6:
+            raise ValueError(f"not a rotation matrix (determinant {np.linalg.det(R):.6f}): {R.tolist()}")
+
+    @property
+    def center(self) -> np.ndarray:
+        """Camera centre in the world, (3,) metres."""
+        return -self.rotation.T @ self.translation
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A photo's name (POSIX, relative to its folder), its camera, its pose where known, tags such as `night`."""
+
+    name: str
+    camera: Camera
+    pose: Pose | None = None
+    tags: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()  # retrieval stays among references that share one; none: among all
+
+
+def repeated_names(names) -> list[str]:
+    """One sentence for each name that is listed more than once."""
+    counts = Counter(names)
+    return [f"image name {n} is listed {k} times; names must be unique" for n, k in sorted(counts.items()) if k > 1]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageList:
+    """Images in a fixed order, with unique names."""
+
+    images: tuple[Image, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "images", tuple(self.images))
+        object.__setattr__(self, "by_name", {image.name: image for image in self.images})
+        if len(self.by_name) != len(self.images):
+            raise InputError(*repeated_names(self.names))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in order."""
+        return tuple(image.name for image in self.images)
+
+    def __iter__(self) -> Iterator[Image]:
+        return iter(self.images)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFiles:
+    """A 3D model that came with the dataset, and the COLMAP database whose keypoints its observations count."""
+
+    model: str  # NVM file, or folder of a COLMAP model
+    names: dict[str, str]  # image name -> its name in the model
+    database: str | None = None  # None: the observations count the keypoints of the feature itself
+
+
+@dataclass(frozen=True, eq=False)
+class Submission:
+    """How a benchmark's server wants the poses: one file of lines `name qw qx qy qz tx ty tz`."""
+
+    file_name: str  # with {method} in it
+    names: dict[str, str]  # query name -> its name in the file; a query that is not here is not asked for
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """All that a dataset adapter returns; no pixels. Queries never carry poses: `ground_truth` does."""
+
+    name: str
+    image_root: str
+    references: ImageList  # with poses
+    queries: ImageList = field(default_factory=ImageList)
+    query_root: str | None = None  # None: the queries lie in image_root too
+    ground_truth: ImageList | None = None  # queries with poses
+    thresholds: tuple[tuple[float, float], ...] = ((0.25, 2.0), (0.5, 5.0), (5.0, 10.0))  # (metres, degrees)
+    tag_thresholds: dict[str, tuple] = field(default_factory=dict)  # as many pairs, for queries of this tag
+    supplied: ModelFiles | None = None
+    submission: Submission | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "thresholds", _bounds(self.thresholds))
+        own = {tag: _bounds(pairs) for tag, pairs in self.tag_thresholds.items()}
+        for tag, pairs in own.items():
+            if len(pairs) != len(self.thresholds):
+                raise InputError(f"{len(pairs)} thresholds for {tag}, but {len(self.thresholds)} for all: give as many")
+        object.__setattr__(self, "tag_thresholds", own)
+
+
+def _bounds(thresholds) -> tuple[tuple[float, float], ...]:
+    try:
+        bounds = np.array(thresholds, np.float64)
+    except (ValueError, TypeError):
+        bounds = np.zeros(0)
+    if bounds.ndim != 2 or bounds.shape[1] != 2 or not (bounds > 0).all():
+        raise InputError(f"thresholds are {thresholds}, but must be pairs of metres and degrees, all above 0")
+    return tuple(map(tuple, bounds.tolist()))

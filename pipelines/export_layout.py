@@ -1,0 +1,105 @@
+"""Write a scene with its map in the layout of Aachen Day-Night or RobotCar Seasons: photos, model, database, lists."""
+
+import pathlib
+
+import numpy as np
+
+from localize.io import layouts
+from localize.io.colmap_database import write_colmap_database
+from localize.io.nvm import write_nvm
+from localize.pipelines.steps import Components, map_scene, read_queries
+from localize.stages import FeatureSet, Workbench
+from localize.store import Store
+from localize.types import Image, InputError, Map, Scene, SourceModel
+
+
+def run(
+    scene: Scene,
+    store: Store,
+    *,
+    workers: int = 1,
+    progress: bool = False,
+    output: str,
+    layout: str,
+    **components,
+) -> str:
+    """Map the references, and write everything into `output`/<layout>; says what to type next."""
+    if layout not in ("aachen", "robotcar"):
+        raise InputError(f"pipeline.layout is {layout}, but must be aachen or robotcar")
+    layouts.check_cameras([*scene.references, *scene.queries])
+    use = Components(**components)
+    bench = Workbench(store, workers, progress)
+    town = map_scene(bench, scene, use)
+    folder = pathlib.Path(output) / layout
+    queries = read_queries(bench, scene, use).features
+    write = _write_aachen if layout == "aachen" else _write_robotcar
+    write(folder, scene, town.map.model, town.features, queries)
+    return (
+        f"{scene.name} is in {folder} in the layout of {layout}. Localize it there with\n"
+        f"python -m localize +pipeline=parallel_search dataset={layout} dataset.root={folder} "
+        f"dataset.ground_truth={folder}/ground_truth.txt"
+    )
+
+
+def _write_aachen(folder: pathlib.Path, scene: Scene, points: Map, references: FeatureSet, queries: FeatureSet) -> None:
+    names = layouts.aachen_names(scene)
+    layouts.copy_photos(scene, names, folder / "images_upright")
+    layouts.write_aachen_texts(folder, scene, names)
+    write_nvm(folder / "3D-models/aachen_cvpr2018_db.nvm", _source_model(points, references, names))
+    photos = [(name, references) for name in scene.references.names] + [(name, queries) for name in scene.queries.names]
+    _write_database(folder / "aachen.db", scene, names, photos)
+
+
+def _write_robotcar(
+    folder: pathlib.Path, scene: Scene, points: Map, references: FeatureSet, queries: FeatureSet
+) -> None:
+    names = layouts.robotcar_names(scene)
+    layouts.copy_photos(scene, names, folder / "images")
+    layouts.write_robotcar_texts(folder, scene, names)
+    layouts.write_locations(folder, scene, names)
+    in_models = {name: there.removesuffix(".jpg") + ".png" for name, there in names.items()}
+    (folder / "3D-models/all-merged").mkdir(parents=True, exist_ok=True)
+    prefixed = {name: "./" + there for name, there in in_models.items()}
+    write_nvm(folder / "3D-models/all-merged/all.nvm", _source_model(points, references, prefixed))
+    for file, features, images in (
+        ("overcast-reference.db", references, scene.references),
+        ("query.db", queries, scene.queries),
+    ):
+        _write_database(folder / "3D-models" / file, scene, in_models, [(name, features) for name in images.names])
+
+
+def _source_model(points: Map, features: FeatureSet, names: dict[str, str]) -> SourceModel:
+    """The map as a supplied model."""
+    xy = np.empty((len(points.image), 2), np.float32)
+    for i, name in enumerate(points.images.names):
+        rows = points.image == i
+        xy[rows] = features[name].keypoints[points.keypoint[rows]]
+    return SourceModel(
+        names=tuple(names[name] for name in points.images.names),
+        focal_px=[image.camera.params[0] for image in points.images],
+        radial=[image.camera.params[3] for image in points.images],
+        rotations=np.array([image.pose.rotation for image in points.images]),
+        translations=np.array([image.pose.translation for image in points.images]),
+        points=points.points,
+        indptr=points.indptr,
+        image=points.image,
+        keypoint=points.keypoint,
+        xy=xy,
+    )
+
+
+def _write_database(
+    path: pathlib.Path, scene: Scene, names: dict[str, str], photos: list[tuple[str, FeatureSet]]
+) -> None:
+    """A COLMAP database of photos under their names there: keypoints with scale and orientation, descriptors."""
+    keypoints, descriptors, images = {}, {}, []
+    for name, features in photos:
+        found, there = features[name], names[name]
+        if found.scales is None or found.orientations is None or found.descriptors.shape[1] != 128:
+            raise InputError("the layouts hold SIFT keypoints with scale and orientation: take feature=sift")
+        keypoints[there] = np.column_stack([found.keypoints, found.scales, found.orientations])
+        descriptors[there] = np.clip(np.round(512 * found.descriptors.astype(np.float32)), 0, 255).astype(np.uint8)
+        image = scene.references.by_name.get(name) or scene.queries.by_name[name]
+        images.append(Image(there, image.camera))
+    path.unlink(missing_ok=True)
+    write_colmap_database(path, images, keypoints, descriptors)

@@ -1,0 +1,230 @@
+"""Aachen and RobotCar in and out: a scene with known poses, written in their layouts, is the same scene there."""
+
+import dataclasses
+import gzip
+import shutil
+
+import numpy as np
+import pytest
+
+from localize.datasets.aachen import Aachen
+from localize.datasets.robotcar import RobotCar
+from localize.geometry.poses import pose_error
+from localize.io.text import read_poses, read_query_list
+from localize.mapping.imported import Imported
+from localize.pipelines import check_submission, export_layout, parallel_search, serial
+from localize.types import Image, ImageList, InputError, Scene
+
+from .conftest import FEATURE, SHARED, results
+
+
+@pytest.fixture(scope="session")
+def tagged(scene) -> Scene:
+    """The small scene with a day and a night query."""
+    tags = {name: ("night",) if i == 0 else ("day",) for i, name in enumerate(scene.queries.names)}
+    return dataclasses.replace(
+        scene,
+        queries=ImageList(Image(q.name, q.camera, tags=tags[q.name]) for q in scene.queries),
+        ground_truth=ImageList(Image(i.name, i.camera, i.pose, tags[i.name]) for i in scene.ground_truth),
+    )
+
+
+@pytest.fixture(scope="session")
+def layouts(tagged, finished, tmp_path_factory):
+    """The folder that holds aachen/ and robotcar/."""
+    folder = tmp_path_factory.mktemp("layouts")
+    for layout in ("aachen", "robotcar"):
+        said = export_layout.run(tagged, finished[0], feature=FEATURE, output=str(folder), layout=layout)
+        assert f"dataset={layout}" in said
+    return folder
+
+
+def adapter(layouts, name: str, **fields):
+    cls = {"aachen": Aachen, "robotcar": RobotCar}[name]
+    return cls(root=str(layouts / name), **fields)
+
+
+@pytest.mark.parametrize("name", ["aachen", "robotcar"])
+def test_same_poses_through_either_layout(name, layouts, tagged, finished, tmp_path):
+    truth = str(layouts / name / "ground_truth.txt")
+    scene = adapter(layouts, name, ground_truth=truth).load()
+    report = parallel_search.run(scene, finished[0], feature=FEATURE, output=str(tmp_path))
+    assert report.conditions == {"aachen": ("all", "day", "night"), "robotcar": ("all", *ROBOTCAR_TAGS)}[name]
+    original = read_poses(finished[1] / "poses.txt", [])
+    again = list(read_poses(tmp_path / "poses.txt", []).items())
+    day_first = (
+        sorted(tagged.queries, key=lambda q: q.tags)
+        if name == "aachen"
+        else sorted(tagged.queries, key=lambda q: (q.tags, q.name))
+    )
+    for (_, pose), query in zip(again, day_first, strict=True):
+        assert np.abs(pose.rotation - original[query.name].rotation).max() < 1e-6
+        assert np.abs(pose.translation - original[query.name].translation).max() < 1e-6
+    lines = (tmp_path / results(tmp_path)["submission"]).read_text().splitlines()
+    expected = "night_" if name == "aachen" else "rear/"
+    assert len(lines) == len(tagged.queries)
+    said = check_submission.run(
+        adapter(layouts, name, ground_truth=truth), output="", file=str(tmp_path / results(tmp_path)["submission"])
+    )
+    assert f"{len(lines)} of {len(lines)} queries have a pose" in said
+    assert "100.0 %" in said
+    assert all(line.split()[0].count("/") == expected.count("/") for line in lines)
+
+
+ROBOTCAR_TAGS = ("day", "day all", "night", "night all")
+
+
+@pytest.mark.parametrize("name", ["aachen", "robotcar"])
+def test_supplied_model_with_its_database_is_the_map(name, layouts, finished, tmp_path):
+    scene = adapter(layouts, name, ground_truth=str(layouts / name / "ground_truth.txt")).load()
+    report = serial.run(scene, finished[0], feature=FEATURE, mapping=Imported(), output=str(tmp_path))
+    assert results(tmp_path)["map"]["points"] == results(finished[1])["map"]["points"]
+    assert results(tmp_path)["map"]["observations"] == results(finished[1])["map"]["observations"]
+    assert report.recall[0].tolist() == [1, 1, 1]
+    database = layouts / name / {"aachen": "aachen.db", "robotcar": "3D-models/overcast-reference.db"}[name]
+    assert not [p for p in database.parent.iterdir() if p.name.startswith(database.name + "-")]
+
+
+def test_a_database_of_other_keypoints_is_refused(layouts, finished, tmp_path):
+    folder = tmp_path / "aachen"
+    shutil.copytree(layouts / "aachen", folder)
+    shutil.copyfile(layouts / "robotcar/3D-models/overcast-reference.db", folder / "aachen.db")
+    with pytest.raises(InputError, match=r"aachen.db.*db/0001.jpg"):
+        serial.run(Aachen(str(folder)).load(), finished[0], feature=FEATURE, mapping=Imported())
+
+
+def test_robotcar_v2_scores_its_training_poses(layouts, tagged, finished):
+    train = adapter(layouts, "robotcar", version="v2", queries="train").load()
+    test = adapter(layouts, "robotcar", version="v2").load()
+    assert len(train.queries) + len(test.queries) == len(tagged.queries)
+    assert test.ground_truth is None
+    report = parallel_search.run(train, finished[0], feature=FEATURE)
+    assert report.recall[0].tolist() == [1, 1, 1]
+    assert set(test.submission.names.values()) == {f"rear/{q.name.split('/')[-1]}" for q in test.queries}
+
+
+def test_robotcar_retrieves_within_camera_and_location(layouts):
+    free = adapter(layouts, "robotcar").load()
+    bound = adapter(layouts, "robotcar", retrieval_within=("camera", "location")).load()
+    assert {image.groups for image in free.references} == {()}
+    assert {image.groups for image in bound.references} == {("rear 001",), ("rear 002",)}
+    assert all(q.groups in (("rear 001",), ("rear 002",)) for q in bound.queries)
+
+
+def test_robotcar_without_the_merged_model_reads_the_locations(layouts, tmp_path):
+    folder = tmp_path / "robotcar"
+    shutil.copytree(layouts / "robotcar", folder)
+    shutil.rmtree(folder / "3D-models/all-merged")
+    merged, separate = adapter(layouts, "robotcar").load(), RobotCar(str(folder)).load()
+    assert merged.references.names == separate.references.names
+    for a, b in zip(merged.references, separate.references, strict=True):
+        assert a.camera.params.tolist() == b.camera.params.tolist()
+        assert max(pose_error(a.pose, b.pose)) < 1e-9
+
+
+def test_holdout_scores_references_by_their_own_poses(layouts, finished):
+    whole = adapter(layouts, "aachen").load()
+    held = adapter(layouts, "aachen", holdout=3).load()
+    assert held.queries.names == whole.references.names[::3]
+    assert not set(held.queries.names) & set(held.references.names)
+    assert all(q.pose is None for q in held.queries)
+    assert held.submission is None
+    assert parallel_search.run(held, finished[0], feature=FEATURE).recall[0, 2] == 1
+
+
+def test_night_before_june_2020_has_thresholds_of_its_own(layouts):
+    old = adapter(layouts, "aachen", night_thresholds="before_2020").load()
+    assert old.tag_thresholds == {"night": ((0.5, 2.0), (1.0, 5.0), (5.0, 10.0))}
+    assert old.thresholds == ((0.25, 2.0), (0.5, 5.0), (5.0, 10.0))
+
+
+def break_file(path, change):
+    path.write_bytes(change(path.read_bytes()))
+
+
+BROKEN = {
+    "model cut among the images": ("3D-models/aachen_cvpr2018_db.nvm", lambda b: b[:700], r"\.nvm:\d+: "),
+    "wrong number of images": (
+        "3D-models/aachen_cvpr2018_db.nvm",
+        lambda b: b.replace(b"\n7\n", b"\n8\n", 1),
+        r"\.nvm:\d+: .*camera",
+    ),
+    "list cut in the middle": (
+        "queries/day_time_queries_with_intrinsics.txt",
+        lambda b: b[:-7],
+        r"queries_with_intrinsics.txt:2: .*parameters",
+    ),
+    "blank in a name": (
+        "queries/day_time_queries_with_intrinsics.txt",
+        lambda b: b.replace(b"nexus4/", b"nexus 4/"),
+        r"queries_with_intrinsics.txt:1: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_copy_gives_a_sentence(what, layouts, tmp_path):
+    folder = tmp_path / "aachen"
+    shutil.copytree(layouts / "aachen", folder)
+    name, change, sentence = BROKEN[what]
+    before = (folder / name).read_bytes()
+    break_file(folder / name, change)
+    assert (folder / name).read_bytes() != before
+    with pytest.raises(InputError, match=sentence):
+        Aachen(str(folder)).load()
+
+
+def test_a_model_cut_among_its_points_is_not_imported(layouts, finished, tmp_path):
+    folder = tmp_path / "aachen"
+    shutil.copytree(layouts / "aachen", folder)
+    break_file(folder / "3D-models/aachen_cvpr2018_db.nvm", lambda b: b[: len(b) // 2])
+    with pytest.raises(InputError, match=r"\.nvm:\d+: the file ends"):
+        serial.run(Aachen(str(folder)).load(), finished[0], feature=FEATURE, mapping=Imported())
+
+
+def test_windows_line_ends_are_read(layouts, tmp_path):
+    folder = tmp_path / "aachen"
+    shutil.copytree(layouts / "aachen", folder)
+    for path in [*folder.glob("queries/*.txt"), *folder.glob("3D-models/*")]:
+        break_file(path, lambda b: b.replace(b"\n", b"\r\n"))
+    assert Aachen(str(folder)).load().queries.names == adapter(layouts, "aachen").load().queries.names
+
+
+def test_a_missing_photo_is_named(layouts, tmp_path):
+    folder = tmp_path / "aachen"
+    shutil.copytree(layouts / "aachen", folder)
+    (folder / "images_upright/db/0002.jpg").unlink()
+    with pytest.raises(InputError, match=r"db/0002.jpg is missing"):
+        Aachen(str(folder)).load()
+
+
+def formats():
+    folder = SHARED / "data" / "formats"
+    if not folder.is_dir():
+        pytest.skip(f"the real files are not at {folder}")
+    return folder
+
+
+def test_real_miniature_of_aachen(caplog):
+    scene = Aachen(str(formats() / "aachen_sample")).load()
+    assert scene.references.names == ("db/1045.jpg", "db/1135.jpg", "db/4446.jpg")
+    camera = scene.references.by_name["db/1045.jpg"].camera
+    assert camera.params.tolist() == [1084.59, 800, 533.5, -0.0810989]  # the sign of the model's r is turned
+    np.testing.assert_allclose(
+        scene.references.by_name["db/1045.jpg"].pose.center, [738.038, -6.17486, -41.8371], atol=1e-5
+    )
+    assert {q.tags for q in scene.queries} == {("day",)}
+    assert scene.submission.names["query/day/nexus4/IMG_20140520_182846.jpg"] == "IMG_20140520_182846.jpg"
+    assert "night" in caplog.text
+
+
+def test_all_real_robotcar_lines(tmp_path):
+    path, problems = tmp_path / "queries.txt", []
+    path.write_bytes(gzip.decompress((formats() / "robotcar_queries_with_intrinsics.txt.gz").read_bytes()))
+    queries = read_query_list(path, problems)
+    assert (len(queries), problems) == (11934, [])
+    assert {tuple(q.camera.params) for q in queries} == {
+        (400, 500.107605, 511.461426, 0),
+        (400, 508.222931, 498.187378, 0),
+        (400, 502.503754, 490.259033, 0),
+    }

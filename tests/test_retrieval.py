@@ -1,0 +1,126 @@
+"""Retrieval without descriptors, within groups, and the submission files of the servers."""
+
+import gzip
+
+import numpy as np
+import pytest
+
+from localize.geometry.poses import rotation_from_qvec
+from localize.io.submission import SubmissionFile, read_submission
+from localize.retrieval.pairs import Pairs
+from localize.retrieval.ranking import rank, rank_by_pose
+from localize.types import Image, ImageList, InputError, Pose, Retrieval, Scene, Submission
+
+from .conftest import EMPTY, PINHOLE, SHARED
+
+
+def images(*names, groups=None, poses=None) -> ImageList:
+    groups, poses = groups or [()] * len(names), poses or [None] * len(names)
+    return ImageList(Image(n, PINHOLE, p, groups=g) for n, g, p in zip(names, groups, poses, strict=True))
+
+
+def test_retrieval_stays_within_groups():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(5, 8)).astype(np.float32)
+    references = images(*"abcd", groups=[("1",), ("2",), ("1", "2"), ("2",)])
+    queries = images("p", "q", "r", groups=[("1",), (), ("9",)])
+    found = rank(queries, vectors[[4, 4, 4]], references, vectors[:4], 4)
+    scores = vectors[:4] @ vectors[4]
+    assert found.index[0].tolist() == [*sorted([0, 2], key=lambda i: -scores[i]), -1, -1]
+    assert found.index[1].tolist() == np.argsort(-scores).tolist()
+    assert found.index[2].tolist() == [-1] * 4
+    everywhere = rank(queries, vectors[[4, 4, 4]], references, vectors[:4], 4, grouped=False)
+    assert everywhere.index[2].tolist() == np.argsort(-scores).tolist()
+
+
+def test_nearest_views_look_the_same_way():
+    turned = rotation_from_qvec([0, 0, 1, 0])  # half a turn about y
+    poses = [Pose(np.eye(3), [-x, 0, 0]) for x in (0, 5, 1)] + [Pose(turned, [0.1, 0, 0])]
+    assert rank_by_pose(images(*"abcd", poses=poses), 3).index.tolist() == [
+        [2, 1, -1],
+        [2, 0, -1],
+        [0, 1, -1],
+        [-1, -1, -1],
+    ]
+
+
+def test_list_of_pairs_is_the_ranking(tmp_path, caplog):
+    path = tmp_path / "pairs.txt"
+    path.write_text("q1 b\nq1 a\nother a\nq1 c\nq2 c")
+    found = Pairs(str(path)).ranking(images("q1", "q2", "q3"), images(*"abc"), 2)
+    assert found.index.tolist() == [[1, 0], [2, -1], [-1, -1]]
+    assert "does not list 1 queries, such as q3" in caplog.text
+    with pytest.raises(InputError, match=r"pairs.txt:4: the scene has no reference c"):
+        Pairs(str(path)).ranking(images("q1"), images("a", "b"), 2)
+    with pytest.raises(InputError, match=r"lists none of the 1 queries, such as z"):
+        Pairs(str(path)).ranking(images("z"), images(*"abc"), 2)
+    path.write_text("q1 b c\n")
+    with pytest.raises(InputError, match=r"pairs.txt:1: 3 fields"):
+        Pairs(str(path)).ranking(images("q1"), images(*"abc"), 2)
+
+
+def test_real_list_of_pairs_of_aachen(tmp_path):
+    real = SHARED / "data/formats/aachen_pairs-query-netvlad20.txt.gz"
+    if not real.is_file():
+        pytest.skip(f"the real list is not at {real}")
+    path = tmp_path / "pairs.txt"
+    path.write_bytes(gzip.decompress(real.read_bytes()))
+    lines = [line.split() for line in path.read_text().splitlines()]
+    queries = images(*dict.fromkeys(q for q, _ in lines))
+    references = images(*sorted({r for _, r in lines}))
+    found = Pairs(str(path)).ranking(queries, references, 20)
+    assert found.index.shape == (922, 20)
+    assert (found.index >= 0).all()
+    assert references.names[found.index[0, 0]] == lines[0][1]
+
+
+@pytest.fixture
+def server_scene() -> Scene:
+    poses = [Pose(np.eye(3), [-x, 0, 0]) for x in (0.0, 10.0)]
+    queries = images("query/night/a.jpg", "query/day/b.jpg", "query/day/left.jpg")
+    names = {"query/night/a.jpg": "a.jpg", "query/day/b.jpg": "b.jpg"}
+    submission = Submission("Town_eval_{method}.txt", names)
+    return Scene("town", "", images("r1", "r2", poses=poses), queries, submission=submission)
+
+
+def test_submission_leaves_failures_out_unless_told(server_scene, tmp_path):
+    found = {"query/day/b.jpg": Pose(np.eye(3), [1, 2, 3]), "query/day/left.jpg": Pose(np.eye(3), [1, 2, 3])}
+    frames = Retrieval(server_scene.queries.names, ("r1", "r2"), [[1], [0], [0]], np.zeros((3, 1)))
+    plain, fell_back = SubmissionFile().poses(server_scene, found, frames, server_scene.references)
+    assert (list(plain), fell_back) == (["b.jpg"], [])
+    path = SubmissionFile("mine").write(tmp_path, server_scene, plain)
+    assert path.read_text() == "b.jpg 1.0 0.0 0.0 0.0 1.0 2.0 3.0\n"
+    assert path.name == "Town_eval_mine.txt"
+    guessed, fell_back = SubmissionFile(fallback="top_frame").poses(
+        server_scene, found, frames, server_scene.references
+    )
+    assert (list(guessed), fell_back) == (["a.jpg", "b.jpg"], ["query/night/a.jpg"])
+    assert guessed["a.jpg"].translation.tolist() == [-10, 0, 0]  # of r2
+    no_frames = Retrieval(server_scene.queries.names, ("r1", "r2"), [[-1], [-1], [-1]], np.zeros((3, 1)))
+    assert SubmissionFile(fallback="top_frame").poses(server_scene, {}, no_frames, EMPTY) == ({}, [])
+
+
+WRONG = {
+    "c.jpg 1 0 0 0 1 2 3": "c.jpg is no query of town",
+    "query/day/b.jpg 1 0 0 0 1 2 3": "query/day/b.jpg must be written as b.jpg",
+    "day/b.png 1 0 0 0 1 2 3": "day/b.png must be written as b.jpg",
+    "query/day/left.jpg 1 0 0 0 1 2 3": "query/day/left.jpg is not scored",
+    "b.jpg 1 0 0 0 1 2": "7 fields, but expected 8",
+    "b.jpg 2 0 0 0 1 2 3": "the quaternion's length is 2",
+    "b.jpg 1 0 0 0 1 nan 3": "NaN",
+    "b.jpg 1 0 0 0 0 0 0": "identity",
+    "b.jpg 1 0 0 0 1 2 x": "could not convert",
+    "b.jpg 1 0 0 0 500 0 0": "500 m outside",
+    "a.jpg 1 0 0 0 1 2 3": "a.jpg was given before, in line 1",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_every_wrong_line_of_a_submission_is_named(line, server_scene, tmp_path):
+    path = tmp_path / "Town_eval_mine.txt"
+    path.write_text(f"a.jpg 1 0 0 0 1 2 3\n{line}\n")
+    poses, problems = read_submission(path, server_scene)
+    assert len(problems) == 1
+    assert problems[0].startswith(f"{path}:2: ")
+    assert WRONG[line] in problems[0]
+    assert "query/night/a.jpg" in poses
