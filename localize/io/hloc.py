@@ -1,0 +1,176 @@
+"""hloc's HDF5 files of local features and global descriptors: one group per image, named as the image is.
+
+Sarlin et al., "From Coarse to Fine: Robust Hierarchical Localization at Large Scale", CVPR 2019. A name with slashes is
+a path of nested groups. hloc puts the centre of the first pixel at (0, 0) and we at (0.5, 0.5): reading adds half a
+pixel, writing takes it off, and nobody else does either. Orientations are degrees there.
+"""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Sequence
+
+import h5py
+import numpy as np
+
+from localize.types import Features, Image, InputError
+
+_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what h5py raises on a file that was harmed
+_HALF_PX = 0.5
+_UNIT = 2e-3  # a unit vector stored in half precision is this near to unit length
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike) -> Iterator[h5py.File]:
+    """The file, for reading; InputError if it is missing, or shows to be damaged while it is read."""
+    if not pathlib.Path(path).is_file():
+        raise InputError(f"file {path} is missing")
+    try:
+        with h5py.File(path, "r") as f:
+            yield f
+    except InputError:
+        raise
+    except _DAMAGED as e:
+        raise InputError(f"{path} is no HDF5 file, or is damaged ({str(e).split(',')[0]}): copy it again") from e
+
+
+@contextlib.contextmanager
+def written(path: str | os.PathLike) -> Iterator[h5py.File]:
+    """A new file for writing; it takes its name when it is whole."""
+    partial = pathlib.Path(path).with_name(pathlib.Path(path).name + ".partial")
+    try:
+        with h5py.File(partial, "w") as f:
+            yield f
+            f.flush()  # a full disk shows here
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def image_names(path: str | os.PathLike) -> list[str]:
+    """Names of the images in a file of features or global descriptors, sorted: the groups that hold datasets."""
+    names = set()
+
+    def visit(_, item) -> None:
+        if isinstance(item, h5py.Dataset):
+            names.add(item.parent.name.strip("/"))
+
+    with opened(path) as f:
+        f.visititems(visit)
+    return sorted(names)
+
+
+def read_local_features(path: str | os.PathLike, name: str, width: int, height: int) -> Features:
+    """Features of one image of width x height px, in our pixel convention, descriptors of unit length.
+
+    Scores are 1 where the file has none. Keypoints that half precision has put just outside the image are moved onto
+    its border. InputError, naming file and image, if the image is not there or its arrays cannot be used.
+    """
+    found = _read(path, name, ("keypoints", "descriptors", "scores", "scales", "oris", "image_size"))
+    where = f"{path}: image {name}"
+    _check_size(where, found.get("image_size"), width, height)
+    for key in ("keypoints", "descriptors"):
+        if key not in found:
+            raise InputError(f"{where} has no {key}: this is no file of local features")
+    xy, descriptors = found["keypoints"], found["descriptors"]
+    n = len(xy) if xy.ndim else 0
+    _check_shape(where, "keypoints", xy, (n, 2))
+    if descriptors.ndim == 2 and descriptors.shape[1] != n and descriptors.shape[0] == n:
+        raise InputError(f"{where}: descriptors have shape {descriptors.shape}, one row each: hloc has one column each")
+    _check_shape(where, "descriptors", descriptors, (len(descriptors) if descriptors.ndim else 0, n))
+    single = {key: found.get(key) for key in ("scores", "scales", "oris")}
+    for key, values in single.items():
+        if values is not None:
+            _check_shape(where, key, values, (n,))
+    scores, scales, degrees = single.values()
+    return Features(
+        keypoints=_inside(where, xy.astype(np.float64) + _HALF_PX, width, height),
+        descriptors=_unit(descriptors.T),
+        scores=np.ones(n) if scores is None else scores,
+        scales=scales,
+        orientations=None if degrees is None else np.radians(degrees.astype(np.float64)),
+    )
+
+
+def write_local_features(path: str | os.PathLike, items: Iterable[tuple[Image, Features]]) -> None:
+    """Write the features of images: keypoints always float32, descriptors in the precision they have."""
+    with written(path) as f:
+        for image, features in items:
+            group = f.create_group(image.name)
+            xy = (features.keypoints.astype(np.float64) - _HALF_PX).astype(np.float32)
+            group.create_dataset("keypoints", data=xy).attrs["uncertainty"] = 1.0  # px; hloc reads it
+            group["descriptors"] = np.ascontiguousarray(features.descriptors.T)
+            group["scores"] = features.scores
+            if features.scales is not None:
+                group["scales"] = features.scales
+            if features.orientations is not None:
+                group["oris"] = np.degrees(features.orientations)
+            group["image_size"] = np.array([image.camera.width, image.camera.height], np.int64)
+
+
+def read_global_descriptor(path: str | os.PathLike, name: str) -> np.ndarray:
+    """Global descriptor (D,) float32 of one image, unit length; InputError as for the local features."""
+    found = _read(path, name, ("global_descriptor",))
+    where = f"{path}: image {name}"
+    if "global_descriptor" not in found:
+        raise InputError(f"{where} has no global_descriptor: this is no file of global descriptors")
+    with opened(path) as f:
+        first = f.visititems(lambda _, item: item if item.name.endswith("/global_descriptor") else None)
+        _check_shape(where, "global_descriptor", found["global_descriptor"], first.shape)  # all are of one length
+    return _unit(found["global_descriptor"].astype(np.float32)[None])[0]
+
+
+def write_global_descriptors(path: str | os.PathLike, items: Iterable[tuple[Image, np.ndarray]]) -> None:
+    """Write the global descriptors (D,) of images, in float32."""
+    with written(path) as f:
+        for image, vector in items:
+            group = f.create_group(image.name)
+            group["global_descriptor"] = np.asarray(vector, np.float32)
+            group["image_size"] = np.array([image.camera.width, image.camera.height], np.int64)
+
+
+def _read(path: str | os.PathLike, name: str, keys: Sequence[str]) -> dict[str, np.ndarray]:
+    """Those of the arrays `keys` of an image that are there; all are finite numbers."""
+    with opened(path) as f:
+        group = f.get(name)
+        if not isinstance(group, h5py.Group):
+            raise InputError(f"{path} has no image {name}: names there must be those of the scene")
+        found = {key: group[key][()] for key in keys if isinstance(group.get(key), h5py.Dataset)}
+    for key, values in found.items():
+        if not isinstance(values, np.ndarray | np.number) or values.dtype.kind not in "fiu":
+            raise InputError(f"{path}: image {name}: {key} are no numbers")
+        if not np.isfinite(values).all():
+            raise InputError(f"{path}: image {name}: {key} hold NaN or infinite values")
+    return found
+
+
+def _check_shape(where: str, key: str, values: np.ndarray, shape: tuple[int, ...]) -> None:
+    if values.shape != shape:
+        raise InputError(f"{where}: {key} have shape {values.shape}, but expected {shape}")
+
+
+def _check_size(where: str, size: np.ndarray | None, width: int, height: int) -> None:
+    if size is not None and np.ravel(size).tolist() != [width, height]:
+        of_file = " x ".join(map(str, np.ravel(size).tolist()))
+        raise InputError(f"{where}: its features are of a photo of {of_file} px, but it has {width} x {height} px")
+
+
+def _inside(where: str, xy: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Positions (N, 2) on the image; InputError for one that no rounding to half precision explains."""
+    size = np.array([width, height])
+    slack = max(1.0, float(np.spacing(np.float16(size.max()))))
+    outside = ((xy < -slack) | (xy > size + slack)).any(1)
+    if outside.any():
+        x, y = xy[outside][0]
+        raise InputError(f"{where}: keypoint ({x:.1f}, {y:.1f}) px lies outside the photo of {width} x {height} px")
+    return np.clip(xy, 0, size)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    """Rows (N, D) of unit length; those that are so already stay bit for bit."""
+    if rows.dtype not in (np.float16, np.float32):
+        rows = rows.astype(np.float32)
+    length = np.linalg.norm(rows.astype(np.float32), axis=1, keepdims=True)
+    if (np.abs(length - 1) <= _UNIT).all():
+        return np.ascontiguousarray(rows)
+    return np.ascontiguousarray((rows / np.maximum(length, 1e-12)).astype(rows.dtype))

@@ -1,0 +1,121 @@
+"""Exchange with hloc on the synthetic scene: what is exported is read, and gives the same poses when it comes back."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import pytest
+
+from localize import Localizer
+from localize.features.hloc import Hloc
+from localize.geometry.colmap import pycolmap
+from localize.io.hloc import image_names
+from localize.mapping.imported import Imported
+from localize.pipelines import build_map, export_hloc, parallel_search
+from localize.retrieval.hloc import Hloc as HlocGlobal
+from localize.retrieval.pairs import Pairs
+from localize.store import Store
+from localize.types import InputError, ModelFiles, SourceModel
+
+from .conftest import FEATURE, poses, results
+from .test_hloc import hloc_reads
+
+
+@pytest.fixture(scope="module")
+def exported(finished, scene, tmp_path_factory) -> pathlib.Path:
+    """What hloc gets of the run `finished`."""
+    folder = tmp_path_factory.mktemp("hloc")
+    said = export_hloc.run(scene, finished[0], feature=FEATURE, output=str(folder))
+    assert "7 references, 3 queries" in said
+    return folder
+
+
+def read_colmap(path, problems) -> SourceModel:
+    """The supplied model, slowly, by pycolmap."""
+    rec = pycolmap.Reconstruction(str(path))
+    images = [rec.images[i] for i in sorted(rec.images)]
+    row = {image.image_id: i for i, image in enumerate(images)}
+    points = [rec.points3D[p] for p in sorted(rec.points3D)]
+    seen = [(row[e.image_id], e.point2D_idx) for p in points for e in p.track.elements]
+    matrices = np.array([image.cam_from_world().matrix() for image in images])
+    return SourceModel(
+        names=tuple(image.name for image in images),
+        focal_px=np.array([rec.cameras[image.camera_id].params[0] for image in images]),
+        radial=np.zeros(len(images)),
+        rotations=matrices[:, :, :3],
+        translations=matrices[:, :, 3],
+        points=np.array([p.xyz for p in points]),
+        indptr=np.cumsum([0, *(p.track.length() for p in points)]),
+        image=np.array([i for i, _ in seen]),
+        keypoint=np.array([k for _, k in seen]),
+        xy=np.array([images[i].points2D[k].xy for i, k in seen]),
+    )
+
+
+def same_poses(first, second) -> bool:
+    a, b = (np.array([line.split()[1:] for line in poses(out).decode().splitlines()], float) for out in (first, second))
+    return a.shape == b.shape == (3, 7) and np.abs(a - b).max() < 1e-6
+
+
+def test_export_is_what_hloc_reads(exported, finished, scene):
+    names = sorted(path.name for path in exported.iterdir())
+    assert names == [
+        "feats-sift.h5", "global-feats-vlad.h5", "pairs-query-vlad20.txt", "queries_with_intrinsics.txt", "sfm",
+    ]  # fmt: skip
+    every = sorted(scene.references.names + scene.queries.names)
+    assert image_names(exported / "feats-sift.h5") == image_names(exported / "global-feats-vlad.h5") == every
+    rec = pycolmap.Reconstruction(str(exported / "sfm"))
+    assert rec.num_points3D() == results(finished[1])["map"]["points"]
+    assert rec.compute_num_observations() == results(finished[1])["map"]["observations"]
+    assert rec.compute_mean_reprojection_error() < 1  # px; half a pixel off on both sides would not show here
+    for image in rec.images.values():
+        xy = hloc_reads(exported / "feats-sift.h5", image.name)["keypoints"]
+        np.testing.assert_allclose([p.xy for p in image.points2D], xy, atol=1e-4)
+    query, reference = (exported / "pairs-query-vlad20.txt").read_text().splitlines()[0].split()
+    assert query in scene.queries.by_name
+    assert reference in scene.references.by_name
+    name, model, width, height, *params = (exported / "queries_with_intrinsics.txt").read_text().splitlines()[0].split()
+    camera = scene.queries.by_name[name].camera
+    assert (model, int(width), int(height)) == (camera.model, camera.width, camera.height)
+    assert list(map(float, params)) == camera.params.tolist()
+
+
+def test_from_the_exported_files_the_poses_are_the_same(exported, finished, scene, tmp_path, monkeypatch):
+    """Features and global descriptors of the files, then the map of the files too; features by two workers."""
+    stored = {"feature": Hloc(str(exported / "feats-sift.h5")), "workers": 2}
+    store = Store(tmp_path / "store")
+    retrieval = HlocGlobal(str(exported / "global-feats-vlad.h5"))
+    parallel_search.run(scene, store, **stored, retrieval=retrieval, output=str(tmp_path / "features"))
+    assert same_poses(tmp_path / "features", finished[1])
+    monkeypatch.setattr("localize.stages.mapping.read_model", read_colmap)
+    supplied = ModelFiles(str(exported / "sfm"), {name: name for name in scene.references.names})
+    listed = {"retrieval": Pairs(str(exported / "pairs-query-vlad20.txt")), "mapping": Imported()}
+    with_model = dataclasses.replace(scene, supplied=supplied)
+    parallel_search.run(with_model, store, **stored, **listed, output=str(tmp_path / "map"))
+    assert same_poses(tmp_path / "map", finished[1])
+    again = export_hloc.run(with_model, store, **stored, **listed, output=str(tmp_path / "again"))
+    assert "feats-hloc.h5, pairs-query-pairs20.txt, queries_with_intrinsics.txt, sfm" in again
+    assert (tmp_path / "again/sfm/points3D.bin").read_bytes() == (exported / "sfm/points3D.bin").read_bytes()
+
+
+def test_stored_features_answer_no_new_photos(exported, scene, tmp_path):
+    with pytest.raises(InputError, match="a file of features speaks of no other photos"):
+        build_map.run(scene, Store(tmp_path), feature=Hloc(str(exported / "feats-sift.h5")))
+    with pytest.raises(InputError, match="a file of global descriptors speaks of no other photos"):
+        build_map.run(scene, Store(tmp_path), retrieval=HlocGlobal(str(exported / "global-feats-vlad.h5")))
+    with pytest.raises(InputError, match="speaks of no other photos"):
+        Localizer(Hloc("x"), *[None] * (len(dataclasses.fields(Localizer)) - 1))
+
+
+def test_the_command_line_exports_and_reads(run_cli, own_data, finished, tmp_path):
+    run = ("workers=1", f"store.root={finished[0].root}", *own_data[0])
+    code, text = run_cli("+pipeline=export_hloc", "feature.max_keypoints=2500", *run)
+    assert code == 0, text
+    assert f"For hloc, in {tmp_path / 'run'}: feats-sift.h5" in text
+    stored = (f"feature.path={tmp_path}/run/feats-sift.h5", f"retrieval.path={tmp_path}/run/global-feats-vlad.h5")
+    code, text = run_cli("+pipeline=parallel_search", "feature=hloc", "retrieval=hloc", *stored, *run)
+    assert code == 0, text
+    assert "3 of 3 queries localized" in text
+    code, text = run_cli("+pipeline=serial", "feature=hloc", "feature.path=/nowhere.h5", *run)
+    assert code == 2
+    assert "file /nowhere.h5 is missing: feature.path names it" in text
