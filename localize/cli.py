@@ -22,7 +22,7 @@ from hydra.errors import HydraException, MissingConfigException
 
 from localize import __version__
 from localize.evaluate.tables import text_table
-from localize.preflight import preflight
+from localize.preflight import check_parts, preflight
 from localize.store import Store
 from localize.types import InputError, StoreError
 
@@ -68,17 +68,23 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
     """Instantiate, preflight, run, say where the results are; returns results.json."""
     output = HydraConfig.get().runtime.output_dir
     if "pipeline" not in cfg:
-        raise InputError("say what to run: +pipeline=" + "|".join(_options("pipeline")))
+        pipelines, tables = ("|".join(_options(group)) for group in ("pipeline", "table"))
+        raise InputError(f"say what to run: +pipeline={pipelines}, or +table={tables}")
+    if {"pipeline", "table"} <= set(HydraConfig.get().runtime.choices):
+        raise InputError("+table= is a pipeline itself: give either +pipeline=... or +table=...")
     missing = sorted(omegaconf.OmegaConf.missing_keys(cfg))
     if missing:
         raise InputError(*(f"{key} must be given: add {key}=... to the command" for key in missing))
     made = hydra.utils.instantiate(cfg, _convert_="all")
-    if not getattr(made["pipeline"].func, "needs_scene", True):
-        said = made["pipeline"](made["dataset"], workers=_workers(made), progress=made["progress"], output=output)
-        return _show(said)
+    pipeline = made["pipeline"]
     components = {name: value for name, value in made.items() if name not in SETTINGS}
     store = Store(made["store"]["root"])
-    pipeline = made["pipeline"]
+    if not getattr(pipeline.func, "needs_scene", True):
+        given = {"workers": _workers(made), "progress": made["progress"], "output": output}
+        if getattr(pipeline.func, "needs_components", False):
+            check_parts(components, store, output)
+            given |= {"store": store, **components}
+        return _show(pipeline(made["dataset"], **given))
     mapping_only = not getattr(pipeline.func, "needs_queries", True)
     scene = preflight(made["dataset"], components, store, output, needs_queries=not mapping_only)
     log.info("%s: %d references, %d queries", scene.name, len(scene.references), len(scene.queries))
@@ -141,10 +147,9 @@ def _sentences(error: BaseException) -> list[str]:
     text = " ".join(str(error).split())
     if "No match in the defaults list" in text:  # a misspelt group, e.g. serch=union
         name = text.split("'")[1]
-        if name == "pipeline":
-            return [
-                "write +pipeline=..., with a plus: there is no default to replace; valid: " + ", ".join(_options(name))
-            ]
+        if name in ("pipeline", "table"):
+            valid = ", ".join(_options(name))
+            return [f"write +{name}=..., with a plus: there is no default to replace; valid: {valid}"]
         return [_unknown(f"setting {name}", name, _options())]
     name, target = (re.search(p, text) for p in (r"unexpected keyword argument '(\w+)'", r"call to target '([\w.]+)'"))
     if name and target:

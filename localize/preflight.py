@@ -43,8 +43,18 @@ def preflight(
             problems.append(
                 f"scene {scene.name} has no queries: name some, or build the map only with +pipeline=build_map"
             )
-    for role, component in components.items():
-        problems += _of_component(role, component)
+    try:
+        check_parts(components, store, output)
+    except InputError as e:
+        problems += e.problems
+    if problems:
+        raise InputError(*problems)
+    return scene
+
+
+def check_parts(components: Mapping[str, object], store: Store, output: str) -> None:
+    """The part of `preflight` that needs no scene."""
+    problems = [p for role, component in components.items() for p in _of_component(role, component)]
     try:
         store.check_writable()
     except StoreError as e:
@@ -53,7 +63,6 @@ def preflight(
         problems.append(f"cannot write results to {output}: choose another place with hydra.run.dir=...")
     if problems:
         raise InputError(*problems)
-    return scene
 
 
 def _of_component(role: str, component) -> list[str]:

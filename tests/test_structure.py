@@ -65,6 +65,7 @@ def as_yaml(value):
     return [as_yaml(v) for v in value] if isinstance(value, tuple) else value
 
 
+GIVEN_BY_CLI = {"output", "workers", "progress"}
 CONFIGS = sorted((CHECKOUT / "conf").glob("*/*.yaml"))
 
 
@@ -74,11 +75,13 @@ def test_config_is_the_class(path):
     config = yaml.safe_load(path.read_text())
     config = config.get("pipeline", config)
     target = get_object(config.pop("_target_"))
-    if path.parent.name == "pipeline":
-        keywords = inspect.signature(target).parameters.values()
-        fields = [p for p in keywords if p.kind == p.KEYWORD_ONLY and p.name not in ("workers", "progress", "output")]
-        defaults = {p.name: "???" if p.default is p.empty else as_yaml(p.default) for p in fields}
-        assert config == {"_partial_": True, **defaults}
+    if path.parent.name in ("pipeline", "table"):
+        assert config.pop("_partial_") is True
+        own = {n: p.default for n, p in inspect.signature(target).parameters.items() if p.kind is p.KEYWORD_ONLY}
+        own = {n: "???" if v is inspect.Parameter.empty else v for n, v in own.items() if n not in GIVEN_BY_CLI}
+        if path.parent.name == "table":
+            own["table"] = path.stem
+        assert config == {n: as_yaml(v) for n, v in own.items()}
         return
     defaults = {f.name: f.default for f in dataclasses.fields(target)}
     missing = {k: "???" if v is dataclasses.MISSING else v for k, v in defaults.items()}
@@ -88,13 +91,13 @@ def test_config_is_the_class(path):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parent.name}={p.stem}")
 def test_config_composes_and_instantiates(path, tmp_path):
     group = path.parent.name
-    choice = f"{'+' if group == 'pipeline' else ''}{group}={path.stem}"
+    choice = f"{'+' if group in ('pipeline', 'table') else ''}{group}={path.stem}"
     asked = yaml.safe_load(path.read_text())
     given = [f"{group}.{key}=x" for key, value in asked.items() if value == "???"]
     with initialize_config_module("localize.conf", version_base=None):
         config = compose("config", [choice, *given])
     made = instantiate(config, _convert_="all")
-    if group == "pipeline":
+    if group in ("pipeline", "table"):
         assert callable(made["pipeline"])
     else:
         assert isinstance(made[group], get_class(config[group]._target_))
@@ -127,6 +130,7 @@ def test_wheel_works_from_another_folder(tmp_path):
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as z:
         z.extractall(tmp_path / "site")
         assert "localize/datasets/manifests/aachen_v1.json" in z.namelist()
+        assert "localize/evaluate/published.json" in z.namelist()
         assert not {n.split("/")[0] for n in z.namelist()} - {"localize", "localize-0.1.0.dist-info"}
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONPATH": str(tmp_path / "site")}
     (tmp_path / "elsewhere").mkdir()

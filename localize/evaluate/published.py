@@ -1,0 +1,62 @@
+"""Published figures of the benchmarks we compare ourselves with, and which of our conditions their columns are."""
+
+import importlib.resources
+import json
+from dataclasses import dataclass, field
+
+from localize.evaluate.benchmark_table import Cells, Column
+from localize.types import InputError
+
+STANDARD = ((0.25, 2.0), (0.5, 5.0), (5.0, 10.0))  # metres, degrees
+NIGHT = ((0.5, 2.0), (1.0, 5.0), (5.0, 10.0))  # Aachen's night queries in papers before June 2020
+TAGS = {"OC-summer": "overcast-summer", "OC-winter": "overcast-winter"}  # column: our tag, where they differ
+COUNTS = {"reference": "references", "day": "day queries", "night": "night queries"}
+METHODS = {  # ours: the published row
+    "RT_AP": "RT_AP+CRBNet",
+    "RT": "RT+CRBNet",
+    "IR": "IR+CRBNet",
+    "parallel": "ParallelSearch+CRBNet",
+}
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A table to make: its columns, and its published rows where there are any."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: dict[str, Cells] = field(default_factory=dict)
+    scene: dict[str, float] = field(default_factory=dict)  # counts of references, points and queries
+    notes: tuple[str, ...] = ()
+
+
+def read_benchmark(name: str) -> Benchmark:
+    """The benchmark called aachen, robotcar or minitown; InputError for another name."""
+    if name == "minitown":
+        columns = tuple(Column(tag, tag) for tag in ("day", "viewpoint", "night", "rain", "all"))
+        return Benchmark("Minitown; no figures are published for it.", columns)
+    if name == "aachen":
+        return _from_paper("Aachen Day-Night", "table3", name, {"night": NIGHT})
+    if name == "robotcar":
+        return _from_paper("RobotCar Seasons", "table2", name, {})
+    raise InputError(f"there is no table {name!r}; valid: aachen, minitown, robotcar")
+
+
+def _from_paper(title: str, key: str, dataset: str, thresholds: dict) -> Benchmark:
+    """A table of the parallel search paper; an entry is a list with three percentages for each column."""
+    found = json.loads((importlib.resources.files("localize.evaluate") / "published.json").read_text())
+    columns = tuple(Column(c, TAGS.get(c, c), thresholds.get(c, STANDARD)) for c in found[key]["columns"])
+    rows = {
+        name: tuple(tuple(cell) for cell in cells)
+        for name, cells in found[key].items()
+        if name not in ("metric", "columns", "note")
+    }
+    note = found[key].get("note")
+    number = key.removeprefix("table")
+    return Benchmark(
+        title=f"{title} beside Table {number} of {found['source']}.",
+        columns=columns,
+        rows=rows,
+        scene={COUNTS.get(what, what): count for what, count in found["datasets"][dataset].items()},
+        notes=(f"Published: {note}.",) if note else (),
+    )
