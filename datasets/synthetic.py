@@ -5,8 +5,6 @@ It shows that an installation works, in a minute and without any download; it sa
 
 import json
 import pathlib
-import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -14,6 +12,7 @@ from localize.components import check_component
 from localize.datasets.checks import held_out
 from localize.geometry.colmap import pycolmap
 from localize.io.colmap_model import read_colmap_images
+from localize.io.files import whole_folder
 from localize.types import Image, ImageList, InputError, Scene
 
 
@@ -62,22 +61,18 @@ class Synthetic:
         return held_out(scene, self.holdout)
 
     def _make(self, root: pathlib.Path, spec: str) -> None:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        aside = pathlib.Path(tempfile.mkdtemp(prefix=root.name + ".", suffix=".partial", dir=root.parent))
-        aside.chmod(0o755)
-        for folder in (aside / "images", aside / "model"):
-            folder.mkdir()
         options = pycolmap.SyntheticDatasetOptions()
         options.num_rigs, options.num_cameras_per_rig, options.num_frames_per_rig = 1, 1, self.num_photos
         options.num_points3D, options.num_points2D_without_point3D = self.num_points, 0
         options.camera_width, options.camera_height = 640, 480
         options.camera_params = [1200.0, 320.0, 240.0, 0.02]
         pycolmap.set_random_seed(self.seed)
-        with pycolmap.Database.open(str(aside / "database.db")) as database:
-            model = pycolmap.synthesize_dataset(options, database)
-        pycolmap.synthesize_images(pycolmap.SyntheticImageOptions(), model, str(aside / "images"))
-        model.write_text(str(aside / "model"))
-        (aside / "database.db").unlink()
-        (aside / "made_from.json").write_text(spec)
-        shutil.rmtree(root, ignore_errors=True)
-        aside.rename(root)
+        with whole_folder(root) as folder:
+            for part in ("images", "model"):
+                (folder / part).mkdir()
+            with pycolmap.Database.open(str(folder / "database.db")) as database:
+                model = pycolmap.synthesize_dataset(options, database)
+            pycolmap.synthesize_images(pycolmap.SyntheticImageOptions(), model, str(folder / "images"))
+            model.write_text(str(folder / "model"))
+            (folder / "database.db").unlink()
+            (folder / "made_from.json").write_text(spec)

@@ -3,14 +3,13 @@
 import json
 import os
 import pathlib
-import shutil
-import tempfile
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import PIL.Image
 
+from localize.io.files import whole_folder
 from localize.io.images import read_photo
 from localize.io.records import load_record, record_from_json, record_to_json, save_array, save_record
 from localize.keys import describe
@@ -79,17 +78,8 @@ class Localizer:
         final = pathlib.Path(folder).expanduser().absolute()
         if final.exists() and {p.name for p in final.iterdir()} - PARTS:
             raise InputError(f"folder {final} holds other files: choose an empty one for the map")
-        final.parent.mkdir(parents=True, exist_ok=True)
-        aside = pathlib.Path(tempfile.mkdtemp(prefix=final.name + ".", suffix=".partial", dir=final.parent))
-        try:
-            new, old = aside / "new", aside / "old"
-            new.mkdir()
+        with whole_folder(final) as new:
             self._write(new)
-            if final.exists():
-                os.replace(final, old)
-            os.replace(new, final)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
 
     def _write(self, folder: pathlib.Path) -> None:
         save_record(folder / "rows", self.rows)

@@ -6,6 +6,7 @@ import numpy as np
 
 from localize.io import layouts
 from localize.io.colmap_database import write_colmap_database
+from localize.io.files import whole_folder
 from localize.io.nvm import write_nvm
 from localize.pipelines.steps import Components, map_scene, read_queries
 from localize.stages import FeatureSet, Workbench
@@ -33,7 +34,8 @@ def run(
     folder = pathlib.Path(output) / layout
     queries = read_queries(bench, scene, use).features
     write = _write_aachen if layout == "aachen" else _write_robotcar
-    write(folder, scene, town.map.model, town.features, queries)
+    with whole_folder(folder) as new:
+        write(new, scene, town.map.model, town.features, queries)
     return (
         f"{scene.name} is in {folder} in the layout of {layout}. Localize it there with\n"
         f"python -m localize +pipeline=parallel_search dataset={layout} dataset.root={folder} "
@@ -101,5 +103,4 @@ def _write_database(
         descriptors[there] = np.clip(np.round(512 * found.descriptors.astype(np.float32)), 0, 255).astype(np.uint8)
         image = scene.references.by_name.get(name) or scene.queries.by_name[name]
         images.append(Image(there, image.camera))
-    path.unlink(missing_ok=True)
     write_colmap_database(path, images, keypoints, descriptors)

@@ -15,7 +15,7 @@ from localize.pipelines import build_map, export_hloc, parallel_search
 from localize.retrieval.hloc import Hloc as HlocGlobal
 from localize.retrieval.pairs import Pairs
 from localize.store import Store
-from localize.types import InputError, ModelFiles, SourceModel
+from localize.types import InputError, ModelFiles
 
 from .conftest import FEATURE, poses, results
 from .test_hloc import hloc_reads
@@ -28,28 +28,6 @@ def exported(finished, scene, tmp_path_factory) -> pathlib.Path:
     said = export_hloc.run(scene, finished[0], feature=FEATURE, output=str(folder))
     assert "7 references, 3 queries" in said
     return folder
-
-
-def read_colmap(path, problems) -> SourceModel:
-    """The supplied model, slowly, by pycolmap."""
-    rec = pycolmap.Reconstruction(str(path))
-    images = [rec.images[i] for i in sorted(rec.images)]
-    row = {image.image_id: i for i, image in enumerate(images)}
-    points = [rec.points3D[p] for p in sorted(rec.points3D)]
-    seen = [(row[e.image_id], e.point2D_idx) for p in points for e in p.track.elements]
-    matrices = np.array([image.cam_from_world().matrix() for image in images])
-    return SourceModel(
-        names=tuple(image.name for image in images),
-        focal_px=np.array([rec.cameras[image.camera_id].params[0] for image in images]),
-        radial=np.zeros(len(images)),
-        rotations=matrices[:, :, :3],
-        translations=matrices[:, :, 3],
-        points=np.array([p.xyz for p in points]),
-        indptr=np.cumsum([0, *(p.track.length() for p in points)]),
-        image=np.array([i for i, _ in seen]),
-        keypoint=np.array([k for _, k in seen]),
-        xy=np.array([images[i].points2D[k].xy for i, k in seen]),
-    )
 
 
 def same_poses(first, second) -> bool:
@@ -80,14 +58,13 @@ def test_export_is_what_hloc_reads(exported, finished, scene):
     assert list(map(float, params)) == camera.params.tolist()
 
 
-def test_from_the_exported_files_the_poses_are_the_same(exported, finished, scene, tmp_path, monkeypatch):
+def test_from_the_exported_files_the_poses_are_the_same(exported, finished, scene, tmp_path):
     """Features and global descriptors of the files, then the map of the files too; features by two workers."""
     stored = {"feature": Hloc(str(exported / "feats-sift.h5")), "workers": 2}
     store = Store(tmp_path / "store")
     retrieval = HlocGlobal(str(exported / "global-feats-vlad.h5"))
     parallel_search.run(scene, store, **stored, retrieval=retrieval, output=str(tmp_path / "features"))
     assert same_poses(tmp_path / "features", finished[1])
-    monkeypatch.setattr("localize.stages.mapping.read_model", read_colmap)
     supplied = ModelFiles(str(exported / "sfm"), {name: name for name in scene.references.names})
     listed = {"retrieval": Pairs(str(exported / "pairs-query-vlad20.txt")), "mapping": Imported()}
     with_model = dataclasses.replace(scene, supplied=supplied)

@@ -1,4 +1,4 @@
-"""Files outside the store: a lock that two processes can meet on, and sentences for what cannot be written."""
+"""Files and folders outside the store: written whole or not at all, locked, with sentences for what goes wrong."""
 
 import contextlib
 import errno
@@ -6,6 +6,8 @@ import fcntl
 import logging
 import os
 import pathlib
+import shutil
+import tempfile
 from collections.abc import Iterator
 
 from localize.types import InputError
@@ -52,3 +54,19 @@ def locked(path: pathlib.Path) -> Iterator[None]:
             finally:
                 lock.unlink(missing_ok=True)
             return
+
+
+@contextlib.contextmanager
+def whole_folder(final: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder to write into that takes the place of `final` when all went well; else nothing is left of it."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    aside = pathlib.Path(tempfile.mkdtemp(prefix=final.name + ".", suffix=".partial", dir=final.parent))
+    try:
+        new = aside / "new"
+        new.mkdir()  # mkdtemp's own folder is closed to everybody else
+        yield new
+        if final.exists():
+            os.replace(final, aside / "old")
+        os.replace(new, final)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
