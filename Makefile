@@ -1,4 +1,4 @@
-# make demo: the main job on the embedded default scene. make test: the tests. Both set up .venv first, once.
+# make demo: the main job on Minitown, the embedded benchmark. make test: the tests. Both set up .venv first, once.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 

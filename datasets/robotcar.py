@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import pathlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,13 +13,12 @@ from localize.datasets.models import photo_size, truth_of
 from localize.io.colmap_model import read_colmap_images
 from localize.io.images import list_photos
 from localize.io.nvm import read_nvm_images
-from localize.io.robotcar import camera_and_time, photo_name, read_intrinsics, read_training_poses
+from localize.io.robotcar import CAMERAS, camera_and_time, camera_of, photo_name, read_intrinsics, read_training_poses
 from localize.io.text import read_lines, read_query_list
 from localize.types import Camera, Image, ImageList, InputError, ModelFiles, Scene, Submission, repeated_names
 
 log = logging.getLogger(__name__)
 REFERENCE = "overcast-reference"
-CAMERAS = ("left", "rear", "right")
 SHOWN = 5  # of the queries that are missing
 
 
@@ -63,8 +63,7 @@ class RobotCar:
         with collecting(problems):
             references = sorted(self._references(problems), key=lambda image: image.name)
         with collecting(problems):
-            queries = [q for q in self._queries(problems) if q.name.split("/")[-2] in self.cameras]
-            queries, truth = self._of_version(queries, problems)
+            queries, truth = self._of_version(self._queries(problems), problems)
         if self.retrieval_within:
             with collecting(problems):
                 references, queries = self._grouped(references), self._grouped(queries)
@@ -88,7 +87,7 @@ class RobotCar:
             ),
             submission=Submission(
                 prefix + "_eval_{method}.txt",
-                {q.name: camera_and_time(q.name) for q in queries if q.name.split("/")[-2] == "rear"},
+                {q.name: camera_and_time(q.name) for q in queries if camera_of(q.name) == "rear"},
             ),
         )
         return held_out(scene, self.holdout)
@@ -103,10 +102,11 @@ class RobotCar:
     def _references(self, problems: list[str]) -> list[Image]:
         """Of the merged NVM with the intrinsics files, or of the models of the locations with their own cameras."""
         if self._merged.is_file():
-            cameras = self._intrinsics()
+            found = read_nvm_images(self._merged, problems)
+            cameras = self._intrinsics(name for name, *_ in found)
             return [
-                Image(photo_name(name), _with_radial(cameras[name.split("/")[-2]], radial), pose)
-                for name, _, radial, pose in read_nvm_images(self._merged, problems)
+                Image(photo_name(name), _with_radial(cameras[camera_of(name)], radial), pose)
+                for name, _, radial, pose in found
             ]
         if not self._locations():
             raise InputError(
@@ -116,12 +116,15 @@ class RobotCar:
         images = [image for folder in self._locations() for image in read_colmap_images(folder, problems)]
         return [dataclasses.replace(image, name=photo_name(image.name)) for image in images]
 
-    def _intrinsics(self) -> dict[str, Camera]:
-        """The three cameras by name; their files know no size, so it is read from a photo of each."""
+    def _intrinsics(self, names: Iterable[str]) -> dict[str, Camera]:
+        """The cameras that took these photos; their files know no size, so it is read from a photo of each."""
         cameras = {}
-        for camera in CAMERAS:
-            photo = next((self.folder / "images").glob(f"*/{camera}/*"), None)
-            if photo is not None:
+        for name in names:
+            camera = camera_of(name)
+            if camera not in cameras:
+                photo = next((self.folder / "images").glob(f"*/{camera}/*"), None)
+                if photo is None:
+                    raise InputError(f"{self.folder}/images has no photos of the camera {camera}, which took {name}")
                 path = self.folder / f"intrinsics/{camera}_intrinsics.txt"
                 cameras[camera] = read_intrinsics(path, *photo_size(photo))
         return cameras
@@ -131,11 +134,11 @@ class RobotCar:
         lists = sorted((self.folder / "queries").glob("*queries_with_intrinsics.txt"))
         queries = [q for path in lists for q in read_query_list(path, problems)]
         if not lists:
-            cameras = self._intrinsics()
-            for condition in sorted((self.folder / "images").iterdir()):
-                if condition.is_dir() and condition.name != REFERENCE:
-                    names = [f"{condition.name}/{name}" for name in list_photos(condition)]
-                    queries += [Image(name, cameras[name.split("/")[-2]]) for name in names]
+            root = self.folder / "images"
+            names = [name for name in list_photos(root) if not name.startswith(REFERENCE + "/")]
+            cameras = self._intrinsics(names)
+            queries = [Image(name, cameras[camera_of(name)]) for name in names]
+        queries = [q for q in queries if camera_of(q.name) in self.cameras]
         return [dataclasses.replace(q, name=photo_name(q.name), tags=_tags(q.name)) for q in queries]
 
     def _of_version(self, queries: list[Image], problems: list[str]) -> tuple[list[Image], ImageList | None]:
@@ -163,7 +166,7 @@ class RobotCar:
         for image in images:
             key = camera_and_time(image.name)
             where = locations.get(key, ()) if "location" in self.retrieval_within else ("",)
-            camera = key.split("/")[0] if "camera" in self.retrieval_within else ""
+            camera = camera_of(image.name) if "camera" in self.retrieval_within else ""
             grouped.append(dataclasses.replace(image, groups=tuple(f"{camera} {place}".strip() for place in where)))
         return grouped
 

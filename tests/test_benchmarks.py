@@ -228,3 +228,58 @@ def test_all_real_robotcar_lines(tmp_path):
         (400, 508.222931, 498.187378, 0),
         (400, 502.503754, 490.259033, 0),
     }
+
+
+def test_references_take_the_intrinsics_of_the_list(layouts, tmp_path):
+    folder = tmp_path / "aachen"
+    shutil.copytree(layouts / "aachen", folder)
+    path = folder / "3D-models/database_intrinsics.txt"
+    path.write_text(path.read_text().replace(" 1200.0 ", " 1234.5 ", 1))
+    assert Aachen(str(folder)).load().references.images[0].camera.params[0] == 1234.5
+    path.write_text("\n".join(path.read_text().splitlines()[1:]))
+    with pytest.raises(InputError, match=r"1 images of .*nvm, such as db/0001.jpg, have no intrinsics"):
+        Aachen(str(folder)).load()
+
+
+def test_queries_that_v1_1_added_are_left_out_of_v1(layouts, tmp_path):
+    folder = tmp_path / "aachen"
+    shutil.copytree(layouts / "aachen", folder)
+    path = folder / "queries/night_time_queries_with_intrinsics.txt"
+    line = path.read_text().splitlines()[0]
+    name = line.split()[0]
+    added = "query/night/nexus5x_additional_night/IMG_1.jpg"
+    path.write_text(f"{line}\n{line.replace(name, added)}\n")
+    (folder / "images_upright" / added).parent.mkdir()
+    shutil.copyfile(folder / "images_upright" / name, folder / "images_upright" / added)
+    assert Aachen(str(folder)).load().queries.names == adapter(layouts, "aachen").load().queries.names
+
+
+def test_only_the_rear_camera_is_submitted(layouts, tmp_path):
+    folder = tmp_path / "robotcar"
+    shutil.copytree(layouts / "robotcar", folder)
+    path = folder / "queries/night_queries_with_intrinsics.txt"
+    line = path.read_text().splitlines()[0]
+    name = line.split()[0]
+    path.write_text(f"{line}\n{line.replace('/rear/', '/left/')}\n")
+    left = folder / "images" / name.replace("/rear/", "/left/")
+    left.parent.mkdir()
+    shutil.copyfile(folder / "images" / name, left)
+    both = RobotCar(str(folder), cameras=("left", "rear")).load()
+    assert name.replace("/rear/", "/left/") in both.queries.by_name
+    assert all(server.startswith("rear/") for server in both.submission.names.values())
+    assert len(both.submission.names) == len(both.queries) - 1
+    assert RobotCar(str(folder)).load().queries.names == adapter(layouts, "robotcar").load().queries.names
+
+
+def test_robotcar_queries_of_the_folders_where_there_is_no_list(layouts, tmp_path):
+    folder = tmp_path / "robotcar"
+    shutil.copytree(layouts / "robotcar", folder)
+    shutil.rmtree(folder / "queries")
+    listed, found = adapter(layouts, "robotcar").load(), RobotCar(str(folder)).load()
+    assert sorted(found.queries.names) == sorted(listed.queries.names)
+    f, cx, cy, _ = listed.queries.images[0].camera.params
+    assert found.queries.images[0].camera.params.tolist() == [f, f, cx, cy]  # of the intrinsics files: no distortion
+    stray = folder / "images/night/1.jpg"
+    shutil.copyfile(next((folder / "images/night/rear").iterdir()), stray)
+    with pytest.raises(InputError, match=r"night/1.jpg is no photo of RobotCar Seasons: expected condition/left"):
+        RobotCar(str(folder)).load()

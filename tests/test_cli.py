@@ -47,7 +47,7 @@ def test_bad_settings(run_cli, synthetic_root, arguments, sentence):
     own = (
         []
         if any("dataset" in a for a in arguments)
-        else [f"dataset.root={synthetic_root}", "dataset.num_photos=10", "dataset.num_points=250"]
+        else ["dataset=synthetic", f"dataset.root={synthetic_root}", "dataset.num_photos=10", "dataset.num_points=250"]
     )
     code, text = run_cli(*run, *own, *arguments)
     assert code == 2
@@ -88,7 +88,9 @@ def test_multirun_ends_with_a_comparison(run_cli, own_data):
 def test_own_code_that_cannot_be_loaded(run_cli, synthetic_root, tmp_path, monkeypatch):
     (tmp_path / "broken_part.py").write_text("import no_such_library\nclass Mine: ...\n")
     monkeypatch.syspath_prepend(tmp_path)
-    code, text = run_cli("+pipeline=serial", f"dataset.root={synthetic_root}", "feature._target_=broken_part.Mine")
+    code, text = run_cli(
+        "+pipeline=serial", "dataset=synthetic", f"dataset.root={synthetic_root}", "feature._target_=broken_part.Mine"
+    )
     assert code == 2
     assert "cannot load broken_part.Mine: No module named 'no_such_library'; put the folder" in text
 
@@ -108,7 +110,7 @@ def test_a_component_that_cannot_be_kept_or_misses_a_file(run_cli, synthetic_roo
     )
     monkeypatch.syspath_prepend(tmp_path)
     parts = ["feature._target_=own_parts.Bare", "~pose", "+pose._target_=own_parts.Weighted"]
-    own = [f"dataset.root={synthetic_root}", "dataset.num_photos=10", "dataset.num_points=250"]
+    own = ["dataset=synthetic", f"dataset.root={synthetic_root}", "dataset.num_photos=10", "dataset.num_points=250"]
     without = [f"~feature.{field.name}" for field in dataclasses.fields(Sift)]
     code, text = run_cli("+pipeline=serial", *own, *parts, *without)
     assert code == 2

@@ -132,6 +132,7 @@ def test_readme_own_feature(tmp_path, synthetic_root):
     command = [
         sys.executable,
         *command[2:],
+        "dataset=synthetic",
         f"dataset.root={synthetic_root}",
         "dataset.num_photos=10",
         "dataset.num_points=250",

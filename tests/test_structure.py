@@ -136,6 +136,7 @@ def test_wheel_works_from_another_folder(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     arguments = [
         "+pipeline=parallel_search",
+        "dataset=synthetic",
         "dataset.num_photos=10",
         "dataset.num_points=250",
         "feature.max_keypoints=2500",

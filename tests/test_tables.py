@@ -168,8 +168,8 @@ def test_command_line_without_data(run_cli, tmp_path):
 
 
 def test_command_line_runs_the_rows(run_cli, synthetic_root):
-    own = [f"dataset.root={synthetic_root}", "dataset.num_photos=10", "dataset.num_points=250"]
-    arguments = ["dataset=synthetic", *own, "feature.max_keypoints=2500", "workers=1", "pipeline.rows=[IR]"]
+    own = ["dataset=synthetic", f"dataset.root={synthetic_root}", "dataset.num_photos=10", "dataset.num_points=250"]
+    arguments = [*own, "feature.max_keypoints=2500", "workers=1", "pipeline.rows=[IR]"]
     code, text = run_cli("+table=minitown", *arguments)
     assert code == 0
     assert "IR, ours    -          -      -     -  100.0 / 100.0 / 100.0 / 100.0" in text

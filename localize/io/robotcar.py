@@ -8,6 +8,8 @@ from localize.geometry.poses import nearest_rotation
 from localize.io.text import read_lines
 from localize.types import Camera, InputError, Pose
 
+CAMERAS = ("left", "rear", "right")
+
 
 def photo_name(name: str) -> str:
     """A name of the models, databases and lists (`./night/rear/1418.png`) as it is on disk (`night/rear/1418.jpg`)."""
@@ -18,6 +20,14 @@ def photo_name(name: str) -> str:
 def camera_and_time(name: str) -> str:
     """`rear/1418.jpg` of a name with or without its condition: a timestamp occurs in one condition only."""
     return "/".join(photo_name(name).split("/")[-2:])
+
+
+def camera_of(name: str) -> str:
+    """left, rear or right; InputError for a name of another form."""
+    camera = name.rpartition("/")[0].rpartition("/")[2]
+    if camera not in CAMERAS:
+        raise InputError(f"{name} is no photo of RobotCar Seasons: expected condition/{'|'.join(CAMERAS)}/time.jpg")
+    return camera
 
 
 def read_intrinsics(path: pathlib.Path, width: int, height: int) -> Camera:
