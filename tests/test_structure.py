@@ -20,7 +20,7 @@ from .conftest import CHECKOUT
 LAYERS = [
     {"types", "components", "keys"},
     {"geometry", "kernels", "networks"},
-    {"features", "retrieval", "mapping", "index", "search", "matching", "pose", "evaluate", "io"},
+    {"features", "retrieval", "mapping", "index", "search", "matching", "pose", "evaluate", "io", "render"},
     {"store"},
     {"stages", "train"},
     {"datasets"},

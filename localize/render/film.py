@@ -1,8 +1,6 @@
 """From linear light to a photo: lens distortion, denoising, haze, rain, exposure, sensor noise, JPEG and depth PNG."""
 
 import io
-import os
-import pathlib
 
 import numpy as np
 import PIL.Image
@@ -72,8 +70,8 @@ def distorted_depth(depth: np.ndarray, camera: Camera) -> np.ndarray:
 def denoised(light, albedo, normal, depth, camera: Camera, steps=(1, 2, 4)) -> np.ndarray:
     """Soft light (h, w, 3) with less noise: divided by the surfaces' colour, averaged along them, multiplied again.
 
-    An edge-avoiding a-trous filter (Dammertz et al. 2010) over the plane each pixel lies in; texture stays sharp because
-    the colour is not filtered. `normal` is in camera axes.
+    An edge-avoiding a-trous filter (Dammertz et al. 2010) over the plane each pixel lies in; texture stays sharp
+    because the colour is not filtered. `normal` is in camera axes.
     """
     colour = np.maximum(albedo, 0.02)
     smooth = light / colour
@@ -104,16 +102,12 @@ def _shift(a: np.ndarray, dy: int, dx: int) -> np.ndarray:
 
 def developed(light: np.ndarray, depth: np.ndarray, condition: Light, rng: np.random.Generator) -> np.ndarray:
     """The photo (h, w, 3) uint8: haze, rain, bloom, automatic exposure, sensor noise, a film curve, sRGB."""
-    grey = light.mean(-1)
-    seen = depth > 0
     if condition.haze_per_m:
-        through = np.exp(-condition.haze_per_m * np.where(seen, depth, 200))[..., None]
-        air = np.percentile(grey[~seen], 50) if (~seen).mean() > 0.02 else 2.0 * grey.mean()
-        light = light * through + 0.6 * air * (1 - through) * np.float32([0.95, 0.98, 1.0])
+        light = _hazy(light, depth, condition.haze_per_m)
     if condition.streaks:
         light = light + _rain(light, rng)
-    light = light + 0.06 * np.stack([gaussian_filter(light[..., c].clip(0, 30), 5) - light[..., c].clip(0, 30) for c in range(3)], -1)
-    light = np.stack([gaussian_filter(light[..., c], LENS_PX) for c in range(3)], -1)
+    light = light + 0.06 * (_blurred(light.clip(0, 30), 5) - light.clip(0, 30))
+    light = _blurred(light, LENS_PX)
     middle = np.sqrt(np.maximum(light.mean(-1), 1e-6)).mean() ** 2
     light = light * (condition.exposure / middle * np.exp(rng.normal(scale=0.08)))
     spread = np.sqrt(condition.noise**2 + condition.shot * np.maximum(light, 0))
@@ -121,6 +115,18 @@ def developed(light: np.ndarray, depth: np.ndarray, condition: Light, rng: np.ra
     light = 1.06 * (1 - np.exp(-1.35 * light))  # the film's shoulder
     srgb = np.where(light < 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
     return np.rint(srgb.clip(0, 1) * 255).astype(np.uint8)
+
+
+def _blurred(light: np.ndarray, sigma_px: float) -> np.ndarray:
+    return np.stack([gaussian_filter(light[..., c], sigma_px) for c in range(3)], -1)
+
+
+def _hazy(light: np.ndarray, depth: np.ndarray, haze_per_m: float) -> np.ndarray:
+    """Light fading with distance (Beer and Lambert) into air as bright as a part of the sky in the picture."""
+    grey, seen = light.mean(-1), depth > 0
+    through = np.exp(-haze_per_m * np.where(seen, depth, 200))[..., None]
+    air = np.percentile(grey[~seen], 50) if (~seen).mean() > 0.02 else 2.0 * grey.mean()
+    return light * through + 0.6 * air * (1 - through) * np.float32([0.95, 0.98, 1.0])
 
 
 def _rain(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -137,18 +143,12 @@ def _rain(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (0.35 * gaussian_filter(layer, 0.7) * np.percentile(light, 80))[..., None]
 
 
-def write_whole(path: pathlib.Path, data: bytes) -> None:
-    """The file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)
-
-
 def jpeg(picture: np.ndarray, quality: int) -> bytes:
     """JPEG with 4:2:0 chroma."""
     out = io.BytesIO()
-    PIL.Image.fromarray(picture).save(out, "JPEG", quality=quality, subsampling="4:2:0", optimize=True, progressive=True)
+    PIL.Image.fromarray(picture).save(
+        out, "JPEG", quality=quality, subsampling="4:2:0", optimize=True, progressive=True
+    )
     return out.getvalue()
 
 

@@ -1,12 +1,13 @@
 """The ground: its picture (cobbles, asphalt, slabs, gutters), where puddles stand, and the raised pavements."""
 
 import numpy as np
+import PIL.Image
 
 from localize.render.layout import Plan, wall_distance, walls
 from localize.render.meshes import Frame, Meshes
 from localize.render.noise import cells, fractal, shaded, smooth, spots
 
-KERB_M, PAVEMENT_M, PX_PER_M = 0.11, 1.15, 72
+KERB_M, PAVEMENT_M = 0.11, 1.15
 
 
 def extent(plan: Plan) -> tuple[float, float, float, float]:
@@ -15,10 +16,10 @@ def extent(plan: Plan) -> tuple[float, float, float, float]:
     return (*(w.min(0) - 4), *(w.max(0) + 4))
 
 
-def paint_ground(plan: Plan, rng) -> tuple[np.ndarray, np.ndarray]:
+def paint_ground(plan: Plan, rng, px_per_m: float = 72) -> tuple[np.ndarray, np.ndarray]:
     """(picture (h, w, 3) uint8, puddles (h, w) float32 0..1 at a quarter of the size); row 0 is the north."""
     x0, y0, x1, y1 = extent(plan)
-    shape = h, w = round((y1 - y0) * PX_PER_M), round((x1 - x0) * PX_PER_M)
+    shape = h, w = round((y1 - y0) * px_per_m), round((x1 - x0) * px_per_m)
     small = np.stack(np.meshgrid(np.linspace(x0, x1, w // 12), np.linspace(y1, y0, h // 12)), -1)
     near = _enlarged(wall_distance(plan, small).astype(np.float32), shape)
     x = np.linspace(x0, x1, w, dtype=np.float32)[None].repeat(h, 0)
@@ -41,13 +42,12 @@ def paint_ground(plan: Plan, rng) -> tuple[np.ndarray, np.ndarray]:
     picture = shaded(colour, light)
     _manholes(rng, picture, near)
     quarter = (h // 4, w // 4)
-    depth = smooth(rng, quarter, 32) + 0.35 * smooth(rng, quarter, 9) + 0.8 * np.exp(-(((near[::4, ::4][: quarter[0], : quarter[1]] - 1.4) / 0.3) ** 2))
+    edge = near[::4, ::4][: quarter[0], : quarter[1]] - 1.4  # metres from the gutter
+    depth = smooth(rng, quarter, 32) + 0.35 * smooth(rng, quarter, 9) + 0.8 * np.exp(-((edge / 0.3) ** 2))
     return picture, ((depth - 0.5) * 3).clip(0, 1).astype(np.float32)
 
 
 def _enlarged(field: np.ndarray, shape) -> np.ndarray:
-    import PIL.Image
-
     return np.asarray(PIL.Image.fromarray(field).resize(shape[::-1], PIL.Image.Resampling.BILINEAR))
 
 

@@ -1,6 +1,7 @@
 """Plans of the two towns: where one can walk, and the lots along every wall. Metres, x east, y north."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -125,7 +126,7 @@ def _special(plan: Plan, start, direction, length):
     for (p, q), kind in ((plan.church, "church"), (plan.arcade, "arcade")):
         a, b = sorted((np.dot(np.subtract(p, start), direction), np.dot(np.subtract(q, start), direction)))
         off = abs(_cross(direction, np.subtract(p, start)))
-        if off < 1e-6 and -1e-6 < a and b < length + 1e-6 and abs(np.dot(np.subtract(q, p), direction)) > 1:
+        if off < 1e-6 and a > -1e-6 and b < length + 1e-6 and abs(np.dot(np.subtract(q, p), direction)) > 1:
             yield a, b, kind
 
 
@@ -135,13 +136,13 @@ def _cuts(rng, start: float, end: float, special):
         a = max(a, start)
         num = 2 if kind == "arcade" and b - a > 10 else 1
         inner = np.linspace(a, b, num + 1)
-        out += [(lo, hi, kind) for lo, hi in zip(inner[:-1], inner[1:], strict=True)]
+        out += [(lo, hi, kind) for lo, hi in pairwise(inner)]
         free = [(lo, hi) for s, e in free for lo, hi in ((s, min(a, e)), (max(b, s), e)) if hi - lo > 0.5]
     for s, e in free:
         num = max(1, round((e - s) / rng.uniform(6.2, 7.6)))
         inner = np.linspace(s, e, num + 1)
         inner[1:-1] += rng.uniform(-0.7, 0.7, num - 1)
-        out += [(a, b, "house") for a, b in zip(inner[:-1], inner[1:], strict=True)]
+        out += [(a, b, "house") for a, b in pairwise(inner)]
     return sorted(out)
 
 

@@ -39,9 +39,9 @@ class Light:
         turn = mi.ScalarTransform4f().rotate([1, 0, 0], 90)
         out = {"sky": {"type": "envmap", "bitmap": mi.Bitmap(self.dome()), "to_world": turn}}
         if self.lamps:
-            for i, at in enumerate(lamps):
-                power = {"type": "rgb", "value": list(self.lamp_watt)}
-                out[f"light{i}"] = {"type": "point", "position": [at[0], at[1], float(at[2]) + 0.65], "intensity": power}
+            power = {"type": "rgb", "value": list(self.lamp_watt)}
+            for i, (x, y, z) in enumerate(lamps.tolist()):
+                out[f"light{i}"] = {"type": "point", "position": [x, y, z + 0.65], "intensity": power}
         return out
 
     @property
@@ -64,7 +64,7 @@ class Light:
             rgb = ((1 + 2 * up) / 3)[..., None] * np.array([0.95, 0.98, 1.0])
         elif self.sun_deg:
             rgb = (1 - pale) * np.array([0.30, 0.52, 1.0]) + pale * np.array([0.95, 1.05, 1.15])
-            # in Mitsuba's own y-up frame the column u looks along (sin u, ., -cos u); turned by 90 deg about x, y = cos u
+            # Mitsuba's column u looks along (sin u, up, -cos u); turned by 90 deg about x that is (sin u, cos u, up)
             away = np.cos(elevation) * (np.sin(u) * self.to_sun[0] + np.cos(u) * self.to_sun[1]) + up * self.to_sun[2]
             rgb = rgb * (1 + 1.2 * np.maximum(away, 0)[..., None] ** 8)
         else:
@@ -76,7 +76,8 @@ LIGHTS = {
     "db": Light("db", (-122.0, 47.0), sun=6.0, sky=0.6),
     "day": Light("day", (-78.0, 52.0), sun=6.0, sky=0.62),
     "viewpoint": Light("viewpoint", (-150.0, 40.0), sun=5.6, sky=0.6),
-    "night": Light("night", None, sky=0.012, lamps=True, windows=True, exposure=0.065, noise=0.002, shot=0.0003, samples=3, filter_steps=(1, 2, 4, 8)),
+    "night": Light("night", None, sky=0.012, lamps=True, windows=True, exposure=0.065, noise=0.002, shot=0.0003,
+                   samples=3, filter_steps=(1, 2, 4, 8)),
     "rain": Light("rain", None, sky=1.0, overcast=True, wet=True, haze_per_m=0.006, exposure=0.22, streaks=True,
                   noise=0.001, shot=0.0001),
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """Triangles gathered by material, each with a place in a texture; and the atlas all textures are packed into."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -38,7 +39,8 @@ def frame_at(x: float, y: float, degrees: float = 0.0) -> Frame:
 class Meshes:
     """Collects quadrilaterals; `textures` are pictures by name, `parts` hold what was built per material."""
 
-    def __init__(self):
+    def __init__(self, px_per_m: int = 100):
+        self.px_per_m = px_per_m  # of walls painted whole
         self.textures: dict[str, np.ndarray] = {}
         self.parts: dict[str, list] = {}
 
@@ -49,6 +51,11 @@ class Meshes:
     def face(self, frame: Frame, material: str, texture: str, corners, uv=UNIT) -> None:
         """The same with corners in a frame."""
         self.quad(material, texture, frame.world(np.asarray(corners, float)), uv)
+
+    def panel(self, frame: Frame, material: str, texture: str, hole, out: float = 0.0, uv=UNIT) -> None:
+        """An upright rectangle (s0, z0, s1, z1) facing the viewer, `out` metres before the frame."""
+        s0, z0, s1, z1 = hole
+        self.face(frame, material, texture, [(s0, out, z0), (s1, out, z0), (s1, out, z1), (s0, out, z1)], uv)
 
     def box(self, frame: Frame, material: str, texture: str, low, high, uv=None) -> None:
         """A box between two local corners; `uv` (u0, v0, u1, v1) is the part of the texture each side shows."""
@@ -70,7 +77,7 @@ class Meshes:
         angle = np.linspace(0, 2 * np.pi, sides + 1)
         ring = np.stack([np.cos(angle), -np.sin(angle)], 1)
         steps = len(profile) - 1
-        for k, ((r0, z0), (r1, z1)) in enumerate(zip(profile[:-1], profile[1:], strict=True)):
+        for k, ((r0, z0), (r1, z1)) in enumerate(pairwise(profile)):
             for i in range(sides):
                 p, q = ring[i], ring[i + 1]
                 corners = [(*(r0 * p), z0), (*(r0 * q), z0), (*(r1 * q), z1), (*(r1 * p), z1)]

@@ -23,10 +23,10 @@ MAX_DEPTH = 4  # light bounces at most three times
 
 
 @functools.cache
-def mitsuba(threads: int | None = None):
+def mitsuba():
     """The module with its variant set; InputError if it is not installed."""
     if "DRJIT_LIBLLVM_PATH" not in os.environ and not ctypes.util.find_library("LLVM"):
-        found = sorted(path for pattern in LLVM_PLACES for path in glob.glob(pattern) if "rust" not in path)
+        found = sorted(path for pattern in LLVM_PLACES for path in glob.glob(pattern))
         if found:
             os.environ["DRJIT_LIBLLVM_PATH"] = found[-1]
     try:
@@ -40,9 +40,12 @@ def mitsuba(threads: int | None = None):
     except (ImportError, RuntimeError) as e:
         log.warning("LLVM cannot be loaded (%s): rendering with the slower scalar_rgb", e)
         mi.set_variant("scalar_rgb")
-    if threads:
-        drjit.set_thread_count(threads)
     return mi
+
+
+def versions() -> dict[str, str]:
+    """What decides the pictures besides this package."""
+    return {"mitsuba": mitsuba().__version__, "numpy": np.__version__}
 
 
 def _bitmap(mi, pixels: np.ndarray, raw: bool = False):
@@ -78,7 +81,11 @@ class Renderer:
     """A town under one light. Sun and sky are rendered apart, as only what is soft and noisy may be denoised."""
 
     def __init__(self, town: Town, light: Light, threads: int | None = None):
-        mi = mitsuba(threads)
+        import drjit
+
+        mi = mitsuba()
+        if threads:
+            drjit.set_thread_count(threads)
         materials = _materials(mi, town, light)
         meshes = {name: _mesh(mi, town, light, name, materials[name]) for name in town.parts}
         self._scenes = [mi.load_dict({"type": "scene", **meshes, **light.soft_emitters(mi, town.lamps)})]

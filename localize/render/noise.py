@@ -21,7 +21,9 @@ def fractal(rng: np.random.Generator, shape: tuple[int, int], scales_px, weights
     return out
 
 
-def spots(rng: np.random.Generator, shape: tuple[int, int], per_px: float, radius_px: tuple[float, float]) -> np.ndarray:
+def spots(
+    rng: np.random.Generator, shape: tuple[int, int], per_px: float, radius_px: tuple[float, float]
+) -> np.ndarray:
     """Blots with soft rims at random places, signed -1..1, (h, w) float32; their density is `per_px` per pixel."""
     h, w = shape
     out = np.zeros(shape, np.float32)

@@ -22,7 +22,9 @@ def _font(size: int):
 def _finish(rng, picture: PIL.Image.Image, wear: float = 0.05) -> np.ndarray:
     pixels = np.asarray(picture, np.float32) / 255
     shape = pixels.shape[:2]
-    return shaded(pixels, wear * (smooth(rng, shape, 4) + smooth(rng, shape, 30)) + wear * spots(rng, shape, 1 / 400, (1, 4)))
+    return shaded(
+        pixels, wear * (smooth(rng, shape, 4) + smooth(rng, shape, 30)) + wear * spots(rng, shape, 1 / 400, (1, 4))
+    )
 
 
 def _colour(rng, low=30, high=200) -> tuple[int, int, int]:
@@ -35,7 +37,9 @@ def sign(rng, shape, word: str) -> np.ndarray:
     """The board over a shop; 0.5 cm per pixel."""
     h, w = shape
     dark = rng.random() < 0.6
-    ground, ink = (_colour(rng, 20, 90), _colour(rng, 190, 250)) if dark else (_colour(rng, 170, 240), _colour(rng, 10, 80))
+    ground, ink = (
+        (_colour(rng, 20, 90), _colour(rng, 190, 250)) if dark else (_colour(rng, 170, 240), _colour(rng, 10, 80))
+    )
     picture = PIL.Image.new("RGB", (w, h), ground)
     draw = PIL.ImageDraw.Draw(picture)
     draw.rectangle((5, 5, w - 6, h - 6), outline=ink, width=3)
@@ -113,7 +117,9 @@ def shop_window(rng, shape) -> np.ndarray:
         while x < w - 20:
             a, b = int(rng.uniform(8, 34)), int(rng.uniform(10, 0.2 * h))
             top = shelf * h - b
-            (draw.ellipse if rng.random() < 0.3 else draw.rectangle)((x, top, x + a, shelf * h), fill=_colour(rng, 40, 210))
+            (draw.ellipse if rng.random() < 0.3 else draw.rectangle)(
+                (x, top, x + a, shelf * h), fill=_colour(rng, 40, 210)
+            )
             x += a + int(rng.uniform(2, 16))
         draw.rectangle((0, shelf * h, w, shelf * h + 4), fill=(110, 85, 60))
     for x in rng.uniform(0.1, 0.9, 3) * w:
@@ -129,9 +135,15 @@ def clock(rng, size: int) -> np.ndarray:
     for k in range(12):
         t, c = np.pi * k / 6, size / 2
         a, b = 0.36 * size, 0.44 * size
-        draw.line((c + a * np.sin(t), c - a * np.cos(t), c + b * np.sin(t), c - b * np.cos(t)), fill=(30, 30, 35), width=6)
+        draw.line(
+            (c + a * np.sin(t), c - a * np.cos(t), c + b * np.sin(t), c - b * np.cos(t)), fill=(30, 30, 35), width=6
+        )
     for t, r in ((rng.uniform(0, 6.28), 0.24), (rng.uniform(0, 6.28), 0.36)):
-        draw.line((size / 2, size / 2, size / 2 + r * size * np.sin(t), size / 2 - r * size * np.cos(t)), fill=(20, 20, 25), width=7)
+        draw.line(
+            (size / 2, size / 2, size / 2 + r * size * np.sin(t), size / 2 - r * size * np.cos(t)),
+            fill=(20, 20, 25),
+            width=7,
+        )
     return _finish(rng, picture, 0.03)
 
 
@@ -142,5 +154,7 @@ def stained(rng, shape) -> np.ndarray:
     draw = PIL.ImageDraw.Draw(picture)
     for y in range(0, h, 21):
         for x in range(0, w, 21):
-            draw.polygon([(x + 10, y + 1), (x + 19, y + 10), (x + 10, y + 19), (x + 1, y + 10)], fill=_colour(rng, 20, 130))
+            draw.polygon(
+                [(x + 10, y + 1), (x + 19, y + 10), (x + 10, y + 19), (x + 1, y + 10)], fill=_colour(rng, 20, 130)
+            )
     return _finish(rng, picture, 0.05)

@@ -7,7 +7,6 @@ from localize.render.noise import cells, fractal, shaded, smooth, spots
 
 def plaster(rng, shape, rgb) -> np.ndarray:
     """Rendered wall: grain, trowel marks, patches of other paint, hair cracks, dirt rising from the street."""
-    h, w = shape
     light = 0.035 * fractal(rng, shape, (3, 6, 14, 40, 150), (0.4, 0.7, 0.8, 0.8, 1.0))
     light += 0.12 * spots(rng, shape, 1 / 2200, (2, 6)) + 0.10 * spots(rng, shape, 1 / 9000, (6, 25))
     patch = smooth(rng, shape, 110) + 0.25 * smooth(rng, shape, 9)
@@ -39,7 +38,9 @@ def brick(rng, shape, rgb) -> np.ndarray:
     tint = np.stack([1 + 0.10 * hue, 1 - 0.06 * hue, 1 - 0.12 * hue], -1)
     stone = np.asarray(rgb, np.float32) * tint * (0.76 + 0.4 * burnt[..., None])
     picture = np.where(joint[..., None], np.float32([0.56, 0.53, 0.48]), stone)
-    light = 0.04 * fractal(rng, shape, (3, 7, 60, 200), (0.7, 0.7, 0.8, 1.0)) + 0.12 * spots(rng, shape, 1 / 7000, (5, 22))
+    light = 0.04 * fractal(rng, shape, (3, 7, 60, 200), (0.7, 0.7, 0.8, 1.0)) + 0.12 * spots(
+        rng, shape, 1 / 7000, (5, 22)
+    )
     return shaded(picture, light + _weather(rng, shape))
 
 
@@ -52,7 +53,9 @@ def ashlar(rng, shape, rgb, size_px=(58, 30)) -> np.ndarray:
     column = np.floor(across).astype(int)
     joint = np.minimum(0.5 - np.abs(y / size_px[1] - row - 0.5), (0.5 - np.abs(across - column - 0.5)) * 1.9)
     light = 0.2 * (cells(row, column, rng) - 0.5) - 0.3 * (joint < 0.035 + 0.01 * smooth(rng, shape, 8))
-    light += 0.04 * fractal(rng, shape, (3, 6, 15, 70), (0.4, 0.7, 1.0, 1.0)) + 0.13 * spots(rng, shape, 1 / 3500, (2, 8))
+    light += 0.04 * fractal(rng, shape, (3, 6, 15, 70), (0.4, 0.7, 1.0, 1.0)) + 0.13 * spots(
+        rng, shape, 1 / 3500, (2, 8)
+    )
     return shaded(rgb, light + _weather(rng, shape))
 
 
@@ -63,7 +66,9 @@ def roof_tiles(rng, shape, rgb) -> np.ndarray:
     row = np.floor(y / 26).astype(int)
     across = x / 19 + 0.5 * (row % 2)
     column = np.floor(across).astype(int)
-    light = 0.36 * (cells(row, column, rng) - 0.5) - 0.3 * (y / 26 - row > 0.86) - 0.25 * (np.abs(across - column) < 0.1)
+    light = (
+        0.36 * (cells(row, column, rng) - 0.5) - 0.3 * (y / 26 - row > 0.86) - 0.25 * (np.abs(across - column) < 0.1)
+    )
     light += 0.1 * np.sin(np.pi * (across - column)) + 0.06 * fractal(rng, shape, (4, 30, 120), (0.6, 1, 1))
     moss = (smooth(rng, shape, 50) + 0.6 * smooth(rng, shape, 9) > 1.9)[..., None]
     return shaded(np.where(moss, np.float32([0.33, 0.36, 0.2]), np.float32(rgb)), light)

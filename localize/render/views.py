@@ -1,6 +1,7 @@
 """Where the photos are taken: reference walks along the streets and around the square, and queries per condition."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -86,7 +87,7 @@ def _nudged(town: Town, xy, across, rng) -> np.ndarray | None:
 def _along(line, step: float, start: float):
     """Points and headings in degrees every `step` metres of a polyline."""
     points = np.array(line, float)
-    for p, q in zip(points[:-1], points[1:], strict=True):
+    for p, q in pairwise(points):
         length = np.linalg.norm(q - p)
         heading = float(np.degrees(np.arctan2(*(q - p)[::-1])))
         for s in np.arange(start, length, step):
@@ -108,7 +109,9 @@ def reference_views(town: Town, seed: int) -> list[View]:
     for k, t in enumerate(np.linspace(0, 2 * np.pi, 25)[:-1]):
         corner = np.array([np.cos(t), np.sin(t)]) * half * 1.1
         towards = np.degrees(np.arctan2(-corner[1], -corner[0])) + (0, 24, 180 - 38, -24, 180 + 38)[k % 5]
-        places.append((_nudged(town, centre + corner.clip(-half, half), np.array([np.cos(t), np.sin(t)]), rng), towards))
+        places.append(
+            (_nudged(town, centre + corner.clip(-half, half), np.array([np.cos(t), np.sin(t)]), rng), towards)
+        )
     views = []
     for xy, yaw in places:
         if xy is not None:
