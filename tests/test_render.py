@@ -63,10 +63,12 @@ def test_cameras_stand_in_the_open(towns, name):
     views = all_views(town, 1)
     assert len({v.name for v in views}) == len(views)
     solid = np.concatenate([v for material, (v, _, _) in town.parts.items() if material != "ground"])
+    along = np.concatenate([p + np.linspace(0, 1, 800)[:, None] * (q - p) for p, q in walls(town.plan)])
     for view in views:
         center = view.pose.center
         assert round(sum(winding(loop, center[:2]) for loop in town.plan.loops)) == 1, view.name
         assert np.linalg.norm(solid - center, axis=1).min() > 0.1, view.name
+        assert np.linalg.norm(along - center[:2], axis=1).min() >= 0.85, view.name
         assert (np.hypot(*(town.obstacles[:, :2] - center[:2]).T) > town.obstacles[:, 2]).all(), view.name
 
 
