@@ -30,13 +30,12 @@ def run(
     queries: int = 22,
     quality: int = 90,
     depth: bool = False,
-    **components,
 ) -> None:
     """Write photos, cameras.txt, poses.txt and made_from.json into `output`; photos already there are kept.
 
     `town` is benchmark or training, `seed` None takes the town's own; `samples` are light paths per pixel of a picture
     1.5 times finer than the photo, `queries` photos per condition, `depth` adds depth/*.png (16 bit, millimetres along
-    the optical axis), `workers` are threads. `dataset` and further components are accepted and not used. InputError if
+    the optical axis), `workers` are threads. `dataset` is not used. InputError if
     mitsuba is missing or `output` holds photos made otherwise.
     """
     seed = SEEDS.get(town, 0) if seed is None else seed

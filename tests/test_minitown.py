@@ -1,7 +1,6 @@
 """The embedded benchmark: what is in the package, and that a corner of it is localized."""
 
 import dataclasses
-import pathlib
 
 import numpy as np
 import PIL.Image
@@ -9,9 +8,10 @@ import pytest
 
 from localize.datasets.minitown import Minitown
 from localize.pipelines import parallel_search
+from localize.store import Store
 from localize.types import ImageList, InputError
 
-from .conftest import CHECKOUT
+from .conftest import CHECKOUT, FEATURE
 
 PHOTOS = CHECKOUT / "datasets" / "minitown_photos"
 
@@ -51,26 +51,22 @@ def test_queries_are_none_of_the_references(town):
             assert not (near and query.pose.rotation[2] @ image.pose.rotation[2] > np.cos(np.radians(5))), query.name
 
 
-def test_a_corner_of_the_town_is_localized(town, tmp_path):
-    """Three queries by day among the references around the first."""
-    day = [image for image in town.ground_truth if image.tags == ("day",)]
-    center = day[0].pose.center
-    distance = {i.name: np.linalg.norm(i.pose.center - center) for i in [*town.references, *day]}
-    references = sorted(town.references, key=lambda i: distance[i.name])[:14]
-    wanted = {i.name for i in sorted(day, key=lambda i: distance[i.name])[:2]}
-    corner = dataclasses.replace(
+def test_the_square_is_localized(town, tmp_path):
+    """A query by day among the references around it."""
+    truth = town.ground_truth.by_name["query/day/006.jpg"]
+    distance = {i.name: np.linalg.norm(i.pose.center - truth.pose.center) for i in town.references}
+    nearest = set(sorted(distance, key=distance.get)[:16])
+    square = dataclasses.replace(
         town,
-        references=ImageList(sorted(references, key=lambda i: i.name)),
-        queries=ImageList(q for q in town.queries if q.name in wanted),
+        references=ImageList(i for i in town.references if i.name in nearest),
+        queries=ImageList([town.queries.by_name[truth.name]]),
     )
-    from localize.store import Store
-
-    report = parallel_search.run(corner, Store(tmp_path / "store"), workers=2)
-    assert report.error_m.max() < 0.25
-    assert report.error_deg.max() < 2
+    report = parallel_search.run(square, Store(tmp_path / "store"), feature=FEATURE, workers=2)
+    assert report.conditions == ("all", "day")
+    assert report.error_m[0] < 0.1
+    assert report.error_deg[0] < 0.5
 
 
 def test_a_folder_that_is_no_rendered_town(tmp_path):
     with pytest.raises(InputError, match=r"cameras.txt is missing"):
         Minitown(root=str(tmp_path)).load()
-    assert pathlib.Path(tmp_path).is_dir()

@@ -17,6 +17,8 @@ from localize.stages.workbench import Workbench, array_bytes
 from localize.store import ShelfItems
 from localize.types import Report, Retrieval, Scene
 
+SHOWN = 8  # of the failed queries in the summary
+
 
 @dataclass(frozen=True, eq=False)
 class Localized:
@@ -141,7 +143,10 @@ def _summary(report: Report, results: dict) -> str:
     )
     if "submission" in results:
         lines.append(f"For the benchmark's server: {results['submission']}" + _fallback_remark(results))
-    lines += [f"Failed: {name}: {reason}" for name, reason in results["failed"].items()]
+    failed = results["failed"]
+    lines += [f"Failed: {name}: {reason}" for name, reason in list(failed.items())[:SHOWN]]
+    if len(failed) > SHOWN:
+        lines.append(f"and {len(failed) - SHOWN} more, named in results.json under failed")
     return "\n".join(lines) + "\n"
 
 
