@@ -48,7 +48,8 @@ def run(
     files.write_lists(folder, views)
     todo = [v for v in views if not files.is_done(folder, v, depth)]
     log.info("%s: %d photos, %d of them to render", town, len(views), len(todo))
-    with tqdm(total=len(views), initial=len(views) - len(todo), disable=not progress, unit="photo", desc=town) as bar:
+    hidden = None if progress else True  # None: shown on a terminal only
+    with tqdm(total=len(views), initial=len(views) - len(todo), disable=hidden, unit="photo", desc=town) as bar:
         for condition in dict.fromkeys(v.condition for v in todo):
             renderer = Renderer(place, LIGHTS[condition], workers)
             for view in (v for v in todo if v.condition == condition):

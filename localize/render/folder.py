@@ -36,10 +36,10 @@ def claim(folder: pathlib.Path, made_from: dict) -> None:
         if other:
             what = ", ".join(f"{k} {found[k]!r} instead of {made_from[k]!r}" for k in other)
             raise InputError(
-                f"folder {folder} holds photos rendered with {what}: choose another with pipeline.output=..."
+                f"folder {folder} holds photos rendered with {what}: choose another with hydra.run.dir=..."
             )
     elif folder.is_dir() and any(folder.glob("db/*.jpg")):
-        raise InputError(f"folder {folder} holds other photos: choose an empty one with pipeline.output=...")
+        raise InputError(f"folder {folder} holds other photos: choose an empty one with hydra.run.dir=...")
     write_whole(path, json.dumps(made_from, indent=1).encode())
 
 
