@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from localize.components import check_component
-from localize.datasets.checks import check_photos, check_query_names, collecting, dataset_folder, held_out
+from localize.datasets.checks import collecting, dataset_folder, held_out, refuse
 from localize.datasets.models import model_images, truth_of
 from localize.io.text import read_query_list
-from localize.types import Camera, Image, ImageList, InputError, ModelFiles, Scene, Submission, repeated_names
+from localize.types import Camera, Image, ImageList, InputError, ModelFiles, Scene, Submission
 
 log = logging.getLogger(__name__)
 ADDED_IN_V1_1 = "query/night/nexus5x_additional_night/"
@@ -57,11 +57,7 @@ class Aachen:
             queries = self._queries(folder / "queries", problems)
         with collecting(problems):
             truth = truth_of(self.ground_truth, queries, problems)
-        problems += [f"{folder}: {p}" for p in repeated_names(image.name for image in [*references, *queries])]
-        check_query_names(queries, problems)
-        check_photos(root, [*references, *queries], problems)
-        if problems:
-            raise InputError(*problems)
+        refuse(folder, root, references, queries, problems)
         scene = Scene(
             name=f"Aachen Day-Night {self.version}",
             image_root=str(root),

@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterator
 
 from localize.io.images import check_photo
-from localize.types import Image, ImageList, InputError, Scene
+from localize.types import Image, ImageList, InputError, Scene, repeated_names
 
 log = logging.getLogger(__name__)
 SHOWN = 5  # remarks on unusual photos; a whole grey data set is one remark, not thousands
@@ -91,3 +91,14 @@ def check_query_names(queries: list[Image], problems: list[str]) -> None:
     for query in queries:
         if len(query.name.split()) != 1:
             problems.append(f"query {query.name!r} has a blank in its name, which result files cannot hold: rename it")
+
+
+def refuse(
+    where: pathlib.Path, root: pathlib.Path, references: list[Image], queries: list[Image], problems: list[str]
+) -> None:
+    """InputError with the problems so far, and those of the names and of the photos in `root`, if there are any."""
+    problems += [f"{where}: {p}" for p in repeated_names(image.name for image in [*references, *queries])]
+    check_query_names(queries, problems)
+    check_photos(root, [*references, *queries], problems)
+    if problems:
+        raise InputError(*problems)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from localize.components import check_component
-from localize.datasets.checks import check_photos, check_query_names, collecting, dataset_folder, held_out
+from localize.datasets.checks import collecting, dataset_folder, held_out, refuse
 from localize.datasets.models import photo_size, truth_of
 from localize.io.colmap_model import read_colmap_images
 from localize.io.images import list_photos
 from localize.io.nvm import read_nvm_images
 from localize.io.robotcar import CAMERAS, camera_and_time, camera_of, photo_name, read_intrinsics, read_training_poses
 from localize.io.text import read_lines, read_query_list
-from localize.types import Camera, Image, ImageList, InputError, ModelFiles, Scene, Submission, repeated_names
+from localize.types import Camera, Image, ImageList, InputError, ModelFiles, Scene, Submission
 
 log = logging.getLogger(__name__)
 REFERENCE = "overcast-reference"
@@ -68,11 +68,7 @@ class RobotCar:
             with collecting(problems):
                 references, queries = self._grouped(references), self._grouped(queries)
         root = self.folder / "images"
-        problems += [f"{self.folder}: {p}" for p in repeated_names(image.name for image in [*references, *queries])]
-        check_query_names(queries, problems)
-        check_photos(root, [*references, *queries], problems)
-        if problems:
-            raise InputError(*problems)
+        refuse(self.folder, root, references, queries, problems)
         prefix = "RobotCar" if self.version == "v1" else "RobotCar_v2"
         scene = Scene(
             name=f"RobotCar Seasons {self.version}",
