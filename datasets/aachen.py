@@ -65,11 +65,9 @@ class Aachen:
             queries=ImageList(queries),
             ground_truth=truth,
             tag_thresholds=self.NIGHT[self.night_thresholds],
-            supplied=ModelFiles(
-                str(model),
-                {image.name: image.name for image in references},
-                str(database) if self.version == "v1" else None,
-            ),
+            supplied=ModelFiles(str(model), {image.name: image.name for image in references}, str(database))
+            if self.version == "v1"
+            else None,  # the keypoints that the model of v1.1 counts were never published
             submission=Submission(
                 "Aachen_eval_{method}.txt" if self.version == "v1" else "Aachen_v1_1_eval_{method}.txt",
                 {q.name: q.name.rpartition("/")[2] for q in queries},

@@ -11,7 +11,7 @@ from localize.io.images import check_photo
 from localize.types import Image, ImageList, InputError, Scene, repeated_names
 
 log = logging.getLogger(__name__)
-SHOWN = 5  # remarks on unusual photos; a whole grey data set is one remark, not thousands
+SHOWN = 5  # sentences of one kind; a whole grey or missing data set is one remark, not thousands
 
 
 @contextlib.contextmanager
@@ -43,6 +43,10 @@ def held_out(scene: Scene, every: int | None) -> Scene:
     if every < 2:
         raise InputError(f"dataset.holdout is {every}, but must be at least 2: every n-th reference becomes a query")
     truth = scene.references.images[::every]
+    problems: list[str] = []
+    check_query_names(list(truth), problems)
+    if problems:
+        raise InputError(*problems)
     queries = tuple(dataclasses.replace(image, pose=None) for image in truth)
     names = {image.name for image in truth}
     return dataclasses.replace(
@@ -73,13 +77,17 @@ def check_photos(root: pathlib.Path, images: list[Image], problems: list[str]) -
             f"none of {len(images)} photos, such as {images[0].name}, is in {root}: name the folder they are in"
         )
         return
-    remarks = []
+    remarks, missing = [], 0
     for image in images:
         problem, remark = check_photo(root / image.name, image.camera)
         if problem:
-            problems.append(problem)
+            missing += " is missing: " in problem
+            if " is missing: " not in problem or missing <= SHOWN:
+                problems.append(problem)
         elif remark:
             remarks.append(remark)
+    if missing > SHOWN:
+        problems.append(f"and {missing - SHOWN} more photos are missing in {root}: was everything unpacked?")
     for remark in remarks[:SHOWN]:
         log.warning("%s", remark)
     if len(remarks) > SHOWN:
@@ -97,7 +105,12 @@ def refuse(
     where: pathlib.Path, root: pathlib.Path, references: list[Image], queries: list[Image], problems: list[str]
 ) -> None:
     """InputError with the problems so far, and those of the names and of the photos in `root`, if there are any."""
-    problems += [f"{where}: {p}" for p in repeated_names(image.name for image in [*references, *queries])]
+    if not root.is_dir():
+        problems.append(f"folder {root} is missing: the photos must be there")
+    repeated = repeated_names(image.name for image in [*references, *queries])
+    problems += [f"{where}: {p}" for p in repeated[:SHOWN]]
+    if len(repeated) > SHOWN:
+        problems.append(f"{where}: and {len(repeated) - SHOWN} more names are listed more than once")
     check_query_names(queries, problems)
     check_photos(root, [*references, *queries], problems)
     if problems:

@@ -21,7 +21,7 @@ class Colmap:
     ground_truth: str | None = None  # list: name qw qx qy qz tx ty tz (world to camera); null: the model's poses
     query_image_root: str | None = None  # if the queries lie elsewhere
     name: str = "colmap"
-    thresholds: tuple = ((0.25, 2.0), (0.5, 5.0), (5.0, 10.0))  # metres, degrees
+    thresholds: list | tuple = ((0.25, 2.0), (0.5, 5.0), (5.0, 10.0))  # metres, degrees
     holdout: int | None = None  # every n-th reference becomes a query with its own pose as the ground truth
 
     VERSION: ClassVar[int] = 1

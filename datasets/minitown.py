@@ -7,7 +7,7 @@ from typing import ClassVar
 from localize.components import check_component
 from localize.datasets.checks import check_photos, check_query_names, collecting, existing_folder, held_out
 from localize.io.text import read_poses, read_query_list
-from localize.types import Image, ImageList, InputError, Scene, Submission
+from localize.types import Image, ImageList, InputError, Scene
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,5 @@ class Minitown:
             references=ImageList(i for i in posed if not i.tags),
             queries=ImageList(queries),
             ground_truth=ImageList(truth),
-            submission=Submission("Minitown_eval_{method}.txt", {q.name: q.name for q in queries}),
         )
         return held_out(scene, self.holdout)

@@ -1,7 +1,7 @@
 """What the adapters of benchmarks share: references of a supplied model, ground truth in a file."""
 
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import PIL.Image
 
@@ -17,20 +17,17 @@ def model_images(
     *,
     root: pathlib.Path,
     cameras: Mapping[str, Camera] | None = None,
-    rename: Callable[[str], str] = str,
 ) -> list[Image]:
     """Images of an NVM file or of the COLMAP model in a folder, with poses and cameras.
 
-    cameras: by name, in place of the model's own; an image that is not there is a problem. rename: a name of the model
-    as it is on disk. An NVM knows no image size: without `cameras` it is read from the photos.
+    cameras: by name, in place of the model's own; an image that is not there is a problem.
+    An NVM knows no image size: without `cameras` it is read from the photos.
     """
     if model.is_dir():
-        images = read_colmap_images(model, problems)
-        found = [Image(rename(i.name), i.camera, i.pose) for i in images]
+        found = read_colmap_images(model, problems)
     else:
         found = []
         for name, focal_px, radial, pose in read_nvm_images(model, problems):
-            name = rename(name)
             if cameras is None:
                 width, height = photo_size(root / name)
                 found.append(

@@ -76,11 +76,7 @@ class RobotCar:
             references=ImageList(references),
             queries=ImageList(queries),
             ground_truth=truth,
-            supplied=ModelFiles(
-                str(self._merged),
-                {image.name: "./" + image.name.removesuffix(".jpg") + ".png" for image in references},
-                str(self.folder / "3D-models/overcast-reference.db"),
-            ),
+            supplied=self._supplied(),
             submission=Submission(
                 prefix + "_eval_{method}.txt",
                 {q.name: camera_and_time(q.name) for q in queries if camera_of(q.name) == "rear"},
@@ -112,6 +108,13 @@ class RobotCar:
         images = [image for folder in self._locations() for image in read_colmap_images(folder, problems)]
         return [dataclasses.replace(image, name=photo_name(image.name)) for image in images]
 
+    def _supplied(self) -> ModelFiles | None:
+        """The merged model, if it is there, with the names it uses itself."""
+        if not self._merged.is_file():
+            return None
+        names = {photo_name(name): name for name, *_ in read_nvm_images(self._merged, [])}
+        return ModelFiles(str(self._merged), names, str(self.folder / "3D-models/overcast-reference.db"))
+
     def _intrinsics(self, names: Iterable[str]) -> dict[str, Camera]:
         """The cameras that took these photos; their files know no size, so it is read from a photo of each."""
         cameras = {}
@@ -127,7 +130,8 @@ class RobotCar:
 
     def _queries(self, problems: list[str]) -> list[Image]:
         """Of lists with intrinsics, as hloc writes them into queries/, or of the folders of the conditions."""
-        lists = sorted((self.folder / "queries").glob("*queries_with_intrinsics.txt"))
+        lists = sorted((self.folder / "queries").glob("*_queries_with_intrinsics.txt"))
+        lists = lists or list((self.folder / "queries").glob("queries_with_intrinsics.txt"))
         queries = [q for path in lists for q in read_query_list(path, problems)]
         if not lists:
             root = self.folder / "images"
@@ -158,12 +162,17 @@ class RobotCar:
     def _grouped(self, images: list[Image]) -> list[Image]:
         """The images with the camera, the location, or both as the group that retrieval stays in."""
         locations = self._location_of() if "location" in self.retrieval_within else {}
-        grouped = []
+        grouped, lost = [], 0
         for image in images:
-            key = camera_and_time(image.name)
-            where = locations.get(key, ()) if "location" in self.retrieval_within else ("",)
-            camera = camera_of(image.name) if "camera" in self.retrieval_within else ""
-            grouped.append(dataclasses.replace(image, groups=tuple(f"{camera} {place}".strip() for place in where)))
+            camera = (camera_of(image.name),) if "camera" in self.retrieval_within else ()
+            where = locations.get(camera_and_time(image.name), ())
+            lost += bool(locations) and not where
+            groups = tuple(" ".join((*camera, place)) for place in where)
+            if image.pose is not None or not where:  # references are also there for queries without a location
+                groups += camera
+            grouped.append(dataclasses.replace(image, groups=groups))
+        if lost:
+            log.warning("%d of %d photos are in no location, such as lists of queries have it", lost, len(images))
         return grouped
 
     def _location_of(self) -> dict[str, tuple[str, ...]]:

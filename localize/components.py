@@ -1,5 +1,6 @@
 """What components, the frozen dataclasses whose fields are hyperparameters, need to declare and check themselves."""
 
+import typing
 from dataclasses import field, fields
 
 from localize.types import InputError
@@ -22,9 +23,13 @@ def check_component(component, *, positive=(), not_negative=(), shares=(), choic
     name = type(component).__name__
     for f in fields(component):
         value = getattr(component, f.name)
-        wanted = {bool: bool, int: int, float: (int, float), str: str}.get(f.type)
-        if wanted and (not isinstance(value, wanted) or (isinstance(value, bool) and f.type is not bool)):
-            raise InputError(f"{name}.{f.name} is {value!r}, but must be a value of type {f.type.__name__}")
+        options = [t for t in typing.get_args(f.type) if t is not type(None)] or [f.type]  # X of `X | None`
+        wanted = {bool: bool, int: int, float: (int, float), str: str, tuple: (tuple, list)}.get(options[0])
+        if value is None and type(None) in typing.get_args(f.type):
+            continue
+        if wanted and (not isinstance(value, wanted) or (isinstance(value, bool) and options[0] is not bool)):
+            kind = "list" if options[0] is tuple else options[0].__name__
+            raise InputError(f"{name}.{f.name} is {value!r}, but must be a value of type {kind}")
         if f.type is float:  # 12 and 12.0 are one setting and must have one key
             object.__setattr__(component, f.name, float(value))
         if f.name in positive and not value > 0:

@@ -28,7 +28,8 @@ def preflight(
     """The loaded scene; InputError with every problem of the dataset, the components, the store and the output folder.
 
     Names, photos, cameras and intrinsics are checked by `dataset.load()`. A component that needs files, such as
-    weights, has a method `preflight()` that returns what is missing, one sentence each.
+    weights, has a method `preflight()` that returns what is missing, one sentence each; one that must fit the scene
+    has `check_scene(scene)`.
     """
     problems: list[str] = []
     scene = None
@@ -47,6 +48,8 @@ def preflight(
         check_parts(components, store, output)
     except InputError as e:
         problems += e.problems
+    if not problems:
+        problems = [p for c in components.values() if hasattr(c, "check_scene") for p in c.check_scene(scene)]
     if problems:
         raise InputError(*problems)
     return scene

@@ -17,7 +17,7 @@ def run(
     use = Components(**components)
     check_answers(use.feature, use.retrieval)
     bench = Workbench(store, workers, progress)
-    town = map_scene(bench, scene, use)
+    town = map_scene(bench, scene, use, describe=True)
     index = build_index(bench, use.index, town.map) if use.search.uses_leaves else None
     localizer = Localizer(
         feature=use.feature,

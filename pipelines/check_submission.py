@@ -15,7 +15,7 @@ def run(dataset, *, output: str, workers: int = 1, progress: bool = False, file:
     scene = dataset.load()
     if scene.submission is None:
         raise InputError(f"{scene.name} has no server to submit to")
-    path = pathlib.Path(file)
+    path = pathlib.Path(str(file))
     poses, problems = read_submission(path, scene)
     wanted = pathlib.PurePath(scene.submission.file_name).name
     if not path.match(wanted.format(method="*")):

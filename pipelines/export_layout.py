@@ -1,6 +1,8 @@
 """Write a scene with its map in the layout of Aachen Day-Night or RobotCar Seasons: photos, model, database, lists."""
 
+import dataclasses
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from localize.io.nvm import write_nvm
 from localize.pipelines.steps import Components, map_scene, read_queries
 from localize.stages import FeatureSet, Workbench
 from localize.store import Store
-from localize.types import Image, InputError, Map, Scene, SourceModel
+from localize.types import Features, Image, ImageList, InputError, Map, Scene, SourceModel
 
 
 def run(
@@ -32,15 +34,24 @@ def run(
     bench = Workbench(store, workers, progress)
     town = map_scene(bench, scene, use)
     folder = pathlib.Path(output) / layout
-    queries = read_queries(bench, scene, use).features
+    photos = read_queries(bench, scene, use)
+    scene = _readable(scene, town.map.references, photos.images)
     write = _write_aachen if layout == "aachen" else _write_robotcar
     with whole_folder(folder) as new:
-        write(new, scene, town.map.model, town.features, queries)
+        write(new, scene, town.map.model, town.features, photos.features)
     return (
         f"{scene.name} is in {folder} in the layout of {layout}. Localize it there with\n"
-        f"python -m localize +pipeline=parallel_search dataset={layout} dataset.root={folder} "
-        f"dataset.ground_truth={folder}/ground_truth.txt"
+        f"python -m localize +pipeline=parallel_search dataset={layout} dataset.root={folder}"
+        + (f" dataset.ground_truth={folder}/ground_truth.txt" if scene.ground_truth is not None else "")
     )
+
+
+def _readable(scene: Scene, references: ImageList, queries: ImageList) -> Scene:
+    """The scene without the photos that could not be read."""
+    truth = scene.ground_truth
+    if truth is not None:
+        truth = ImageList(image for image in truth if image.name in queries.by_name)
+    return dataclasses.replace(scene, references=references, queries=queries, ground_truth=truth)
 
 
 def _write_aachen(folder: pathlib.Path, scene: Scene, points: Map, references: FeatureSet, queries: FeatureSet) -> None:
@@ -73,8 +84,10 @@ def _write_robotcar(
 def _source_model(points: Map, features: FeatureSet, names: dict[str, str]) -> SourceModel:
     """The map as a supplied model."""
     xy = np.empty((len(points.image), 2), np.float32)
+    order = np.argsort(points.image, kind="stable")
+    bounds = np.searchsorted(points.image[order], np.arange(len(points.images) + 1))
     for i, name in enumerate(points.images.names):
-        rows = points.image == i
+        rows = order[bounds[i] : bounds[i + 1]]
         xy[rows] = features[name].keypoints[points.keypoint[rows]]
     return SourceModel(
         names=tuple(names[name] for name in points.images.names),
@@ -94,13 +107,34 @@ def _write_database(
     path: pathlib.Path, scene: Scene, names: dict[str, str], photos: list[tuple[str, FeatureSet]]
 ) -> None:
     """A COLMAP database of photos under their names there: keypoints with scale and orientation, descriptors."""
-    keypoints, descriptors, images = {}, {}, []
-    for name, features in photos:
-        found, there = features[name], names[name]
+    here = {names[name]: (name, features) for name, features in photos}
+
+    def features_of(there: str) -> Features:
+        name, features = here[there]
+        found = features[name]
         if found.scales is None or found.orientations is None or found.descriptors.shape[1] != 128:
             raise InputError("the layouts hold SIFT keypoints with scale and orientation: take feature=sift")
-        keypoints[there] = np.column_stack([found.keypoints, found.scales, found.orientations])
-        descriptors[there] = np.clip(np.round(512 * found.descriptors.astype(np.float32)), 0, 255).astype(np.uint8)
+        return found
+
+    def keypoints(there: str) -> np.ndarray:
+        found = features_of(there)
+        return np.column_stack([found.keypoints, found.scales, found.orientations])
+
+    def descriptors(there: str) -> np.ndarray:
+        return np.clip(np.round(512 * features_of(there).descriptors.astype(np.float32)), 0, 255).astype(np.uint8)
+
+    images = []
+    for name, _ in photos:
         image = scene.references.by_name.get(name) or scene.queries.by_name[name]
-        images.append(Image(there, image.camera))
-    write_colmap_database(path, images, keypoints, descriptors)
+        images.append(Image(names[name], image.camera))
+    write_colmap_database(path, images, _Lazy(keypoints), _Lazy(descriptors))
+
+
+class _Lazy:
+    """A mapping that makes its values one at a time: those of a whole city would not fit into memory."""
+
+    def __init__(self, make: Callable[[str], np.ndarray]):
+        self.make = make
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.make(name)

@@ -1,5 +1,6 @@
 """Steps that the pipelines share: the map of a scene, the queries' features, the queries' poses."""
 
+import pathlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from localize.features.sift import Sift
 from localize.index.base import Index
 from localize.index.random_trees import RandomTrees
 from localize.io.colmap_database import ColmapDatabase
+from localize.io.models import check_model
 from localize.io.submission import SubmissionFile
 from localize.mapping.base import MapImport, Mapping
 from localize.mapping.triangulation import Triangulation
@@ -58,7 +60,7 @@ class Components:
     submission: SubmissionFile = SubmissionFile()
 
     def __post_init__(self):
-        if self.submission.fallback and not self.search.uses_frames:
+        if getattr(self.submission, "fallback", None) and not self.search.uses_frames:
             raise InputError(
                 "submission.fallback=top_frame takes the most similar reference, but this search retrieves none: "
                 "take search=union or search=frames"
@@ -100,8 +102,11 @@ class MappedScene:
         return rank_photos(bench, photos.images, vectors, self.map.references, self.vectors, use.search.num_frames)
 
 
-def map_scene(bench: Workbench, scene: Scene, use: Components) -> MappedScene:
-    """Features and global descriptors of the references, and the map: triangulated from their matches, or imported."""
+def map_scene(bench: Workbench, scene: Scene, use: Components, *, describe: bool = False) -> MappedScene:
+    """Features and global descriptors of the references, and the map: triangulated from their matches, or imported.
+
+    describe: make the global descriptors also where neither the map nor the search asks for them.
+    """
     imports = getattr(use.mapping, "imports", False)
     given = _given_keypoints(scene, use) if imports else None
     features = extract_features(bench, use.feature, scene.image_root, scene.references, "reference_features", given)
@@ -109,7 +114,7 @@ def map_scene(bench: Workbench, scene: Scene, use: Components) -> MappedScene:
     if len(references) < 2:
         raise InputError(f"scene {scene.name} has {len(references)} usable reference photos; a map needs at least 2")
     descriptors = vectors = None
-    if use.retrieval.needs != "pairs" and (use.search.uses_frames or not imports):
+    if use.retrieval.needs != "pairs" and (use.search.uses_frames or not imports or describe):
         if use.retrieval.needs == "name":
             vectors = read_vectors(bench, use.retrieval, references, "reference_global")
         else:
@@ -128,6 +133,7 @@ def _given_keypoints(scene: Scene, use: Components) -> GivenKeypoints | None:
     files = scene.supplied
     if files is None:
         raise InputError(f"{scene.name} comes without a 3D model to import: take mapping=triangulation")
+    check_model(pathlib.Path(files.model))
     if files.database is None:
         return None
     if not hasattr(use.feature, "describe_at"):

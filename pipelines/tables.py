@@ -165,6 +165,8 @@ class _Job:
 
 def _of_method(use: Components, method: str) -> Components:
     """The components with the search that makes the method."""
+    if method in ORDERS and getattr(use.submission, "fallback", None):  # there are no frames to fall back to
+        use = dataclasses.replace(use, submission=dataclasses.replace(use.submission, fallback=None))
     if method == "IR":
         return dataclasses.replace(use, search=Frames(use.search.num_frames, getattr(use.search, "rows", "in_frames")))
     if method == "parallel":
@@ -220,7 +222,8 @@ def _notes(benchmark: Benchmark, scene: Scene | None, outcomes, use: Components,
     if scene is not None:
         tags = Counter(tag for query in scene.queries for tag in query.tags)
         counts = [f"{tags[c.tag]} {c.name}" for c in benchmark.columns if tags[c.tag]]
-        parts = ", ".join(f"{role} {type(part).__name__}" for role, part in vars(use).items() if role not in VARIED)
+        parts = ", ".join(f"{role} {_told(part)}" for role, part in vars(use).items() if role not in VARIED)
+        parts += f", {use.search.num_frames} frames"
         notes.append(
             f"Ours: {scene.name}, {len(scene.references)} references, {len(scene.queries)} queries"
             f"{' (' + ', '.join(counts) + ')' if counts else ''}; {parts}."
@@ -235,6 +238,14 @@ def _notes(benchmark: Benchmark, scene: Scene | None, outcomes, use: Components,
     if benchmark.scene:
         notes.append("Published: " + ", ".join(f"{count:.0f} {what}" for what, count in benchmark.scene.items()) + ".")
     return [*notes, *benchmark.notes]
+
+
+def _told(part) -> str:
+    """The component's name, and the fields that are not as they are by default."""
+    changed = [
+        f"{f.name}={getattr(part, f.name)}" for f in dataclasses.fields(part) if getattr(part, f.name) != f.default
+    ]
+    return type(part).__name__ + (f" ({', '.join(changed)})" if changed else "")
 
 
 def _where(folder: pathlib.Path, outcomes: dict[str, _Outcome], seeds) -> str:

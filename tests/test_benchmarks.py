@@ -1,19 +1,23 @@
 """Aachen and RobotCar in and out: a scene with known poses, written in their layouts, is the same scene there."""
 
+import contextlib
 import dataclasses
 import gzip
 import shutil
+import sqlite3
 
 import numpy as np
 import pytest
 
 from localize.datasets.aachen import Aachen
+from localize.datasets.checks import held_out
 from localize.datasets.robotcar import RobotCar
 from localize.geometry.poses import pose_error
 from localize.io.text import read_poses, read_query_list
 from localize.mapping.imported import Imported
-from localize.pipelines import check_submission, export_layout, parallel_search, serial
-from localize.types import Image, ImageList, InputError, Scene
+from localize.pipelines import build_map, check_submission, export_layout, parallel_search, serial
+from localize.search.prior import Leaves
+from localize.types import Image, ImageList, InputError, ModelFiles, Scene
 
 from .conftest import FEATURE, SHARED, results
 
@@ -88,9 +92,55 @@ def test_supplied_model_with_its_database_is_the_map(name, layouts, finished, tm
 def test_a_database_of_other_keypoints_is_refused(layouts, finished, tmp_path):
     folder = tmp_path / "aachen"
     shutil.copytree(layouts / "aachen", folder)
-    shutil.copyfile(layouts / "robotcar/3D-models/overcast-reference.db", folder / "aachen.db")
-    with pytest.raises(InputError, match=r"aachen.db.*db/0001.jpg"):
+    with contextlib.closing(sqlite3.connect(folder / "aachen.db")) as database:
+        for image_id, blob in database.execute("SELECT image_id, data FROM keypoints").fetchall():
+            rows = np.frombuffer(blob, np.float32).reshape(-1, 4) + np.float32([4, 0, 0, 0])
+            database.execute("UPDATE keypoints SET data = ? WHERE image_id = ?", (rows.tobytes(), image_id))
+        database.commit()
+    with pytest.raises(InputError, match=r"observations are not where the keypoints are \(typically -4.00, \+0.00 px"):
         serial.run(Aachen(str(folder)).load(), finished[0], feature=FEATURE, mapping=Imported())
+
+
+def test_a_reference_without_keypoints_adds_nothing_to_the_imported_map(layouts, finished, tmp_path):
+    folder = tmp_path / "aachen"
+    shutil.copytree(layouts / "aachen", folder)
+    with contextlib.closing(sqlite3.connect(folder / "aachen.db")) as database:
+        first = "SELECT image_id FROM images WHERE name = 'db/0001.jpg'"
+        database.execute(f"DELETE FROM keypoints WHERE image_id = ({first})")
+        database.commit()
+    with pytest.raises(InputError, match=r"counts keypoint \d+ of db/0001.jpg, which has 0"):
+        serial.run(Aachen(str(folder)).load(), finished[0], feature=FEATURE, mapping=Imported())
+
+
+def test_imported_maps_answer_new_photos(layouts, finished):
+    scene = adapter(layouts, "aachen").load()
+    localizer = build_map.run(scene, finished[0], feature=FEATURE, mapping=Imported(), search=Leaves())
+    query = scene.queries.images[0]
+    assert localizer.localize(f"{scene.image_root}/{query.name}", query.camera).pose is not None
+
+
+def test_a_model_that_is_not_there_is_named_before_the_work(layouts, finished, tmp_path):
+    folder = tmp_path / "robotcar"
+    shutil.copytree(layouts / "robotcar", folder)
+    shutil.rmtree(folder / "3D-models/all-merged")
+    with pytest.raises(InputError, match="comes without a 3D model to import"):
+        serial.run(RobotCar(str(folder)).load(), finished[0], feature=FEATURE, mapping=Imported())
+    files = ModelFiles(str(tmp_path), {})
+    scene = dataclasses.replace(adapter(layouts, "aachen").load(), supplied=files)
+    with pytest.raises(InputError, match=r"has no points3D.bin or points3D.txt"):
+        serial.run(scene, finished[0], feature=FEATURE, mapping=Imported())
+
+
+def test_a_photo_that_cannot_be_read_is_left_out_of_the_layout(tagged, finished, tmp_path):
+    shutil.copytree(tagged.image_root, tmp_path / "images")
+    for name in (tagged.references.names[0], tagged.queries.names[0]):
+        photo = tmp_path / "images" / name
+        photo.write_bytes(photo.read_bytes()[:9000])
+    scene = dataclasses.replace(tagged, image_root=str(tmp_path / "images"))
+    export_layout.run(scene, finished[0], feature=FEATURE, output=str(tmp_path), layout="aachen")
+    again = Aachen(str(tmp_path / "aachen"), ground_truth=str(tmp_path / "aachen/ground_truth.txt")).load()
+    assert len(again.references) == len(tagged.references) - 1
+    assert len(again.ground_truth) == len(again.queries) == len(tagged.queries) - 1
 
 
 def test_robotcar_v2_scores_its_training_poses(layouts, tagged, finished):
@@ -107,8 +157,20 @@ def test_robotcar_retrieves_within_camera_and_location(layouts):
     free = adapter(layouts, "robotcar").load()
     bound = adapter(layouts, "robotcar", retrieval_within=("camera", "location")).load()
     assert {image.groups for image in free.references} == {()}
-    assert {image.groups for image in bound.references} == {("rear 001",), ("rear 002",)}
+    assert {image.groups for image in bound.references} == {("rear 001", "rear"), ("rear 002", "rear")}
     assert all(q.groups in (("rear 001",), ("rear 002",)) for q in bound.queries)
+    cameras = adapter(layouts, "robotcar", retrieval_within=("camera",)).load()
+    assert {image.groups for image in [*cameras.references, *cameras.queries]} == {("rear",)}
+
+
+def test_a_query_without_a_location_stays_with_its_camera(layouts, tmp_path, caplog):
+    folder = tmp_path / "robotcar"
+    shutil.copytree(layouts / "robotcar", folder)
+    for path in (folder / "3D-models/individual/queries_per_location").iterdir():
+        path.write_text("")
+    scene = RobotCar(str(folder), retrieval_within=("camera", "location")).load()
+    assert {q.groups for q in scene.queries} == {("rear",)}
+    assert "3 of 3 photos are in no location" in caplog.text
 
 
 def test_robotcar_without_the_merged_model_reads_the_locations(layouts, tmp_path):
@@ -196,6 +258,31 @@ def test_a_missing_photo_is_named(layouts, tmp_path):
     (folder / "images_upright/db/0002.jpg").unlink()
     with pytest.raises(InputError, match=r"db/0002.jpg is missing"):
         Aachen(str(folder)).load()
+
+
+def test_many_missing_photos_are_a_few_sentences(layouts, tmp_path):
+    folder = tmp_path / "aachen"
+    shutil.copytree(layouts / "aachen", folder)
+    for path in (folder / "images_upright/db").iterdir():
+        path.unlink()
+    with pytest.raises(InputError) as refused:
+        Aachen(str(folder)).load()
+    assert len(refused.value.problems) == 6
+    assert "and 2 more photos are missing" in refused.value.problems[-1]
+    lists = folder / "queries"
+    both = (lists / "day_time_queries_with_intrinsics.txt").read_text()
+    (lists / "day_time_queries_with_intrinsics.txt").write_text(8 * both)
+    with pytest.raises(InputError, match=r"query/day/nexus4/.* is listed 8 times"):
+        Aachen(str(folder)).load()
+
+
+def test_a_held_out_name_must_not_hold_a_blank(tagged):
+    first, *rest = tagged.references
+    blank = dataclasses.replace(tagged, references=ImageList((dataclasses.replace(first, name="a b.png"), *rest)))
+    with pytest.raises(InputError, match=r"'a b.png' has a blank in its name"):
+        held_out(blank, 2)
+    with pytest.raises(InputError, match=r"dataset.holdout is 1, but must be at least 2"):
+        held_out(tagged, 1)
 
 
 def formats():

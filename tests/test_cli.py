@@ -128,3 +128,15 @@ def test_build_map_needs_no_queries(run_cli, own_data, scene, tmp_path):
     assert f"The map is in {tmp_path}/run/map" in text
     query = scene.queries.images[0]
     assert Localizer.load(tmp_path / "run" / "map").localize(f"{scene.image_root}/{query.name}", query.camera).pose
+
+
+def test_a_list_of_pairs_is_checked_before_the_work(run_cli, own_data, tmp_path):
+    arguments, queries = own_data
+    name = queries.read_text().split()[0]
+    path = tmp_path / "pairs.txt"
+    path.write_text(f"{name} nowhere.png\n" * 9)
+    code, text = run_cli(*RUN, *arguments, "retrieval=pairs", f"retrieval.path={path}")
+    assert code == 2
+    assert f"{path}:5: the scene has no reference nowhere.png" in text
+    assert "and 4 more such lines" in text
+    assert "reference_features" not in text  # nothing was started

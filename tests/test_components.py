@@ -2,11 +2,14 @@
 
 import itertools
 import pickle
+import re
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
+from localize.datasets.aachen import Aachen
+from localize.datasets.robotcar import RobotCar
 from localize.features.sift import Sift
 from localize.index.faiss_index import FaissFlat, FaissHnsw, FaissIvf
 from localize.index.leaf_model import branch_costs, estimate_gaussian
@@ -16,7 +19,7 @@ from localize.matching.ratio import RatioTest
 from localize.retrieval.ranking import rank
 from localize.retrieval.vlad import Vlad
 from localize.search.prior import Frames, Leaves, Union, rows_in_frames
-from localize.types import FRAME, LEAF, Candidates, Features, Image, ImageList
+from localize.types import FRAME, LEAF, Candidates, Features, Image, ImageList, InputError
 
 from .conftest import PINHOLE, random_features, random_rows
 
@@ -243,3 +246,17 @@ def test_mutual_nearest_is_the_slow_one():
     assert MutualNearest().match(first, second).rows.tolist() == expected
     empty = Features(np.zeros((0, 2)), np.zeros((0, 16)), np.zeros(0))
     assert len(MutualNearest().match(first, empty).rows) == len(MutualNearest().match(empty, first).rows) == 0
+
+
+@pytest.mark.parametrize(
+    ("made", "sentence"),
+    [
+        (lambda: Aachen(holdout=2.5), "Aachen.holdout is 2.5, but must be a value of type int"),
+        (lambda: Aachen(root=2024), "Aachen.root is 2024, but must be a value of type str"),
+        (lambda: RobotCar(cameras="rear"), "RobotCar.cameras is 'rear', but must be a value of type list"),
+    ],
+)
+def test_optional_fields_are_checked_too(made, sentence):
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        made()
+    assert Aachen(holdout=None).holdout is None

@@ -9,13 +9,14 @@ import pytest
 from localize import Localizer
 from localize.features.hloc import Hloc
 from localize.geometry.colmap import pycolmap
-from localize.io.hloc import image_names
+from localize.io.hloc import image_names, read_local_features, write_local_features
 from localize.mapping.imported import Imported
-from localize.pipelines import build_map, export_hloc, parallel_search
+from localize.pipelines import build_map, direct, export_hloc, parallel_search
 from localize.retrieval.hloc import Hloc as HlocGlobal
 from localize.retrieval.pairs import Pairs
+from localize.search.prior import Leaves
 from localize.store import Store
-from localize.types import InputError, ModelFiles
+from localize.types import Features, InputError, ModelFiles
 
 from .conftest import FEATURE, poses, results
 from .test_hloc import hloc_reads
@@ -73,6 +74,23 @@ def test_from_the_exported_files_the_poses_are_the_same(exported, finished, scen
     again = export_hloc.run(with_model, store, **stored, **listed, output=str(tmp_path / "again"))
     assert "feats-hloc.h5, pairs-query-pairs20.txt, queries_with_intrinsics.txt, sfm" in again
     assert (tmp_path / "again/sfm/points3D.bin").read_bytes() == (exported / "sfm/points3D.bin").read_bytes()
+
+
+def test_another_feature_file_is_another_imported_map(exported, scene, tmp_path):
+    """The same keypoints in another order: the model no longer counts them, whatever the store holds."""
+    supplied = ModelFiles(str(exported / "sfm"), {name: name for name in scene.references.names})
+    with_model, store = dataclasses.replace(scene, supplied=supplied), Store(tmp_path / "store")
+    settings = {"mapping": Imported(), "search": Leaves()}
+    direct.run(with_model, store, feature=Hloc(str(exported / "feats-sift.h5")), **settings)
+    images = [*scene.references, *scene.queries]
+    turned = []
+    for image in images:
+        found = read_local_features(exported / "feats-sift.h5", image.name, 640, 480)
+        rows = {f.name: getattr(found, f.name) for f in dataclasses.fields(found)}
+        turned.append((image, Features(**{n: None if v is None else v[::-1] for n, v in rows.items()})))
+    write_local_features(tmp_path / "turned.h5", turned)
+    with pytest.raises(InputError, match="not where the keypoints are"):
+        direct.run(with_model, store, feature=Hloc(str(tmp_path / "turned.h5")), **settings)
 
 
 def test_stored_features_answer_no_new_photos(exported, scene, tmp_path):

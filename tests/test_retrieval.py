@@ -111,8 +111,23 @@ WRONG = {
     "b.jpg 1 0 0 0 0 0 0": "identity",
     "b.jpg 1 0 0 0 1 2 x": "could not convert",
     "b.jpg 1 0 0 0 500 0 0": "500 m outside",
+    "# b.jpg": "no pose, but a comment",
+    " ": "no pose, but a blank line",
     "a.jpg 1 0 0 0 1 2 3": "a.jpg was given before, in line 1",
 }
+
+
+def test_a_file_for_another_server_is_one_sentence(server_scene, tmp_path):
+    path = tmp_path / "Town_eval_mine.txt"
+    path.write_text("".join(f"IMG_{i}.jpg 1 0 0 0 1 2 3\n" for i in range(50)))
+    sentence = f"{path}: none of its 50 lines names a query of town: IMG_0.jpg is not such as a.jpg"
+    assert read_submission(path, server_scene) == ({}, [sentence])
+    path.write_text("")
+    assert read_submission(path, server_scene) == ({}, [f"{path}: none of its 0 lines names a query of town"])
+    path.write_bytes(b"a.jpg 1 0 0 0 1 2 3\r\n")
+    poses, problems = read_submission(path, server_scene)
+    assert (list(poses), len(problems)) == (["query/night/a.jpg"], 1)
+    assert "Windows line ends" in problems[0]
 
 
 @pytest.mark.parametrize("line", WRONG)

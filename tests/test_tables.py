@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from localize.index.faiss_index import FaissFlat
+from localize.io.submission import SubmissionFile
 from localize.pipelines import tables
 from localize.search.prior import Leaves, Union
 from localize.store import Store
@@ -66,7 +67,7 @@ METHODS = ["RT_AP", "RT", "IR", "parallel"]
 
 
 def test_rows_are_judged_by_the_bounds_of_the_table(make, tagged, tmp_path):
-    text, rows = make(tagged, search=Union(num_frames=2))
+    text, rows = make(tagged, search=Union(num_frames=3))
     for method in METHODS:
         assert numbers(rows[method, "ours"], "day") == ["100.0"] * 3
         assert numbers(rows[method, "ours"], "night") == ["0.0", "100.0", "100.0"]  # 0.7 m: within 1 m, not 0.5 m
@@ -75,7 +76,8 @@ def test_rows_are_judged_by_the_bounds_of_the_table(make, tagged, tmp_path):
     assert len(set(searched.values())) == 4  # four different methods
     assert max(searched, key=searched.get) == "parallel"
     assert (tmp_path / "RT" / "seed0" / "Town_eval_localize_RT_seed0.txt").is_file()
-    assert "3 queries (2 day, 1 night); feature Sift, retrieval Vlad" in text
+    assert "3 queries (2 day, 1 night); feature Sift (max_keypoints=2500), retrieval Vlad" in text
+    assert "3 frames." in text
     assert f"are in {tmp_path}." in text
 
 
@@ -165,6 +167,13 @@ def test_command_line_without_data(run_cli, tmp_path):
     assert "ParallelSearch+CRBNet, published  77.3 / 94.3 / 99.3  68.4 / 86.7 / 96.9" in text
     assert f"are in {tmp_path}/run." in text
     assert json.loads((tmp_path / "run" / "table.json").read_text())["seeds"] == [0]
+
+
+def test_fallback_is_for_the_rows_with_frames(make, tagged, tmp_path):
+    make(tagged, submission=SubmissionFile(fallback="top_frame"))
+    ours = json.loads((tmp_path / "table.json").read_text())["table"]["rows"]
+    assert len(ours) >= len(METHODS)
+    assert not [row for row in ours if row["missing"]]
 
 
 def test_command_line_runs_the_rows(run_cli, synthetic_root):

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from localize.geometry.poses import qvec_from_rotation
-from localize.io.text import write_poses, write_text
+from localize.io.text import write_poses, write_query_list, write_text
 from localize.types import Camera, Image, InputError, Scene
 
 FIRST_TIME_US = 1417176985000000  # RobotCar names its photos by microseconds; ours count on from one of its first
@@ -135,7 +135,7 @@ def _parameters(camera: Camera) -> tuple[str, ...]:
 
 
 def _write_cameras(path: pathlib.Path, images: Iterable[Image], names: dict[str, str]) -> None:
-    write_text(path, "".join(f"{names[i.name]} {' '.join(_parameters(i.camera))}\n" for i in images))
+    write_query_list(path, (Image(names[i.name], i.camera) for i in images))
 
 
 def _matrix_line(name: str, image: Image) -> str:

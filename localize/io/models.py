@@ -4,7 +4,15 @@ import pathlib
 
 from localize.io.colmap_model import read_colmap_model
 from localize.io.nvm import read_nvm
-from localize.types import SourceModel
+from localize.types import InputError, SourceModel
+
+
+def check_model(path: pathlib.Path) -> None:
+    """InputError if the files of the model are not there, before the work that needs them at its end."""
+    if not path.exists():
+        raise InputError(f"the supplied model {path} is missing: get it, or take mapping=triangulation")
+    if path.is_dir() and not any((path / f"points3D.{suffix}").is_file() for suffix in ("bin", "txt")):
+        raise InputError(f"the supplied model {path} has no points3D.bin or points3D.txt: take mapping=triangulation")
 
 
 def read_model(path: pathlib.Path, problems: list[str]) -> SourceModel:

@@ -9,7 +9,7 @@ import numpy as np
 
 from localize.components import check_component
 from localize.geometry.poses import rotation_from_qvec
-from localize.io.text import read_lines, write_poses
+from localize.io.text import read_lines, read_text, write_poses
 from localize.types import ImageList, InputError, Pose, Retrieval, Scene
 
 
@@ -32,10 +32,11 @@ class SubmissionFile:
     ) -> tuple[dict[str, Pose], list[str]]:
         """Poses by the name the server knows, in the order of the queries, and the queries that took a fallback."""
         submitted, fallen_back = {}, []
+        row = {name: i for i, name in enumerate(frames.query_names)} if frames is not None else {}
         for name, server_name in scene.submission.names.items():
             pose = found.get(name)
-            if pose is None and self.fallback and name in frames.query_names:
-                best = frames.index[frames.query_names.index(name), 0]
+            if pose is None and self.fallback and name in row:
+                best = frames.index[row[name], 0] if frames.index.shape[1] else -1
                 if best >= 0:
                     pose = references.by_name[frames.reference_names[best]].pose
                     fallen_back.append(name)
@@ -55,8 +56,12 @@ def read_submission(path: pathlib.Path, scene: Scene) -> tuple[dict[str, Pose], 
     of_server_name = {server: name for name, server in scene.submission.names.items()}
     centers = np.array([image.pose.center for image in scene.references])
     low, high = centers.min(0), centers.max(0)
-    poses, problems, seen = {}, [], {}
-    for number, fields in read_lines(path):
+    poses, problems, seen = {}, _foreign_text(path), {}
+    lines = list(read_lines(path))
+    if not any(fields[0] in of_server_name or fields[0] in scene.queries.by_name for _, fields in lines):
+        such = f": {lines[0][1][0]} is not such as {next(iter(of_server_name))}" if lines else ""
+        return {}, [f"{path}: none of its {len(lines)} lines names a query of {scene.name}{such}"]
+    for number, fields in lines:
         where = f"{path}:{number}"
         name = fields[0]
         if name in seen:
@@ -80,6 +85,20 @@ def read_submission(path: pathlib.Path, scene: Scene) -> tuple[dict[str, Pose], 
             )
         poses[of_server_name[name]] = pose
     return poses, problems
+
+
+def _foreign_text(path: pathlib.Path) -> list[str]:
+    """What our reading forgives, and a server may not."""
+    text, problems = read_text(path), []
+    for what, found in (("Windows line ends", b"\r" in path.read_bytes()), ("tabs", "\t" in text)):
+        if found:
+            problems.append(f"{path}: it has {what}: end lines by a line feed, separate fields by one blank")
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            problems.append(
+                f"{path}:{number}: no pose, but {'a comment' if line.strip() else 'a blank line'}: remove it"
+            )
+    return problems
 
 
 def _pose(fields: list[str]) -> Pose:

@@ -51,7 +51,7 @@ def write_query_list(path: pathlib.Path, images: Iterable[Image]) -> None:
     for image in images:
         c = image.camera
         params = " ".join(repr(float(p)) for p in c.params)
-        lines.append(f"{image.name} {c.model} {c.width} {c.height} {params}\n")
+        lines.append(f"{_one_word(image.name)} {c.model} {c.width} {c.height} {params}\n")
     write_text(path, "".join(lines))
 
 
@@ -75,6 +75,7 @@ def write_poses(path: pathlib.Path, poses: dict[str, Pose]) -> None:
     """Write `name qw qx qy qz tx ty tz` (cam_from_world) per pose, whole or not at all."""
     lines = []
     for name, pose in poses.items():
+        _one_word(name)
         numbers = np.concatenate([qvec_from_rotation(pose.rotation), pose.translation])
         lines.append(name + " " + " ".join(repr(float(v)) for v in numbers) + "\n")
     write_text(path, "".join(lines))
@@ -90,7 +91,13 @@ def read_pairs(path: pathlib.Path) -> Iterator[tuple[int, str, str]]:
 
 def write_pairs(path: pathlib.Path, pairs: Iterable[tuple[str, str]]) -> None:
     """Write `first second` per pair."""
-    write_text(path, "".join(f"{first} {second}\n" for first, second in pairs))
+    write_text(path, "".join(f"{_one_word(first)} {_one_word(second)}\n" for first, second in pairs))
+
+
+def _one_word(name: str) -> str:
+    if len(name.split()) != 1:
+        raise InputError(f"image {name!r} has a blank in its name, which such files cannot hold: rename it")
+    return name
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

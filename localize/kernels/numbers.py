@@ -1,6 +1,6 @@
 """Decimal numbers of a text as float64, correctly rounded, line by line.
 
-At most 19 significant digits w and 22 decimals k are converted here, as w / 10^k: both are exact in (at most) two
+At most 18 significant digits w and 22 decimals k are converted here, as w / 10^k: both are exact in (at most) two
 floats, so the quotient's own remainder gives the missing bits (Dekker 1971). What has more digits, an exponent, is
 no number at all, or lies too close to the middle between two floats, is left to the caller.
 """

@@ -16,7 +16,7 @@ AGREE_PX = 1.0  # hloc rounds its keypoints by up to half a pixel
 class Imported:
     """Nothing is matched or triangulated. The model must count the keypoints the features were described at."""
 
-    min_observations: int = 2  # of a point in the references; held-out and unreadable photos do not count
+    min_observations: int = 2  # of a point, in the references; held-out and unreadable photos do not count
 
     VERSION: ClassVar[int] = 1
     imports: ClassVar[bool] = True

@@ -1,6 +1,6 @@
 """Light transport: a town under one light, rendered by Mitsuba 3 as linear light and depth. The only user of mitsuba.
 
-Mitsuba 3 (Jakob et al. 2022) is optional: `pip install localize[render]`. Its `llvm` variant is used where LLVM can be
+Mitsuba 3 (Jakob et al. 2022) is optional: `pip install mitsuba`. Its `llvm` variant is used where LLVM can be
 loaded (libLLVM is looked for in the usual places), else the slower `scalar` one.
 """
 
@@ -33,7 +33,7 @@ def mitsuba():
         import drjit
         import mitsuba as mi
     except ImportError as e:
-        raise InputError("mitsuba is not installed: pip install localize[render]") from e
+        raise InputError("mitsuba is not installed: pip install mitsuba") from e
     try:
         mi.set_variant("llvm_ad_rgb")
         drjit.eval(mi.Float([1.0]) + 1)

@@ -9,9 +9,10 @@ import numpy as np
 
 from localize.components import check_component
 from localize.io.text import read_pairs
-from localize.types import ImageList, InputError, Retrieval
+from localize.types import ImageList, InputError, Retrieval, Scene
 
 log = logging.getLogger(__name__)
+SHOWN = 5  # lines that are wrong in one way
 
 
 @dataclass(frozen=True)
@@ -33,20 +34,37 @@ class Pairs:
         """What is missing."""
         return [] if pathlib.Path(self.path).is_file() else [f"file {self.path} is missing: retrieval.path names it"]
 
+    def check_scene(self, scene: Scene) -> list[str]:
+        """What of the list does not fit the scene, one sentence each."""
+        try:
+            listed, problems = self._read(scene.queries, scene.references)
+        except InputError as e:
+            return list(e.problems)
+        if len(scene.queries) and not any(listed.values()):
+            problems.append(f"{self.path} lists none of the {len(listed)} queries, such as {next(iter(listed))}")
+        return problems
+
+    def _read(self, queries: ImageList, references: ImageList) -> tuple[dict[str, list[int]], list[str]]:
+        """Rows of the references listed for each query, and the lines that name a reference there is not."""
+        rows = {name: i for i, name in enumerate(references.names)}
+        listed, problems = {name: [] for name in queries.names}, []
+        for number, query, reference in read_pairs(pathlib.Path(self.path)):
+            if query in listed and reference in rows:
+                listed[query].append(rows[reference])
+            elif query in listed:
+                problems.append(f"{self.path}:{number}: the scene has no reference {reference}")
+        more = problems[SHOWN:]
+        return listed, problems[:SHOWN] + [f"and {len(more)} more such lines in {self.path}"] * bool(more)
+
     def ranking(self, queries: ImageList, references: ImageList, num_frames: int) -> Retrieval:
         """The first `num_frames` references of each query in the list; the score is minus the rank.
 
         Lines of other queries are passed over. A query that is not listed has no frames, and is logged. InputError if
         no query is listed, or a listed reference is not in the scene.
         """
-        rows = {name: i for i, name in enumerate(references.names)}
-        listed = {name: [] for name in queries.names}
-        for number, query, reference in read_pairs(pathlib.Path(self.path)):
-            if query not in listed:
-                continue
-            if reference not in rows:
-                raise InputError(f"{self.path}:{number}: the scene has no reference {reference}")
-            listed[query].append(rows[reference])
+        listed, problems = self._read(queries, references)
+        if problems:
+            raise InputError(*problems)
         without = [name for name, found in listed.items() if not found]
         if len(without) == len(listed) and listed:
             raise InputError(f"{self.path} lists none of the {len(listed)} queries, such as {without[0]}")

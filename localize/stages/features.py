@@ -63,6 +63,8 @@ class GivenKeypoints:
     def of(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Positions (N, 2) px, scales (N,), orientations (N,) of a photo; InputError if the database has none."""
         xy, scales, orientations = self.database.keypoints(self.names[name])
+        if not len(xy):
+            return xy, np.zeros(0, np.float32), np.zeros(0, np.float32)
         if scales is None:
             raise InputError(
                 f"{self.database.path}: the keypoints of {self.names[name]} have no scale and orientation, which a "

@@ -16,7 +16,7 @@ from localize.retrieval.ranking import rank, rank_by_pose
 from localize.stages.features import FeatureSet
 from localize.stages.workbench import Workbench
 from localize.store import ShelfItems
-from localize.types import ImageList, InputError, Map, ModelFiles, PairMatches, PointRows
+from localize.types import Image, ImageList, InputError, Map, ModelFiles, PairMatches, PointRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ def map_references(
         "mapping": describe(mapping),
         "matches": matches.shelf.key,
         "pairs": pairs,
-        "references": [(describe(image), features.digests[image.name]) for image in references],
+        "references": [(_placed(image), features.digests[image.name]) for image in references],
     }
 
     def build() -> Map:
@@ -103,7 +103,10 @@ def import_map(
     spec = {
         "mapping": describe(mapping),
         "model": [file_digest(part) for part in parts if part.is_file()],
-        "references": [(describe(image), features.digests[image.name]) for image in references],
+        "features": features.key,
+        "references": [
+            (_placed(image), files.names.get(image.name), features.digests[image.name]) for image in references
+        ],
     }
 
     def build() -> Map:
@@ -116,6 +119,11 @@ def import_map(
 
     points, key = bench.artifact("map", spec, build)
     return collect_rows(bench, points, key, features)
+
+
+def _placed(image: Image) -> list:
+    """What of an image decides a map: not its tags and groups."""
+    return [image.name, describe(image.camera), describe(image.pose)]
 
 
 def collect_rows(bench: Workbench, points: Map, map_key: str, features: FeatureSet) -> LocalizationMap:

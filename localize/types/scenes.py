@@ -81,20 +81,16 @@ def repeated_names(names) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class ImageList:
-    """Images in a fixed order, with unique names."""
+    """Images in a fixed order, with unique names; `names` are those in order, `by_name` finds an image."""
 
     images: tuple[Image, ...] = ()
 
     def __post_init__(self):
         object.__setattr__(self, "images", tuple(self.images))
         object.__setattr__(self, "by_name", {image.name: image for image in self.images})
+        object.__setattr__(self, "names", tuple(image.name for image in self.images))
         if len(self.by_name) != len(self.images):
             raise InputError(*repeated_names(self.names))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names in order."""
-        return tuple(image.name for image in self.images)
 
     def __iter__(self) -> Iterator[Image]:
         return iter(self.images)
