@@ -79,11 +79,13 @@ def check_photos(root: pathlib.Path, images: list[Image], problems: list[str]) -
         return
     remarks, missing = [], 0
     for image in images:
+        if not (root / image.name).exists():
+            missing += 1
+            if missing > SHOWN:
+                continue
         problem, remark = check_photo(root / image.name, image.camera)
         if problem:
-            missing += " is missing: " in problem
-            if " is missing: " not in problem or missing <= SHOWN:
-                problems.append(problem)
+            problems.append(problem)
         elif remark:
             remarks.append(remark)
     if missing > SHOWN:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from localize.components import check_component
-from localize.datasets.checks import check_photos, check_query_names, collecting, existing_folder, held_out
+from localize.datasets.checks import collecting, existing_folder, held_out, refuse
 from localize.io.text import read_poses, read_query_list
-from localize.types import Image, ImageList, InputError, Scene
+from localize.types import Image, ImageList, Scene
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,10 @@ class Minitown:
                 images = read_query_list(root / "cameras.txt", problems)
                 poses = read_poses(root / "poses.txt", problems)
         problems += [f"{root}/poses.txt has no pose of {i.name}" for i in images if i.name not in poses]
-        check_query_names(images, problems)
-        check_photos(root, images, problems)
         found = {image.name.split("/")[1] for image in images if image.name.startswith("query/")}
         unknown = [c for c in self.conditions if images and c not in found]
         problems += [f"there is no condition {c} in {root}: choose among {', '.join(sorted(found))}" for c in unknown]
-        if problems:
-            raise InputError(*problems)
+        refuse(root, root, images, [], problems)
         posed = [Image(i.name, i.camera, poses[i.name], tuple(i.name.split("/")[1:-1])) for i in images]
         truth = [i for condition in self.conditions for i in posed if i.tags == (condition,)]
         queries = [Image(i.name, i.camera, tags=i.tags) for i in truth]

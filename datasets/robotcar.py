@@ -60,8 +60,10 @@ class RobotCar:
                 f"folder {self.folder} is missing: download it with +pipeline=download, or give dataset.root"
             )
         references, queries, truth, problems = [], [], None, []
+        merged = []
         with collecting(problems):
-            references = sorted(self._references(problems), key=lambda image: image.name)
+            merged = read_nvm_images(self._merged, problems) if self._merged.is_file() else []
+            references = sorted(self._references(merged, problems), key=lambda image: image.name)
         with collecting(problems):
             queries, truth = self._of_version(self._queries(problems), problems)
         if self.retrieval_within:
@@ -76,7 +78,7 @@ class RobotCar:
             references=ImageList(references),
             queries=ImageList(queries),
             ground_truth=truth,
-            supplied=self._supplied(),
+            supplied=self._supplied([name for name, *_ in merged]),
             submission=Submission(
                 prefix + "_eval_{method}.txt",
                 {q.name: camera_and_time(q.name) for q in queries if camera_of(q.name) == "rear"},
@@ -91,14 +93,13 @@ class RobotCar:
     def _locations(self) -> list[pathlib.Path]:
         return sorted((self.folder / "3D-models/individual/colmap_reconstructions").glob("*_aligned"))
 
-    def _references(self, problems: list[str]) -> list[Image]:
+    def _references(self, merged: list[tuple], problems: list[str]) -> list[Image]:
         """Of the merged NVM with the intrinsics files, or of the models of the locations with their own cameras."""
         if self._merged.is_file():
-            found = read_nvm_images(self._merged, problems)
-            cameras = self._intrinsics(name for name, *_ in found)
+            cameras = self._intrinsics(name for name, *_ in merged)
             return [
                 Image(photo_name(name), _with_radial(cameras[camera_of(name)], radial), pose)
-                for name, _, radial, pose in found
+                for name, _, radial, pose in merged
             ]
         if not self._locations():
             raise InputError(
@@ -108,12 +109,12 @@ class RobotCar:
         images = [image for folder in self._locations() for image in read_colmap_images(folder, problems)]
         return [dataclasses.replace(image, name=photo_name(image.name)) for image in images]
 
-    def _supplied(self) -> ModelFiles | None:
+    def _supplied(self, names: list[str]) -> ModelFiles | None:
         """The merged model, if it is there, with the names it uses itself."""
         if not self._merged.is_file():
             return None
-        names = {photo_name(name): name for name, *_ in read_nvm_images(self._merged, [])}
-        return ModelFiles(str(self._merged), names, str(self.folder / "3D-models/overcast-reference.db"))
+        database = self.folder / "3D-models/overcast-reference.db"
+        return ModelFiles(str(self._merged), {photo_name(name): name for name in names}, str(database))
 
     def _intrinsics(self, names: Iterable[str]) -> dict[str, Camera]:
         """The cameras that took these photos; their files know no size, so it is read from a photo of each."""

@@ -9,7 +9,6 @@ photos, lie on a shelf (HDF5 shards, each written aside and renamed when whole).
 import contextlib
 import dataclasses
 import errno
-import fcntl
 import hashlib
 import io
 import json
@@ -23,6 +22,7 @@ from collections.abc import Callable, Iterator
 import h5py
 import numpy as np
 
+from localize.io.files import wait_for_lock
 from localize.io.records import load_record, record_from_arrays, record_to_arrays, save_record
 from localize.keys import describe, key_of
 from localize.types import StoreError
@@ -82,11 +82,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = open(path.with_name(path.name + ".lock"), "w")  # noqa: SIM115  closed below
         with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.info("another process is working on %s; waiting for it", path)
-                fcntl.flock(handle, fcntl.LOCK_EX)
+            wait_for_lock(handle, path)
             yield
 
     def artifact(self, stage: str, spec: dict, build: Callable[[], object]) -> tuple[object, str, bool]:

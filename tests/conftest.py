@@ -1,19 +1,23 @@
 import contextlib
+import dataclasses
 import json
 import pathlib
+import shutil
 import socket
 import sys
 
 import numpy as np
 import pytest
 
+from localize.datasets.aachen import Aachen
+from localize.datasets.robotcar import RobotCar
 from localize.datasets.synthetic import Synthetic
 from localize.features.sift import Sift
 from localize.geometry.poses import rotation_from_qvec
 from localize.io.download import MIRROR
-from localize.pipelines import parallel_search
+from localize.pipelines import export_layout, parallel_search
 from localize.store import Store
-from localize.types import Camera, Features, ImageList, PointRows, Pose, Scene
+from localize.types import Camera, Features, Image, ImageList, PointRows, Pose, Scene
 
 from .local_server import BODY, Server
 
@@ -99,6 +103,42 @@ def finished(scene, tmp_path_factory):
     report = parallel_search.run(scene, store, feature=FEATURE, output=str(output))
     assert report.recall[0, 1:].tolist() == [1, 1, 1]
     return store, output
+
+
+@pytest.fixture(scope="session")
+def day_night(scene) -> Scene:
+    """The small scene with a day and a night query."""
+    tags = {name: ("night",) if i == 0 else ("day",) for i, name in enumerate(scene.queries.names)}
+    return dataclasses.replace(
+        scene,
+        queries=ImageList(Image(q.name, q.camera, tags=tags[q.name]) for q in scene.queries),
+        ground_truth=ImageList(Image(i.name, i.camera, i.pose, tags[i.name]) for i in scene.ground_truth),
+    )
+
+
+@pytest.fixture(scope="session")
+def layouts(day_night, finished, tmp_path_factory):
+    """The folder that holds aachen/ and robotcar/."""
+    folder = tmp_path_factory.mktemp("layouts")
+    for layout in ("aachen", "robotcar"):
+        said = export_layout.run(day_night, finished[0], feature=FEATURE, output=str(folder), layout=layout)
+        assert f"dataset={layout}" in said
+    return folder
+
+
+@pytest.fixture
+def copied(layouts, tmp_path):
+    """A copy of a layout's folder, to break."""
+    return lambda name: shutil.copytree(layouts / name, tmp_path / name)
+
+
+def adapter(layouts, name: str, **fields):
+    cls = {"aachen": Aachen, "robotcar": RobotCar}[name]
+    return cls(root=str(layouts / name), **fields)
+
+
+def break_file(path, change):
+    path.write_bytes(change(path.read_bytes()))
 
 
 def results(output) -> dict:

@@ -29,6 +29,15 @@ def writing(path: pathlib.Path) -> Iterator[None]:
         raise InputError(f"cannot write {where}: {e.strerror or e}; choose a folder that you may write") from e
 
 
+def wait_for_lock(handle, path: pathlib.Path) -> None:
+    """Lock an open file for this process alone; say so if another one works on `path` and has to be waited for."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.info("another process is working on %s; waiting for it", path)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
 @contextlib.contextmanager
 def locked(path: pathlib.Path) -> Iterator[None]:
     """Hold `<path>.lock` while another process does not; it falls with the process and leaves no file behind."""
@@ -38,11 +47,7 @@ def locked(path: pathlib.Path) -> Iterator[None]:
             lock.parent.mkdir(parents=True, exist_ok=True)
             handle = open(lock, "w")  # noqa: SIM115  closed below
         with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.info("another process is working on %s; waiting for it", path)
-                fcntl.flock(handle, fcntl.LOCK_EX)
+            wait_for_lock(handle, path)
             try:
                 ours = os.path.samestat(os.fstat(handle.fileno()), os.stat(lock))
             except FileNotFoundError:
