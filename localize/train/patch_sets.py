@@ -1,0 +1,54 @@
+"""Patches of points: what descriptors of patches are trained and validated on."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from localize.types import InputError
+from localize.types.checks import check_array
+
+STORED_SIDE = 64  # px on disk, as in UBC PhotoTour
+MIN_STD = 1e-2  # of grey values 0..255; a flatter patch says nothing
+
+
+@dataclass(frozen=True, eq=False)
+class PatchSet:
+    """Patches with the point each of them shows; two patches match if they show the same point."""
+
+    patches: np.ndarray  # (N, S, S) uint8
+    points: np.ndarray  # (N,) int64
+
+    def __post_init__(self):
+        n = len(check_array(self, "patches", np.uint8, (None, None, None)))
+        check_array(self, "points", np.int64, (n,))
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+def halved(patches: np.ndarray) -> np.ndarray:
+    """(N, S/2, S/2) uint8 of (N, S, S): bilinear, which at one half is the mean of 2 x 2."""
+    p = patches.astype(np.uint16)
+    return ((p[:, ::2, ::2] + p[:, 1::2, ::2] + p[:, ::2, 1::2] + p[:, 1::2, 1::2] + 2) // 4).astype(np.uint8)
+
+
+def joined(sets: Iterable[PatchSet]) -> PatchSet:
+    """One set of several, whose points stay apart."""
+    sets = list(sets)
+    if not sets:
+        raise InputError("no patches were given")
+    offsets = np.cumsum([0, *(int(s.points.max(initial=-1)) + 1 for s in sets[:-1])])
+    return PatchSet(
+        np.concatenate([s.patches for s in sets]),
+        np.concatenate([s.points + o for s, o in zip(sets, offsets, strict=True)]),
+    )
+
+
+def trainable(patches: PatchSet) -> PatchSet:
+    """Without patches that show nothing, and without points then left with one patch."""
+    flat = patches.patches.reshape(len(patches), -1).std(1) < MIN_STD if len(patches) else np.zeros(0, bool)
+    kept = PatchSet(patches.patches[~flat], patches.points[~flat])
+    _, which, count = np.unique(kept.points, return_inverse=True, return_counts=True)
+    several = count[which] >= 2
+    return PatchSet(kept.patches[several], kept.points[several])
