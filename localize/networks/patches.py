@@ -86,4 +86,5 @@ class TFeat(nn.Module):
         self.descr = nn.Sequential(nn.Linear(64 * 8 * 8, 128), nn.Tanh())
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        """(N, 128) of grey values (N, 1, 32, 32)."""
         return self.descr(self.features(patches).flatten(1))
