@@ -52,3 +52,14 @@ def trainable(patches: PatchSet) -> PatchSet:
     _, which, count = np.unique(kept.points, return_inverse=True, return_counts=True)
     several = count[which] >= 2
     return PatchSet(kept.patches[several], kept.points[several])
+
+
+def stretched(patches: np.ndarray) -> np.ndarray:
+    """(N, S, S) uint8 of grey values (N, S, S): each patch from black to white, so that a dark one keeps its steps.
+
+    Networks normalise each patch and SIFT its histogram, so neither minds. Patches flatter than MIN_STD become 0.
+    """
+    low, high = (f(patches, axis=(1, 2), keepdims=True) for f in (np.min, np.max))
+    flat = patches.std((1, 2), keepdims=True) < MIN_STD
+    grown = (patches - low) * (255 / np.maximum(high - low, MIN_STD))
+    return np.where(flat, 0, np.rint(grown)).astype(np.uint8)
