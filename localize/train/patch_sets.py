@@ -45,13 +45,12 @@ def joined(sets: Iterable[PatchSet]) -> PatchSet:
     )
 
 
-def trainable(patches: PatchSet) -> PatchSet:
-    """Without patches that show nothing, and without points then left with one patch."""
+def trainable(patches: PatchSet, *columns: np.ndarray) -> tuple:
+    """(patches, *columns) without patches that show nothing, and without points then left with one patch."""
     flat = patches.patches.reshape(len(patches), -1).std(1) < MIN_STD if len(patches) else np.zeros(0, bool)
-    kept = PatchSet(patches.patches[~flat], patches.points[~flat])
-    _, which, count = np.unique(kept.points, return_inverse=True, return_counts=True)
-    several = count[which] >= 2
-    return PatchSet(kept.patches[several], kept.points[several])
+    _, which, count = np.unique(patches.points[~flat], return_inverse=True, return_counts=True)
+    rows = np.flatnonzero(~flat)[count[which] >= 2]
+    return PatchSet(patches.patches[rows], patches.points[rows]), *(column[rows] for column in columns)
 
 
 def stretched(patches: np.ndarray) -> np.ndarray:

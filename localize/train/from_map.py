@@ -1,0 +1,158 @@
+"""Patches of a map's points: the same point in every photo of known pose that shows it, whatever the light.
+
+A map's own observations were found by matching descriptors, so they are the easy ones. Here each point is looked for
+in all photos by geometry alone: a keypoint counts as seeing it if it lies where the point projects, with the scale and
+the orientation that the point's own observations say. So the photos of a night teach what the night looks like.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from localize.components import check_component
+from localize.geometry.colmap import to_pycolmap_camera
+from localize.types import Camera, Features, Image, ImageList, InputError, Map
+
+WIDEST = 1.5  # tangent of the angle off the axis beyond which a lens's distortion is not trusted
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Which keypoints of posed photos see which point of a map."""
+
+    max_error_px: float = 2.0  # between the keypoint and the projected point
+    max_scale_ratio: float = 1.4  # between the keypoint's scale and the predicted one
+    max_turn_deg: float = 25.0  # between the keypoint's orientation and the predicted one
+    max_view_angle_deg: float = 35.0  # between the direction a point is seen from and that of its nearest observation
+    max_per_point: int = 24  # patches of one point; more are thinned at random
+    seed: int = 0
+
+    VERSION: ClassVar[int] = 1
+
+    def __post_init__(self):
+        positive = ("max_error_px", "max_scale_ratio", "max_turn_deg", "max_view_angle_deg", "max_per_point")
+        check_component(self, positive=positive)
+
+    def find(self, town: Map, photos: ImageList, features: Mapping[str, Features]) -> tuple[np.ndarray, ...]:
+        """(photo, row, point), each (M,) int64: keypoint `row` of photo `photo` sees `point`.
+
+        photos: all with a pose, the map's own among them or not; features by photo name, with scales and
+        orientations. Points that claim one keypoint are the same point. Points seen once are left out. InputError if
+        keypoints have no shape.
+        """
+        seen = _Observations.of(town, features)
+        found = [self._in_photo(town, seen, photo, features[photo.name]) for photo in photos]
+        photo = np.repeat(np.arange(len(found)), [len(rows) for rows, _ in found])
+        row = np.concatenate([rows for rows, _ in found] or [np.zeros(0, np.int64)])
+        point = np.concatenate([points for _, points in found] or [np.zeros(0, np.int64)])
+        point = _same_points(photo, row, point, len(town.points))
+        _, unique = np.unique(np.column_stack([photo, row]), axis=0, return_index=True)
+        return self._thinned(photo[unique], row[unique], point[unique])
+
+    def _in_photo(self, town: Map, seen: "_Observations", photo: Image, features: Features):
+        """(rows, points) of the keypoints that see a point, several points per keypoint where they coincide."""
+        none = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        if not len(features) or not len(town.points):
+            return none
+        nearest, cosine = seen.nearest_view(town, photo)
+        points = np.flatnonzero(cosine >= np.cos(np.radians(self.max_view_angle_deg)))
+        at_px, ahead = project(photo, town.points[points])
+        points, at_px, observed = points[ahead], at_px[ahead], nearest[points[ahead]]
+        scale_px, angle = seen.predict(town, photo, points, observed, at_px)
+        pairs = cKDTree(features.keypoints).query_ball_point(at_px, self.max_error_px)
+        which = np.repeat(np.arange(len(pairs)), [len(p) for p in pairs])
+        rows = np.array([r for p in pairs for r in p], np.int64)
+        if not len(rows):
+            return none
+        ratio = np.abs(np.log(features.scales[rows] / scale_px[which]))
+        turn = np.abs(np.angle(np.exp(1j * (features.orientations[rows] - angle[which]))))
+        fits = (ratio <= np.log(self.max_scale_ratio)) & (turn <= np.radians(self.max_turn_deg))
+        which, rows = which[fits], rows[fits]
+        error = np.linalg.norm(features.keypoints[rows] - at_px[which], axis=1)
+        best = np.lexsort((error, which))  # of the keypoints that fit a point, the nearest
+        _, first = np.unique(which[best], return_index=True)
+        return rows[best[first]], points[which[best[first]]]
+
+    def _thinned(self, photo, row, point):
+        order = np.random.default_rng(self.seed).permutation(len(point))
+        order = order[np.argsort(point[order], kind="stable")]
+        _, which, count = np.unique(point[order], return_inverse=True, return_counts=True)
+        rank = np.arange(len(order)) - (np.cumsum(count) - count)[which]
+        keep = order[(rank < self.max_per_point) & (count[which] >= 2)]
+        keep.sort()
+        return photo[keep], row[keep], np.unique(point[keep], return_inverse=True)[1].astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Observations:
+    """What the map's own observations say of its points: (M,) each, those of a point together."""
+
+    point: np.ndarray
+    direction: np.ndarray  # (M, 3) unit, from the point to the camera
+    size_m: np.ndarray  # sigma of the keypoint, on a plane at the point
+    up_m: np.ndarray  # (M, 3) world, along the keypoint's orientation, as long as size_m
+
+    @classmethod
+    def of(cls, town: Map, features: Mapping[str, Features]) -> "_Observations":
+        point = np.repeat(np.arange(len(town.points)), np.diff(town.indptr))
+        m = len(point)
+        direction, size_m, up_m = np.zeros((m, 3)), np.zeros(m), np.zeros((m, 3))
+        for i, image in enumerate(town.images):
+            here = np.flatnonzero(town.image == i)
+            f = features[image.name]
+            if f.scales is None or f.orientations is None:
+                raise InputError(f"the keypoints of {image.name} have no scale and orientation: take feature=sift")
+            towards = image.pose.center - town.points[point[here]]
+            depth = -towards @ image.pose.rotation[2]
+            angle = f.orientations[town.keypoint[here]]
+            direction[here] = towards / np.linalg.norm(towards, axis=1, keepdims=True)
+            size_m[here] = f.scales[town.keypoint[here]] * depth / image.camera.focal_px
+            in_camera = np.column_stack([np.cos(angle), np.sin(angle), np.zeros(len(here))])
+            up_m[here] = size_m[here, None] * (in_camera @ image.pose.rotation)
+        return cls(point, direction, size_m, up_m)
+
+    def nearest_view(self, town: Map, photo: Image) -> tuple[np.ndarray, np.ndarray]:
+        """Of each point (P,) the observation from the direction most like the photo's, and the cosine between them."""
+        towards = photo.pose.center - town.points
+        towards /= np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-12)
+        cosine = (self.direction * towards[self.point]).sum(1)
+        order = np.lexsort((-cosine, self.point))
+        present, first = np.unique(self.point[order], return_index=True)
+        nearest, best = np.zeros(len(town.points), np.int64), np.full(len(town.points), -1.0)
+        nearest[present], best[present] = order[first], cosine[order[first]]
+        return nearest, best
+
+    def predict(self, town: Map, photo: Image, points, observed, at_px) -> tuple[np.ndarray, np.ndarray]:
+        """Scale (px) and orientation (rad) that the points should have in the photo."""
+        depth = town.points[points] @ photo.pose.rotation[2] + photo.pose.translation[2]
+        scale_px = self.size_m[observed] * photo.camera.focal_px / depth
+        tip_px, _ = project(photo, town.points[points] + self.up_m[observed])
+        along = tip_px - at_px
+        return scale_px, np.arctan2(along[:, 1], along[:, 0])
+
+
+def project(photo: Image, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels (N, 2) of points (N, 3) m, and which of them (N,) lie before the camera and inside the photo."""
+    camera: Camera = photo.camera
+    in_camera = points @ photo.pose.rotation.T + photo.pose.translation
+    ahead = in_camera[:, 2] > 1e-6
+    safe = np.where(ahead[:, None], in_camera, [0.0, 0.0, 1.0])
+    narrow = ahead & (np.hypot(safe[:, 0], safe[:, 1]) < WIDEST * safe[:, 2])
+    at_px = np.full((len(points), 2), -1.0)
+    if narrow.any():
+        at_px[narrow] = np.asarray(to_pycolmap_camera(camera).img_from_cam(safe[narrow]))
+    inside = narrow & (at_px >= 0).all(1) & (at_px <= (camera.width, camera.height)).all(1)
+    return at_px, inside
+
+
+def _same_points(photo, row, point, num_points: int) -> np.ndarray:
+    """Points renumbered so that those which claim one keypoint are one."""
+    keypoint = np.unique(np.column_stack([photo, row]), axis=0, return_inverse=True)[1].reshape(-1)
+    size = num_points + int(keypoint.max(initial=-1)) + 1
+    graph = coo_array((np.ones(len(point), bool), (point, num_points + keypoint)), shape=(size, size))
+    return connected_components(graph, directed=False)[1][point].astype(np.int64)

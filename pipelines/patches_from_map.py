@@ -1,0 +1,85 @@
+"""Training patches of a place: map its references, find each point in all posed photos, cut the patches."""
+
+import pathlib
+
+import numpy as np
+import tqdm
+
+from localize.io.images import read_photo
+from localize.kernels.patches import extract_patches
+from localize.pipelines.steps import Components, map_scene
+from localize.stages import FeatureSet, Workbench, extract_features
+from localize.store import Store
+from localize.train.from_map import Tracks
+from localize.train.patch_folder import write_patches
+from localize.train.patch_sets import STORED_SIDE, PatchSet, stretched
+from localize.types import ImageList, InputError, Scene
+
+
+def run(
+    scene: Scene,
+    store: Store,
+    *,
+    workers: int = 1,
+    progress: bool = False,
+    output: str,
+    queries: bool = False,
+    coefficient: float = 13.0,
+    max_error_px: float = 2.0,
+    max_per_point: int = 24,
+    seed: int = 0,
+    **components,
+) -> str:
+    """Write `output`/patches in the format of UBC PhotoTour; says how many there are and what to type next.
+
+    coefficient: side of a patch in units of the keypoint's scale; max_error_px and max_per_point as in Tracks.
+    queries: also cut patches of the queries whose poses are known; they are then no test photos any more.
+    """
+    use = Components(**components)
+    bench = Workbench(store, workers, progress)
+    town = map_scene(bench, scene, use)
+    photos = {image.name: (pathlib.Path(scene.image_root), image) for image in town.map.references}
+    features: dict[str, FeatureSet] = dict.fromkeys(photos, town.features)
+    if queries:
+        if scene.ground_truth is None:
+            raise InputError(f"{scene.name} has no poses of its queries: leave out pipeline.queries=true")
+        root = scene.query_root or scene.image_root
+        found = extract_features(bench, use.feature, root, scene.ground_truth, "query_features")
+        for image in found.readable(scene.ground_truth):
+            photos[image.name], features[image.name] = (pathlib.Path(root), image), found
+    posed = ImageList(image for _, image in photos.values())
+    by_name = _ByName(features)
+    tracks = Tracks(max_error_px=max_error_px, max_per_point=max_per_point, seed=seed)
+    photo, row, point = tracks.find(town.map.model, posed, by_name)
+    paths = [root / image.name for root, image in photos.values()]
+    cut = [
+        _cut(path, by_name[image.name], row[photo == i], coefficient)
+        for i, (path, image) in enumerate(zip(tqdm.tqdm(paths, "patches", disable=None if progress else True), posed))
+    ]
+    points = np.concatenate([point[photo == i][kept] for i, (_, kept) in enumerate(cut)])
+    images = np.repeat(np.arange(len(cut)), [len(kept) for _, kept in cut])
+    every = PatchSet(np.concatenate([patches for patches, _ in cut]), points)
+    return write_patches(pathlib.Path(output) / "patches", every, images, f"{len(posed)} photos of {scene.name}", seed)
+
+
+class _ByName:
+    """Features of photos that lie in several sets."""
+
+    def __init__(self, sets: dict[str, FeatureSet]):
+        self.sets = sets
+
+    def __getitem__(self, name: str):
+        return self.sets[name][name]
+
+
+def _cut(path: pathlib.Path, features, rows: np.ndarray, coefficient: float) -> tuple[np.ndarray, np.ndarray]:
+    """(patches (M, 64, 64) uint8, which of the rows they are of) of one photo."""
+    patches, kept = extract_patches(
+        read_photo(path, grey=True),
+        features.keypoints[rows],
+        features.scales[rows],
+        features.orientations[rows],
+        coefficient=coefficient,
+        side=STORED_SIDE,
+    )
+    return stretched(patches), kept
