@@ -90,7 +90,7 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
     log.info("%s: %d references, %d queries", scene.name, len(scene.references), len(scene.queries))
     if not components["search"].uses_leaves:
         log.info("this search looks at prior frames only: the index is not built")
-    target = os.path.join(output, "map") if mapping_only else output
+    target = os.path.normpath(os.path.join(output, getattr(pipeline.func, "folder", ".")))
     said = pipeline(scene, store, **components, workers=_workers(made), progress=made["progress"], output=target)
     if isinstance(said, str):
         return _show(said)

@@ -37,6 +37,7 @@ def run(
 
 
 run.needs_queries = False  # for the check before the work
+run.folder = "map"  # of the results, for what is saved
 
 
 def build_map(scene: Scene, folder: str | os.PathLike, *, store: Store | None = None, **components) -> Localizer:

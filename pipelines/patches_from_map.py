@@ -25,7 +25,7 @@ def run(
     output: str,
     queries: bool = False,
     coefficient: float = 13.0,
-    max_error_px: float = 2.0,
+    max_error_px: float = 1.5,
     max_per_point: int = 24,
     seed: int = 0,
     **components,
@@ -60,6 +60,9 @@ def run(
     images = np.repeat(np.arange(len(cut)), [len(kept) for _, kept in cut])
     every = PatchSet(np.concatenate([patches for patches, _ in cut]), points)
     return write_patches(pathlib.Path(output) / "patches", every, images, f"{len(posed)} photos of {scene.name}", seed)
+
+
+run.needs_queries = False  # for the check before the work
 
 
 class _ByName:

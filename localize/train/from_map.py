@@ -25,10 +25,10 @@ WIDEST = 1.5  # tangent of the angle off the axis beyond which a lens's distorti
 class Tracks:
     """Which keypoints of posed photos see which point of a map."""
 
-    max_error_px: float = 2.0  # between the keypoint and the projected point
-    max_scale_ratio: float = 1.4  # between the keypoint's scale and the predicted one
-    max_turn_deg: float = 25.0  # between the keypoint's orientation and the predicted one
-    max_view_angle_deg: float = 35.0  # between the direction a point is seen from and that of its nearest observation
+    max_error_px: float = 1.5  # between the keypoint and the projected point
+    max_scale_ratio: float = 1.3  # between the keypoint's scale and the predicted one
+    max_turn_deg: float = 20.0  # between the keypoint's orientation and the predicted one
+    max_view_angle_deg: float = 30.0  # between the direction a point is seen from and that of its nearest observation
     max_per_point: int = 24  # patches of one point; more are thinned at random
     seed: int = 0
 
@@ -42,21 +42,25 @@ class Tracks:
         """(photo, row, point), each (M,) int64: keypoint `row` of photo `photo` sees `point`.
 
         photos: all with a pose, the map's own among them or not; features by photo name, with scales and
-        orientations. Points that claim one keypoint are the same point. Points seen once are left out. InputError if
+        orientations. Points that claim one keypoint are the same point if they lie as near each other as the
+        keypoint is large; otherwise the one that projects nearest has it. Points seen once are left out. InputError if
         keypoints have no shape.
         """
         seen = _Observations.of(town, features)
         found = [self._in_photo(town, seen, photo, features[photo.name]) for photo in photos]
-        photo = np.repeat(np.arange(len(found)), [len(rows) for rows, _ in found])
-        row = np.concatenate([rows for rows, _ in found] or [np.zeros(0, np.int64)])
-        point = np.concatenate([points for _, points in found] or [np.zeros(0, np.int64)])
-        point = _same_points(photo, row, point, len(town.points))
-        _, unique = np.unique(np.column_stack([photo, row]), axis=0, return_index=True)
-        return self._thinned(photo[unique], row[unique], point[unique])
+        photo = np.repeat(np.arange(len(found)), [len(f[0]) for f in found])
+        row, point, error_px, size_m = (np.concatenate([f[k] for f in found]) for k in range(4))
+        order = np.lexsort((error_px, row, photo))
+        photo, row, point, size_m = photo[order], row[order], point[order], size_m[order]
+        first = np.flatnonzero(np.diff(photo, prepend=-1).astype(bool) | np.diff(row, prepend=-1).astype(bool))
+        best = point[np.repeat(first, np.diff([*first, len(row)]))]  # the point that projects nearest to each keypoint
+        near = np.linalg.norm(town.points[point] - town.points[best], axis=1) <= size_m
+        same = _components(point[near], best[near], len(town.points))
+        return self._thinned(photo[first], row[first], same[point[first]])
 
     def _in_photo(self, town: Map, seen: "_Observations", photo: Image, features: Features):
-        """(rows, points) of the keypoints that see a point, several points per keypoint where they coincide."""
-        none = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        """Keypoint rows, the points they see, the errors in px, and the keypoints' size in m at the points."""
+        none = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
         if not len(features) or not len(town.points):
             return none
         nearest, cosine = seen.nearest_view(town, photo)
@@ -75,8 +79,8 @@ class Tracks:
         which, rows = which[fits], rows[fits]
         error = np.linalg.norm(features.keypoints[rows] - at_px[which], axis=1)
         best = np.lexsort((error, which))  # of the keypoints that fit a point, the nearest
-        _, first = np.unique(which[best], return_index=True)
-        return rows[best[first]], points[which[best[first]]]
+        best = best[np.unique(which[best], return_index=True)[1]]
+        return rows[best], points[which[best]], error[best], seen.size_m[observed[which[best]]]
 
     def _thinned(self, photo, row, point):
         order = np.random.default_rng(self.seed).permutation(len(point))
@@ -150,9 +154,7 @@ def project(photo: Image, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return at_px, inside
 
 
-def _same_points(photo, row, point, num_points: int) -> np.ndarray:
-    """Points renumbered so that those which claim one keypoint are one."""
-    keypoint = np.unique(np.column_stack([photo, row]), axis=0, return_inverse=True)[1].reshape(-1)
-    size = num_points + int(keypoint.max(initial=-1)) + 1
-    graph = coo_array((np.ones(len(point), bool), (point, num_points + keypoint)), shape=(size, size))
-    return connected_components(graph, directed=False)[1][point].astype(np.int64)
+def _components(a: np.ndarray, b: np.ndarray, size: int) -> np.ndarray:
+    """A number (size,) for each of `size` things, the same for those that pairs (a, b) join."""
+    graph = coo_array((np.ones(len(a), bool), (a, b)), shape=(size, size))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
