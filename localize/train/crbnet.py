@@ -1,0 +1,127 @@
+"""What CRBNet is trained on and judged by: batches of matching pairs, and FPR95 on pairs of other patches."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from localize.evaluate.fpr95 import fpr95
+from localize.io.phototour import draw_pairs
+from localize.train.augment import changed_light, turned
+from localize.train.loop import step_seed
+from localize.train.machine import Machine
+from localize.train.patch_sets import PatchSet
+from localize.types import InputError
+
+DESCRIBED_AT_ONCE = 1024  # patches
+
+
+class Pairs:
+    """Which two patches of which points make a batch: HyNet's sampling (Tian et al., NeurIPS 2020) without a memory.
+
+    All points take turns in random order, once per cycle, so none is twice in a batch. The patches of a point are used
+    up, two per cycle, in random order, before any comes again. Everything is a function of seed and step.
+    """
+
+    def __init__(self, points: np.ndarray, pairs_per_batch: int, seed: int):
+        """points (N,) int64: the point of each patch. InputError if fewer than `pairs_per_batch` have two patches."""
+        order = np.argsort(points, kind="stable")
+        _, first, count = np.unique(points[order], return_index=True, return_counts=True)
+        self.rows, self.first, self.count = order, first[count >= 2], count[count >= 2]
+        if len(self.first) < pairs_per_batch:
+            raise InputError(
+                f"{len(self.first)} points have two patches or more, but a batch has {pairs_per_batch} pairs of "
+                "different points: give more patches or a smaller pairs_per_batch"
+            )
+        self.pairs_per_batch, self.seed = pairs_per_batch, seed
+
+    def __call__(self, step: int) -> np.ndarray:
+        """Rows (2, pairs) int64 of the patches of a step: those above each other show the same point."""
+        cycle, at = divmod(step, len(self.first) // self.pairs_per_batch)
+        turn = np.random.default_rng([self.seed, cycle]).permutation(len(self.first))
+        chosen = turn[at * self.pairs_per_batch :][: self.pairs_per_batch]
+        first, count = self.first[chosen], self.count[chosen]
+        fill, pair = divmod(cycle, count // 2)  # how often the point's patches were all used, and how many of them now
+        which = np.repeat(np.arange(len(chosen)), count)
+        start = np.cumsum(count) - count
+        rows = first[which] + np.arange(len(which)) - start[which]
+        drawn = np.lexsort((_random_bits(self.seed, rows, fill[which]), which))
+        return self.rows[rows[drawn[np.stack([start + 2 * pair, start + 2 * pair + 1])]]]
+
+
+class PairBatches:
+    """The batch of a step as a tensor: first patches, then the second ones in the same order."""
+
+    def __init__(
+        self, patches: PatchSet, pairs_per_batch: int, *, turn: bool = True, augment: float = 0.5, seed: int = 0
+    ):
+        """patches of 32 px; turn: by one of the eight symmetries of the square, both of a pair by the same;
+        augment: share of the patches that get other light, blur and noise."""
+        self.pairs = Pairs(patches.points, pairs_per_batch, seed)
+        self.pool = torch.from_numpy(np.ascontiguousarray(patches.patches))
+        self.turn, self.augment, self.seed = turn, augment, seed
+
+    def __call__(self, step: int, device: str = "cpu") -> torch.Tensor:
+        """(2 pairs, 1, 32, 32) float32 grey values."""
+        if self.pool.device.type != device:
+            self.pool = self.pool.to(device)
+        random = torch.Generator(device).manual_seed(step_seed(self.seed + 1, step))  # + 1: not that of dropout
+        rows = torch.from_numpy(self.pairs(step).reshape(-1)).to(device)
+        batch = self.pool[rows].float()
+        if self.turn:
+            how = torch.randint(8, (len(batch) // 2,), generator=random, device=device)
+            batch = turned(batch, how.repeat(2))
+        if self.augment:
+            batch = changed_light(batch, self.augment, random)
+        return batch[:, None]
+
+
+class Verification:
+    """FPR95 of a network, real-valued and by its bits, on fixed random pairs of patches."""
+
+    def __init__(self, sets: list[PatchSet], num: int = 10_000, seed: int = 0):
+        """num: matching pairs and other pairs, of all sets together, or as many as there are; negatives are drawn
+        within a set."""
+        self.parts = [_Part(patches, -(-num // len(sets)), seed) for patches in sets]
+
+    def __call__(self, module: nn.Module, machine: Machine) -> dict[str, float]:
+        """The means over the sets, in percent."""
+        found = [part(module, machine.device) for part in self.parts]
+        real, binary = np.mean(found, axis=0)
+        return {"fpr95_real": float(real), "fpr95_binary": float(binary)}
+
+
+class _Part:
+    """The pairs of one set."""
+
+    def __init__(self, patches: PatchSet, num: int, seed: int):
+        count = np.unique(patches.points, return_counts=True)[1].astype(np.int64)
+        matching = int((count * (count - 1) // 2).sum())
+        num = min(num, matching, len(patches) * (len(patches) - 1) // 2 - matching)
+        if not num:
+            raise InputError("the validation patches make no pairs of one point and of two: give more of them")
+        first, second, self.same = draw_pairs(patches.points, num, seed)
+        used, which = np.unique(np.concatenate([first, second]), return_inverse=True)
+        self.first, self.second = which.reshape(2, -1)
+        self.patches = torch.from_numpy(patches.patches[used])
+
+    def __call__(self, module: nn.Module, device: str) -> tuple[float, float]:
+        batches = self.patches[:, None].split(DESCRIBED_AT_ONCE)
+        described = torch.cat([module(b.to(device).float()).float() for b in batches])
+        a, b = described[self.first], described[self.second]
+        return self._fpr95((a - b).norm(dim=1)), self._fpr95(((a > 0) != (b > 0)).sum(1))
+
+    def _fpr95(self, distance: torch.Tensor) -> float:
+        distance = distance.cpu().numpy()
+        return fpr95(distance[self.same], distance[~self.same])
+
+
+def _random_bits(seed: int, rows: np.ndarray, fill: np.ndarray) -> np.ndarray:
+    """A random number (N,) uint64 for each row and fill: SplitMix64 (Steele et al., OOPSLA 2014)."""
+    with np.errstate(over="ignore"):
+        z = np.full(len(rows), seed, np.uint64)
+        for value in (rows.astype(np.uint64), fill.astype(np.uint64)):
+            z = (z ^ value) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x9E3779B97F4A7C15)
+            z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            z ^= z >> np.uint64(31)
+    return z

@@ -1,0 +1,161 @@
+"""One loop for everything that is trained: a module, its data and its loss in; the trained module and its curve out.
+
+Whatever is random in a step is a function of the seed and the step's number, so a training that was killed goes on
+from its last checkpoint as if nothing had happened: on the CPU, and with as many threads as before, bit for bit.
+"""
+
+import math
+import pathlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+import tqdm
+from torch import nn
+
+from localize.components import check_component
+from localize.io.files import locked
+from localize.train.checkpoint import Checkpoint
+from localize.train.curve import Curve
+from localize.train.machine import DEVICES, PRECISIONS, Machine, choose_machine
+from localize.types import InputError
+
+BETAS = (0.9, 0.999)
+CHECKPOINT_S = 300.0  # a checkpoint comes after that long, however few steps were made
+
+
+@dataclass(frozen=True)
+class TrainingLoop:
+    """Adam for a number of steps."""
+
+    steps: int = 20_000
+    learning_rate: float = 0.01
+    schedule: str = "linear"  # to 0 at the last step; or none: the same all the time
+    precision: str = "auto"  # of convolutions and products: float32, bf16, fp16; auto: what is fast here
+    device: str = "auto"  # cpu, cuda; auto: cuda if there is one
+    seed: int = 0
+    checkpoint_every: int = 200  # steps
+    validate_every: int = 500  # steps
+
+    VERSION: ClassVar[int] = 1
+
+    def __post_init__(self):
+        positive = ("steps", "learning_rate", "checkpoint_every", "validate_every")
+        choices = {"schedule": ("linear", "none"), "precision": PRECISIONS, "device": DEVICES}
+        check_component(self, positive=positive, choices=choices)
+
+    def run(
+        self,
+        module: nn.Module,
+        data: Callable[[int, str], torch.Tensor],
+        loss: Callable[[nn.Module, torch.Tensor], dict[str, torch.Tensor]],
+        validate: Callable[[nn.Module, Machine], dict[str, float]],
+        *,
+        folder: pathlib.Path,
+        made_from: dict[str, str],
+        progress: bool = False,
+    ) -> Curve:
+        """Train `module` in place, leaving checkpoint.pt and curve.csv in the folder; goes on from those it finds.
+
+        data(step, device): the batch; loss(module, batch): terms by name, whose sum is minimised; validate(module in
+        eval mode, machine): figures by name, those of the progress bar; made_from: what else decides the result, by
+        the names that a user gives. InputError if the folder's checkpoint is of another training, or if the loss is no
+        number any more.
+        """
+        machine = choose_machine(self.device, self.precision)
+        settings = {name: str(getattr(self, name)) for name in ("steps", "learning_rate", "schedule", "seed")}
+        made_from = settings | {"device": machine.device, "precision": machine.precision} | made_from
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / "checkpoint.pt"), torch.random.fork_rng():
+            work = _Work(self, machine, module, Checkpoint(folder / "checkpoint.pt", made_from))
+            curve = Curve(folder / "curve.csv", work.done)
+            hidden = None if progress else True  # None: shown on a terminal only
+            with tqdm.tqdm(total=self.steps, initial=work.done, desc="training", disable=hidden) as bar:
+                for _ in range(work.done, self.steps):
+                    work.step(data, loss, validate, curve, bar)
+            found = work.measured(validate)
+            curve.append(self.steps, seconds=work.seconds, **found)
+        module.eval()
+        return curve
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        return self.learning_rate * (1 - step / self.steps if self.schedule == "linear" else 1)
+
+
+class _Work:
+    """A module with its optimiser after `done` steps."""
+
+    def __init__(self, settings: TrainingLoop, machine: Machine, module: nn.Module, checkpoint: Checkpoint):
+        self.settings, self.machine, self.checkpoint = settings, machine, checkpoint
+        self.module = module.to(machine.device, memory_format=torch.channels_last)
+        self.optimizer = torch.optim.Adam(self.module.parameters(), settings.learning_rate, BETAS)
+        self.scaler = torch.amp.GradScaler(machine.device, enabled=machine.precision == "fp16")
+        self.done, earlier_s, self.shown = 0, 0.0, {}
+        if state := checkpoint.load(machine.device):
+            self.module.load_state_dict(state["module"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+            self.done, earlier_s = state["done"], state["seconds"]
+        self.start_s, self.saved_s = time.monotonic() - earlier_s, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return round(time.monotonic() - self.start_s, 2)
+
+    def step(self, data: Callable, loss: Callable, validate: Callable, curve: Curve, bar: tqdm.tqdm) -> None:
+        """One update, its row of the curve and, when due, validation before it and a checkpoint after it."""
+        due = self.done % self.settings.validate_every == 0
+        found = self.measured(validate) if due else {}
+        values, rate = self._update(data, loss), self.settings.rate(self.done)
+        curve.append(self.done, **values, learning_rate=rate, seconds=self.seconds, **found)
+        self.shown = found or self.shown
+        bar.set_postfix({"loss": f"{sum(values.values()):.3f}"} | {k: f"{v:.2f}" for k, v in self.shown.items()})
+        bar.update()
+        self.done += 1
+        late = time.monotonic() - self.saved_s > CHECKPOINT_S
+        if late or self.done % self.settings.checkpoint_every == 0 or self.done == self.settings.steps:
+            self._save()
+
+    def measured(self, validate: Callable) -> dict[str, float]:
+        """What the validation says of the module as it is."""
+        self.module.eval()
+        with torch.inference_mode(), self.machine.autocast():
+            return validate(self.module, self.machine)
+
+    def _update(self, data: Callable, loss: Callable) -> dict[str, float]:
+        """Take one step of Adam; the loss terms before it."""
+        self.module.train()
+        torch.manual_seed(step_seed(self.settings.seed, self.done))  # of dropout
+        with self.machine.autocast():
+            terms = loss(self.module, data(self.done, self.machine.device))
+        values = {name: term.item() for name, term in terms.items()}
+        if not all(map(math.isfinite, values.values())):
+            self._stop(f"the loss of step {self.done} is no number ({values})")
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.rate(self.done)
+        self.optimizer.zero_grad()
+        self.scaler.scale(sum(terms.values())).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return values
+
+    def _save(self) -> None:
+        if not all(t.isfinite().all() for t in self.module.state_dict().values()):
+            self._stop(f"the weights after step {self.done - 1} are no numbers")
+        state = {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
+        self.checkpoint.save(state | {"scaler": self.scaler.state_dict(), "done": self.done, "seconds": self.seconds})
+        self.saved_s = time.monotonic()
+
+    def _stop(self, why: str):
+        kept = f"; the last good checkpoint, {self.checkpoint.path}, is kept" if self.checkpoint.path.exists() else ""
+        advice = "take a smaller learning_rate or precision=float32, and another hydra.run.dir"
+        raise InputError(f"{why}: {advice}{kept}")
+
+
+def step_seed(seed: int, step: int) -> int:
+    """A seed for torch's generators that differs from step to step."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> np.uint64(1))

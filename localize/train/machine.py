@@ -1,0 +1,63 @@
+"""What a training computes on and in: device, precision, threads."""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from localize.types import InputError
+
+DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = ("auto", *DTYPES)
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A device, and the precision of its convolutions and products; weights, norms and losses stay in float32."""
+
+    device: str  # cpu or cuda
+    precision: str  # float32, bf16 or fp16
+
+    def autocast(self) -> torch.autocast:
+        """The context of forward passes and losses."""
+        return torch.autocast(self.device, DTYPES[self.precision], enabled=self.precision != "float32")
+
+
+def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
+    """What `auto` means here: CUDA if there is one; bf16 where the hardware multiplies it, fp16 on older CUDA devices.
+
+    InputError for what this machine does not have.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device=cuda was asked for, but torch finds no such device: take device=cpu")
+    if precision == "auto":
+        if device == "cuda":
+            precision = "bf16" if torch.cuda.get_device_capability() >= (8, 0) else "fp16"
+        else:
+            precision = "bf16" if _cpu_multiplies_bf16() else "float32"
+    if (device, precision) == ("cpu", "fp16"):
+        raise InputError("precision=fp16 needs a CUDA device: take precision=bf16 or float32")
+    return Machine(device, precision)
+
+
+@contextlib.contextmanager
+def threads(num: int) -> Iterator[None]:
+    """Let torch compute on `num` threads; results depend on it in the last digits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(num)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _cpu_multiplies_bf16() -> bool:
+    """Whether the processor has the instructions; emulated, bf16 is slower than float32."""
+    info = pathlib.Path("/proc/cpuinfo")
+    flags = info.read_text().split() if info.is_file() else []
+    return "avx512_bf16" in flags or "amx_bf16" in flags

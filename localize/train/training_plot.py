@@ -1,0 +1,38 @@
+"""training.png: how a training went, at a glance."""
+
+import pathlib
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from localize.io.files import writing
+from localize.train.curve import Curve
+
+SHOWN = 200  # points of a line; each is a mean
+NOT_TERMS = ("step", "learning_rate", "seconds")
+
+
+def plot_training(path: pathlib.Path, curve: Curve, measures: dict[str, str]) -> None:
+    """Write the loss terms and, below them, what validation measured (label by column) against the steps."""
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    FigureCanvasAgg(figure)
+    above, below = figure.subplots(2, sharex=True)
+    for name in curve.rows[0]:
+        if name not in (*NOT_TERMS, *measures):
+            above.plot(*_smooth(*curve.column(name)), label=name)
+    for name, label in measures.items():
+        below.plot(*curve.column(name), marker="o", markersize=3, label=label)
+    above.set_ylabel("loss terms")
+    below.set(ylabel="FPR95 on validation patches (%)", xlabel="steps", yscale="log")
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
+        axes.legend()
+    with writing(path):
+        figure.savefig(path, dpi=120)
+
+
+def _smooth(steps: list[int], values: list[float]) -> tuple[list[float], list[float]]:
+    """Means of SHOWN stretches of equal length."""
+    size = -(-len(steps) // SHOWN)
+    stretches = [slice(i, i + size) for i in range(0, len(steps), size)]
+    return tuple([sum(v[s]) / len(v[s]) for s in stretches] for v in (steps, values))

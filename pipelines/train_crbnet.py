@@ -1,0 +1,130 @@
+"""Train CRBNet on folders of patches, from the start or from weights that are there."""
+
+import pathlib
+
+import numpy as np
+import torch
+
+from localize.io.network_weights import load_weights, save_weights
+from localize.io.phototour import read_phototour
+from localize.keys import file_digest, key_of
+from localize.networks.patches import NAMES, patch_network
+from localize.train.crbnet import PairBatches, Verification
+from localize.train.crbnet_loss import CrbnetLoss
+from localize.train.loop import TrainingLoop
+from localize.train.machine import threads
+from localize.train.patch_sets import PatchSet, halved, joined, trainable
+from localize.train.training_plot import plot_training
+from localize.types import InputError
+
+MEASURES = {"fpr95_real": "real-valued", "fpr95_binary": "binary"}
+HALVED_AT_ONCE = 10_000  # patches
+
+
+def run(
+    dataset=None,
+    *,
+    output: str,
+    workers: int = 1,
+    progress: bool = False,
+    train: tuple,
+    validation: tuple,
+    network: str = "crbnet256_lite",
+    bits: bool = True,
+    steps: int = 20_000,
+    pairs_per_batch: int = 1024,
+    learning_rate: float = 0.01,
+    schedule: str = "linear",
+    turn: bool = True,
+    augment: float = 0.5,
+    seed: int = 0,
+    start_from: str | None = None,
+    precision: str = "auto",
+    device: str = "auto",
+    checkpoint_every: int = 200,
+    validate_every: int = 500,
+) -> str:
+    """Write `output`/weights.safetensors, curve.csv and training.png; says how good the weights are, and how to use
+    them.
+
+    train, validation: folders in the format of UBC PhotoTour; network: one of networks.patches.NAMES; bits: False
+    leaves out the loss of the bits, as the paper's CRBNet(N); turn, augment: see PairBatches; start_from: a weights
+    file to go on from; the rest as in TrainingLoop. `dataset` is not used, `workers` are threads. The same call goes
+    on from the checkpoint in `output`, if there is one; InputError if that was made with other settings or patches.
+    """
+    folder = pathlib.Path(output)
+    loop = TrainingLoop(steps, learning_rate, schedule, precision, device, seed, checkpoint_every, validate_every)
+    _check(train, validation, network, pairs_per_batch, augment)
+    sets = {name: [_read(f) for f in folders] for name, folders in (("train", train), ("validation", validation))}
+    made_from = {"network": network, "bits": bits, "pairs_per_batch": pairs_per_batch, "turn": turn, "augment": augment}
+    made_from |= {f"{name} patches": " ".join(map(_digest, parts)) for name, parts in sets.items()}
+    made_from["start_from"] = start_from and file_digest(start_from)
+    made_from = {name: str(value) for name, value in made_from.items()}
+    batches = PairBatches(joined(sets["train"]), pairs_per_batch, turn=turn, augment=augment, seed=seed)
+    verification, loss = Verification(sets["validation"]), CrbnetLoss(bits=bits)
+    with threads(workers):
+        module = _start(network, start_from, seed)
+        curve = loop.run(
+            module,
+            batches,
+            lambda module, batch: loss(*module(batch).chunk(2)),
+            verification,
+            folder=folder,
+            made_from=made_from,
+            progress=progress,
+        )
+    found = {name: curve.rows[-1][name] for name in MEASURES}
+    path = folder / "weights.safetensors"
+    settings = {name: str(value) for name, value in vars(loop).items()}
+    save_weights(path, module, network, settings | made_from | found | {"seconds": curve.rows[-1]["seconds"]})
+    plot_training(folder / "training.png", curve, MEASURES)
+    quality = ", ".join(f"{float(found[name]):.2f} % {label}" for name, label in MEASURES.items())
+    return (
+        f"{network} after {steps} steps: FPR95 {quality}, on the validation patches; the course is in "
+        f"{folder / 'training.png'}.\nUse it with feature=sift_crbnet feature.weights={path.absolute()}"
+    )
+
+
+run.needs_scene = False
+
+
+def _check(train, validation, network: str, pairs_per_batch: int, augment: float) -> None:
+    """InputError with all that is wrong with the settings which are the pipeline's own."""
+    problems = []
+    for name, folders in (("train", train), ("validation", validation)):
+        if not isinstance(folders, list | tuple) or not folders or not all(isinstance(f, str) for f in folders):
+            problems.append(f"pipeline.{name} is {folders!r}, but must be a list of folders, as [folder] or [one,two]")
+    if network not in NAMES:
+        problems.append(f"pipeline.network is {network!r}, but must be one of: {', '.join(NAMES)}")
+    if type(pairs_per_batch) is not int or pairs_per_batch < 2:
+        problems.append(f"pipeline.pairs_per_batch is {pairs_per_batch!r}, but must be a whole number of at least 2")
+    if type(augment) not in (int, float) or not 0 <= augment <= 1:
+        problems.append(f"pipeline.augment is {augment!r}, but must be a number from 0 to 1")
+    if problems:
+        raise InputError(*problems)
+
+
+def _read(folder: str) -> PatchSet:
+    """What is worth training on in a folder, in the networks' size."""
+    patches, points = read_phototour(folder)
+    parts = [halved(patches[i : i + HALVED_AT_ONCE]) for i in range(0, len(patches), HALVED_AT_ONCE)]
+    (kept,) = trainable(PatchSet(np.concatenate([patches[:0, ::2, ::2], *parts]), points))
+    if not len(kept):
+        raise InputError(f"{folder} has no point with two patches: nothing can be learned from it")
+    return kept
+
+
+def _digest(patches: PatchSet) -> str:
+    return f"{len(patches)}:{key_of(vars(patches))}"
+
+
+def _start(network: str, start_from: str | None, seed: int):
+    """The network with random weights, or those of a file."""
+    if start_from is None:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return patch_network(network)
+    module, metadata = load_weights(start_from)
+    if metadata["network"] != network:
+        raise InputError(f"{start_from} is of another network: add pipeline.network={metadata['network']}")
+    return module
