@@ -52,9 +52,10 @@ def run(
     tracks = Tracks(max_error_px=max_error_px, max_per_point=max_per_point, seed=seed)
     photo, row, point = tracks.find(town.map.model, posed, by_name)
     paths = [root / image.name for root, image in photos.values()]
+    hidden = None if progress else True  # None: shown on a terminal only
     cut = [
         _cut(path, by_name[image.name], row[photo == i], coefficient)
-        for i, (path, image) in enumerate(zip(tqdm.tqdm(paths, "patches", disable=None if progress else True), posed))
+        for i, (path, image) in enumerate(zip(tqdm.tqdm(paths, "patches", disable=hidden), posed, strict=True))
     ]
     points = np.concatenate([point[photo == i][kept] for i, (_, kept) in enumerate(cut)])
     images = np.repeat(np.arange(len(cut)), [len(kept) for _, kept in cut])
