@@ -48,6 +48,12 @@ def extract_patches(
     return patches, rows
 
 
+def halved(patches: np.ndarray) -> np.ndarray:
+    """(N, S/2, S/2) uint8 of (N, S, S): bilinear, which at one half is the mean of 2 x 2."""
+    p = patches.astype(np.uint16)
+    return ((p[:, ::2, ::2] + p[:, 1::2, ::2] + p[:, ::2, 1::2] + p[:, 1::2, 1::2] + 2) // 4).astype(np.uint8)
+
+
 @numba.njit(cache=True, fastmath=True)
 def _half(photo, taps):
     """Gaussian blur of sigma 1, then every second pixel; the photo's edge goes on outside."""

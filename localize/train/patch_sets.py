@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from localize.kernels.patches import halved as halved  # training and evaluation alike halve what is stored
 from localize.types import InputError
 from localize.types.checks import check_array
 
@@ -25,12 +26,6 @@ class PatchSet:
 
     def __len__(self) -> int:
         return len(self.points)
-
-
-def halved(patches: np.ndarray) -> np.ndarray:
-    """(N, S/2, S/2) uint8 of (N, S, S): bilinear, which at one half is the mean of 2 x 2."""
-    p = patches.astype(np.uint16)
-    return ((p[:, ::2, ::2] + p[:, 1::2, ::2] + p[:, ::2, 1::2] + p[:, 1::2, 1::2] + 2) // 4).astype(np.uint8)
 
 
 def joined(sets: Iterable[PatchSet]) -> PatchSet:
