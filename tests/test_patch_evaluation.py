@@ -1,9 +1,29 @@
 """What patch descriptors are judged by: FPR95, their bits, HPatches; and the table of it all."""
 
-import numpy as np
-import pytest
+import itertools
 
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from localize.evaluate.bits import bit_statistics, plot_bits
 from localize.evaluate.fpr95 import fpr95
+from localize.evaluate.patch_descriptors import (
+    PatchBits,
+    PatchNetwork,
+    RootSift,
+    TFeat,
+    distance_matrix,
+    pair_distances,
+)
+from localize.io.network_weights import save_weights
+from localize.kernels.patches import extract_patches
+from localize.kernels.sift_descriptor import describe
+from localize.networks.patches import TFeat as TFeatNetwork
+from localize.networks.patches import patch_network
+from localize.types import InputError
 
 
 def slow_fpr95(positive, negative):
@@ -30,3 +50,103 @@ def test_fpr95_counts_ties_and_refuses_nothing_and_nan():
     for positive, negative in (([], [1]), ([1], []), ([np.nan], [1])):
         with pytest.raises(ValueError, match=r"distances"):
             fpr95(positive, negative)
+
+
+def random_codes(rng, num_points=30, num_bits=9):
+    """Codes (N, K) of points seen one to five times, with bits that copy each other, are mostly 1, and never change."""
+    points = rng.permutation(np.repeat(np.arange(num_points) * 3, rng.integers(1, 6, num_points)))
+    codes = rng.random((len(points), num_bits)) < np.linspace(0.1, 0.9, num_bits)
+    codes[:, 1] = ~codes[:, 0]
+    codes[:, 2] = True
+    return codes, points
+
+
+def test_bits_by_their_definition():
+    codes, points = random_codes(np.random.default_rng(0))
+    found = bit_statistics(codes, points)
+    pairs = [(i, j) for i, j in itertools.combinations(range(len(points)), 2) if points[i] == points[j]]
+    for k in range(codes.shape[1]):
+        assert found.ones[k] == pytest.approx(sum(codes[:, k]) / len(codes))
+        assert found.flips[k] == pytest.approx(sum(codes[i, k] != codes[j, k] for i, j in pairs) / len(pairs))
+    slow = [
+        0 if 2 in (k, m) else abs(np.corrcoef(codes[:, k].astype(float), codes[:, m].astype(float))[0, 1])
+        for k, m in itertools.combinations(range(codes.shape[1]), 2)
+    ]
+    np.testing.assert_allclose(found.correlations, slow, atol=1e-5)
+    assert found.correlations[0] == pytest.approx(1, abs=1e-5)
+    assert found.flip_rate == pytest.approx(found.flips.mean())
+    with pytest.raises(ValueError, match="no point has two"):
+        bit_statistics(codes[:3], np.arange(3))
+
+
+def test_bits_are_drawn(tmp_path):
+    plot_bits(tmp_path / "bits.png", {"crbnet": bit_statistics(*random_codes(np.random.default_rng(0)))})
+    with PIL.Image.open(tmp_path / "bits.png") as picture:
+        assert np.ptp(np.asarray(picture)) > 100
+
+
+def random_patches(num, seed=0):
+    """Smooth patches (N, 64, 64) uint8 that differ."""
+    rng = np.random.default_rng(seed)
+    waves = [np.kron(rng.uniform(0, 255 / 2, (num, s, s)), np.ones((64 // s, 64 // s))) for s in (8, 16)]
+    return sum(waves).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    """A file of random weights of the small network of 128 values."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "l2net128.safetensors"
+    save_weights(path, patch_network("l2net128"), "l2net128", {})
+    return str(path)
+
+
+def test_rootsift_of_a_patch_is_that_of_the_photo():
+    """A patch cut with all that SIFT looks at, 15 sigma, gives the descriptor that the photo gives."""
+    rng = np.random.default_rng(0)
+    noise = gaussian_filter(rng.uniform(0, 255, (300, 300)), 2)
+    photo = np.clip((noise - noise.mean()) * 6 + 128, 0, 255).astype(np.uint8)
+    xy, sigma, angle = rng.uniform(120, 180, (40, 2)), rng.uniform(3, 6, 40), rng.uniform(0, 6, 40)
+    cut, rows = extract_patches(photo, xy, sigma, angle, coefficient=15, side=64)
+    there, here = describe(photo, xy[rows], sigma[rows], angle[rows], 0), RootSift().describe(cut.astype(np.uint8))
+    assert len(rows) == 40
+    assert (there * here).sum(1).mean() > 0.98
+    assert (there * np.roll(here, 1, axis=0)).sum(1).mean() < 0.9
+
+
+def test_networks_describe_patches(weights):
+    patches = random_patches(300)
+    real = PatchNetwork(weights).describe(patches)
+    bits = PatchBits(weights).describe(patches)
+    np.testing.assert_allclose(np.linalg.norm(real, axis=1), 1, atol=1e-5)
+    assert real.shape == (300, 128)
+    assert bits.dtype == bool
+    assert (bits == (real > 0)).all()
+    with torch.inference_mode():  # one by one, halved by hand
+        small = patches[299].reshape(32, 2, 32, 2).mean((1, 3))
+        alone = PatchNetwork(weights).network(torch.tensor(np.floor(small + 0.5), dtype=torch.float32)[None, None])
+    np.testing.assert_allclose(real[299], alone[0], atol=1e-4)
+    assert PatchNetwork(weights).describe(patches[:0]).shape == (0, 128)
+
+
+def test_tfeat_reads_what_its_authors_published(tmp_path, weights):
+    torch.save(TFeatNetwork().state_dict(), tmp_path / "tfeat.params")
+    assert TFeat(str(tmp_path / "tfeat.params")).describe(random_patches(3)).shape == (3, 128)
+    (tmp_path / "text.params").write_text("no weights at all")
+    torch.save({"other": torch.zeros(3)}, tmp_path / "other.params")
+    for name in ("text.params", "other.params", weights):
+        with pytest.raises(InputError, match="holds no weights of TFeat"):
+            TFeat(str(tmp_path / name)).describe(random_patches(1))
+    with pytest.raises(InputError, match=r"none\.params is missing"):
+        TFeat(str(tmp_path / "none.params")).describe(random_patches(1))
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "hamming"])
+def test_distances_by_their_definition(distance):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(6, 9)).astype(np.float32), rng.normal(size=(6, 9)).astype(np.float32)
+    if distance == "hamming":
+        a, b = a > 0, b > 0
+    slow = [[sum(x != y) if distance == "hamming" else np.sqrt(sum((x - y) ** 2)) for y in b] for x in a]
+    np.testing.assert_allclose(distance_matrix(a, b, distance), slow, rtol=1e-4)
+    np.testing.assert_allclose(pair_distances(a, b, distance), np.diag(slow), rtol=1e-5)
