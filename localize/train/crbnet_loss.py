@@ -40,18 +40,20 @@ class CrbnetLoss:
             cross = distances(a, p)
             duplicate = cross.detach() < DUPLICATE
             within = [distances(x, x) for x in (a, p)]
-            intra = within if self.negatives == "cross+intra" else []
+            same = [matrix.detach() < DUPLICATE for matrix in within]
+            inside = zip(within, same, strict=True) if self.negatives == "cross+intra" else ()
             terms = {
-                "H_d": self._hinge(cross, duplicate, intra),
+                "H_d": self._hinge(cross, duplicate, inside),
                 "R_sos": second_order(*within, cross, self.sos_neighbours, self.sos_mask),
             }
-            if self.bits:
-                intra = [bit_distances(x, x) for x in (a, p)] if self.negatives == "cross+intra" else []
-                terms["H_dw"] = self._hinge(bit_distances(a, p), duplicate, intra)
+            if self.bits:  # equal bits make no duplicate: two points with the same bits are what this term is against
+                of_bits = (bit_distances(x, x) for x in (a, p))
+                inside = zip(of_bits, same, strict=True) if self.negatives == "cross+intra" else ()
+                terms["H_dw"] = self._hinge(bit_distances(a, p), duplicate, inside)
             return terms
 
-    def _hinge(self, cross: torch.Tensor, duplicate: torch.Tensor, intra: list[torch.Tensor]) -> torch.Tensor:
-        return hardest_hinge(cross, duplicate, intra, margin=self.margin, power=self.hinge_power)
+    def _hinge(self, cross: torch.Tensor, duplicate: torch.Tensor, inside) -> torch.Tensor:
+        return hardest_hinge(cross, duplicate, inside, margin=self.margin, power=self.hinge_power)
 
 
 def distances(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -72,17 +74,17 @@ def bit_distances(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return torch.sqrt(squared.clamp(min=0) + EPS)
 
 
-def hardest_hinge(cross, duplicate, intra=(), *, margin: float = 1.0, power: int = 1) -> torch.Tensor:
+def hardest_hinge(cross, duplicate, inside=(), *, margin: float = 1.0, power: int = 1) -> torch.Tensor:
     """Mean over the pairs of max(0, margin + d(a, p) - smallest distance to another pair's side), eq. 1.
 
-    cross (N, N) has the pairs on its diagonal; duplicate (N, N) bool are no negatives; intra: distances within a side,
-    whose entries are negatives too. A pair without any negative costs nothing.
+    cross (N, N) has the pairs on its diagonal; duplicate (N, N) bool are no negatives; inside: the same two for the
+    distances within a side, if those are negatives too. A pair without any negative costs nothing.
     """
     own = torch.eye(len(cross), dtype=torch.bool, device=cross.device)
     others = cross.masked_fill(own | duplicate, torch.inf)
     nearest = torch.minimum(others.min(1).values, others.min(0).values)
-    for matrix in intra:
-        apart = matrix.masked_fill(own | (matrix.detach() < DUPLICATE), torch.inf)
+    for matrix, same in inside:
+        apart = matrix.masked_fill(own | same, torch.inf)
         nearest = torch.minimum(nearest, apart.min(1).values)
     gap = margin + cross.diagonal() - nearest
     return gap.clamp(min=0).pow(power).mean()
