@@ -2,23 +2,21 @@
 
 import pathlib
 
-import numpy as np
 import torch
 
 from localize.io.network_weights import load_weights, save_weights
-from localize.io.phototour import read_phototour
 from localize.keys import file_digest, key_of
 from localize.networks.patches import NAMES, patch_network
 from localize.train.crbnet import PairBatches, Verification
 from localize.train.crbnet_loss import CrbnetLoss
 from localize.train.loop import TrainingLoop
-from localize.train.machine import threads
-from localize.train.patch_sets import PatchSet, halved, joined, trainable
+from localize.train.machine import choose_machine, threads
+from localize.train.patch_folder import read_patches
+from localize.train.patch_sets import PatchSet, joined
 from localize.train.training_plot import plot_training
 from localize.types import InputError
 
 MEASURES = {"fpr95_real": "real-valued", "fpr95_binary": "binary"}
-HALVED_AT_ONCE = 10_000  # patches
 
 
 def run(
@@ -54,28 +52,29 @@ def run(
     """
     folder = pathlib.Path(output)
     loop = TrainingLoop(steps, learning_rate, schedule, precision, device, seed, checkpoint_every, validate_every)
-    _check(train, validation, network, pairs_per_batch, augment)
-    sets = {name: [_read(f) for f in folders] for name, folders in (("train", train), ("validation", validation))}
-    made_from = {"network": network, "bits": bits, "pairs_per_batch": pairs_per_batch, "turn": turn, "augment": augment}
+    machine, loss = choose_machine(device, precision), CrbnetLoss(bits=bits)
+    _check(train, validation, network, pairs_per_batch, turn, augment)
+    module = _start(network, start_from, seed)
+    sets = {
+        name: [read_patches(f) for f in folders] for name, folders in (("train", train), ("validation", validation))
+    }
+    made_from = {"network": network, "bits": bits, "pairs_per_batch": pairs_per_batch, "turn": turn}
+    made_from |= {"augment": float(augment), "start_from": start_from and file_digest(start_from)}
     made_from |= {f"{name} patches": " ".join(map(_digest, parts)) for name, parts in sets.items()}
-    made_from["start_from"] = start_from and file_digest(start_from)
     made_from = {name: str(value) for name, value in made_from.items()}
-    batches = PairBatches(joined(sets["train"]), pairs_per_batch, turn=turn, augment=augment, seed=seed)
-    verification, loss = Verification(sets["validation"]), CrbnetLoss(bits=bits)
     with threads(workers):
-        module = _start(network, start_from, seed)
         curve = loop.run(
             module,
-            batches,
+            PairBatches(joined(sets["train"]), pairs_per_batch, turn=turn, augment=augment, seed=seed),
             lambda module, batch: loss(*module(batch).chunk(2)),
-            verification,
+            Verification(sets["validation"]),
             folder=folder,
             made_from=made_from,
             progress=progress,
         )
     found = {name: curve.rows[-1][name] for name in MEASURES}
     path = folder / "weights.safetensors"
-    settings = {name: str(value) for name, value in vars(loop).items()}
+    settings = {name: str(value) for name, value in (vars(loop) | vars(machine)).items()}
     save_weights(path, module, network, settings | made_from | found | {"seconds": curve.rows[-1]["seconds"]})
     plot_training(folder / "training.png", curve, MEASURES)
     quality = ", ".join(f"{float(found[name]):.2f} % {label}" for name, label in MEASURES.items())
@@ -88,7 +87,7 @@ def run(
 run.needs_scene = False
 
 
-def _check(train, validation, network: str, pairs_per_batch: int, augment: float) -> None:
+def _check(train, validation, network: str, pairs_per_batch: int, turn: bool, augment: float) -> None:
     """InputError with all that is wrong with the settings which are the pipeline's own."""
     problems = []
     for name, folders in (("train", train), ("validation", validation)):
@@ -98,20 +97,12 @@ def _check(train, validation, network: str, pairs_per_batch: int, augment: float
         problems.append(f"pipeline.network is {network!r}, but must be one of: {', '.join(NAMES)}")
     if type(pairs_per_batch) is not int or pairs_per_batch < 2:
         problems.append(f"pipeline.pairs_per_batch is {pairs_per_batch!r}, but must be a whole number of at least 2")
+    if type(turn) is not bool:
+        problems.append(f"pipeline.turn is {turn!r}, but must be true or false")
     if type(augment) not in (int, float) or not 0 <= augment <= 1:
         problems.append(f"pipeline.augment is {augment!r}, but must be a number from 0 to 1")
     if problems:
         raise InputError(*problems)
-
-
-def _read(folder: str) -> PatchSet:
-    """What is worth training on in a folder, in the networks' size."""
-    patches, points = read_phototour(folder)
-    parts = [halved(patches[i : i + HALVED_AT_ONCE]) for i in range(0, len(patches), HALVED_AT_ONCE)]
-    (kept,) = trainable(PatchSet(np.concatenate([patches[:0, ::2, ::2], *parts]), points))
-    if not len(kept):
-        raise InputError(f"{folder} has no point with two patches: nothing can be learned from it")
-    return kept
 
 
 def _digest(patches: PatchSet) -> str:

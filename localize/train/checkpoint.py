@@ -32,8 +32,9 @@ class Checkpoint:
         """What `save` was given, None if there is no file; InputError if it is damaged or of another training."""
         if not self.path.exists():
             return None
+        whole = self.path.read_bytes()
         try:
-            state = torch.load(self.path, map_location=device, weights_only=True)
+            state = torch.load(io.BytesIO(whole), map_location=device, weights_only=True)
             theirs = state.pop("made_from")
         except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, AttributeError, TypeError, ValueError) as e:
             raise InputError(f"{self.path} is damaged or no checkpoint: delete it to start again from step 0") from e

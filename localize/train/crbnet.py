@@ -64,7 +64,7 @@ class PairBatches:
         """(2 pairs, 1, 32, 32) float32 grey values."""
         if self.pool.device.type != device:
             self.pool = self.pool.to(device)
-        random = torch.Generator(device).manual_seed(step_seed(self.seed + 1, step))  # + 1: not that of dropout
+        random = torch.Generator(device).manual_seed(step_seed(self.seed, step, 1))  # not that of dropout
         rows = torch.from_numpy(self.pairs(step).reshape(-1)).to(device)
         batch = self.pool[rows].float()
         if self.turn:

@@ -4,6 +4,7 @@ Whatever is random in a step is a function of the seed and the step's number, so
 from its last checkpoint as if nothing had happened: on the CPU, and with as many threads as before, bit for bit.
 """
 
+import logging
 import math
 import pathlib
 import time
@@ -23,6 +24,7 @@ from localize.train.curve import Curve
 from localize.train.machine import DEVICES, PRECISIONS, Machine, choose_machine
 from localize.types import InputError
 
+log = logging.getLogger(__name__)
 BETAS = (0.9, 0.999)
 CHECKPOINT_S = 300.0  # a checkpoint comes after that long, however few steps were made
 
@@ -72,6 +74,8 @@ class TrainingLoop:
         with locked(folder / "checkpoint.pt"), torch.random.fork_rng():
             work = _Work(self, machine, module, Checkpoint(folder / "checkpoint.pt", made_from))
             curve = Curve(folder / "curve.csv", work.done)
+            log.info("%s in %s, steps %d to %d", machine.device, machine.precision, work.done, self.steps)
+            log.info("if it is stopped, the same command with hydra.run.dir=%s goes on", folder)
             hidden = None if progress else True  # None: shown on a terminal only
             with tqdm.tqdm(total=self.steps, initial=work.done, desc="training", disable=hidden) as bar:
                 for _ in range(work.done, self.steps):
@@ -156,6 +160,6 @@ class _Work:
         raise InputError(f"{why}: {advice}{kept}")
 
 
-def step_seed(seed: int, step: int) -> int:
-    """A seed for torch's generators that differs from step to step."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+def step_seed(*numbers: int) -> int:
+    """A seed for torch's generators, another one for other numbers: the training's seed, the step, the purpose."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -4,10 +4,11 @@ import pathlib
 
 import numpy as np
 
-from localize.io.phototour import draw_pairs, write_pairs, write_phototour
-from localize.train.patch_sets import PatchSet, trainable
+from localize.io.phototour import draw_pairs, read_phototour, write_pairs, write_phototour
+from localize.train.patch_sets import PatchSet, halved, trainable
 from localize.types import InputError
 
+HALVED_AT_ONCE = 10_000  # patches
 PAIRS = 20_000  # lines of the list of test pairs, half of them matching
 
 
@@ -29,3 +30,13 @@ def write_patches(folder: pathlib.Path, patches: PatchSet, images: np.ndarray, s
         f"{len(kept)} patches of {points} points from {source} are in {folder}. Train on them with\n"
         f"python -m localize +pipeline=train_crbnet 'pipeline.train=[{folder}]' 'pipeline.validation=[ANOTHER FOLDER]'"
     )
+
+
+def read_patches(folder: str | pathlib.Path) -> PatchSet:
+    """What is worth training on in a folder, in the networks' size; InputError if that is nothing."""
+    patches, points = read_phototour(folder)
+    parts = [halved(patches[i : i + HALVED_AT_ONCE]) for i in range(0, len(patches), HALVED_AT_ONCE)]
+    (kept,) = trainable(PatchSet(np.concatenate([patches[:0, ::2, ::2], *parts]), points))
+    if not len(kept):
+        raise InputError(f"{folder} has no point with two patches: nothing can be learned from it")
+    return kept

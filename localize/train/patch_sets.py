@@ -42,7 +42,8 @@ def joined(sets: Iterable[PatchSet]) -> PatchSet:
 
 def trainable(patches: PatchSet, *columns: np.ndarray) -> tuple:
     """(patches, *columns) without patches that show nothing, and without points then left with one patch."""
-    flat = patches.patches.reshape(len(patches), -1).std(1) < MIN_STD if len(patches) else np.zeros(0, bool)
+    low, high = patches.patches.min((1, 2)), patches.patches.max((1, 2))
+    flat = low == high  # whole numbers: any other patch up to 99 px has a standard deviation above MIN_STD
     _, which, count = np.unique(patches.points[~flat], return_inverse=True, return_counts=True)
     rows = np.flatnonzero(~flat)[count[which] >= 2]
     return PatchSet(patches.patches[rows], patches.points[rows]), *(column[rows] for column in columns)
