@@ -22,7 +22,8 @@ GREY = np.array([0.299, 0.587, 0.114], np.float32)
 SAME_PX = 3.0  # keypoints nearer than this, or than their own scale,
 SAME_RATIO = 2.0  # and of scales within this factor, are one point
 MILD = 0.3  # strength of a change of the original
-SEEN = 0.25  # correlation with the patch in unchanged light below which nothing is left to see
+SEEN = 0.4  # correlation with the patch in unchanged light below which too little is left to see,
+SEEN_UNDETECTED = 0.6  # and where no detector vouches for it
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class Homographies:
     A keypoint of a version shows the same point as a keypoint of the original if each is the other's nearest and they
     agree in place, scale and orientation. Where so little is found again (a dark version) that less than `dark_share`
     of the visible keypoints have a partner, others are cut where they should be, with a jitter of the size of the
-    detector's: position 0.05 of half the square (truncated at twice that), scale 6 %, orientation 4 degrees. A patch
-    in which the light left nothing to see is dropped. So is a point then left with one patch.
+    detector's: position 0.05 of half the square (truncated at twice that), scale 6 %, orientation 4 degrees; only those
+    of scales that are still detected there, as blur takes the small ones. A patch
+    in which too little is left to see is dropped. So is a point then left with one patch.
     """
 
     versions: int = 4  # of each photo, beside the original
@@ -47,7 +49,8 @@ class Homographies:
     max_scale: float = 1.6
     shear: float = 0.2  # tangent
     perspective: float = 0.25  # change of depth from the centre to the edge, as a share
-    max_error_px: float = 2.0  # between a keypoint and the transferred one
+    max_error_px: float = 2.0  # between a keypoint and the transferred one,
+    max_error_sigma: float = 1.0  # and in units of its scale: beyond, keypoints of small scale meet others by chance
     max_scale_ratio: float = 1.3
     max_turn_deg: float = 25.0
     coefficient: float = 13.0  # side of a patch in units of the keypoint's scale
@@ -56,8 +59,16 @@ class Homographies:
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
-        positive = ("versions", "max_points", "max_size_px", "min_scale", "max_scale", "max_error_px", "coefficient")
-        positive += ("max_scale_ratio", "max_turn_deg")
+        positive = (
+            "versions",
+            "max_points",
+            "max_size_px",
+            "min_scale",
+            "max_scale",
+            "max_error_px",
+            "max_error_sigma",
+        )
+        positive += ("max_scale_ratio", "max_turn_deg", "coefficient")
         not_negative = ("night_share", "original_share", "dark_share", "rotation_deg", "shear", "perspective")
         check_component(self, positive=positive, not_negative=not_negative)
 
@@ -107,15 +118,19 @@ class Homographies:
         detected = detected[squares_inside(detected, self.coefficient, homography, size)]
         which, row = agreeing(expected[visible], detected, self)
         points, places = visible[which], detected[row]
+        least = np.full(len(points), SEEN)
         lacking = round(self.dark_share * len(visible)) - len(points)
         if lacking > 0:
-            others = rng.permutation(np.setdiff1d(visible, points))[:lacking]
+            finest = np.quantile(detected.scales, 0.25) if len(detected) else np.inf
+            others = np.setdiff1d(visible, points)
+            others = rng.permutation(others[expected.scales[others] >= finest])[:lacking]
             jittered = _jittered(expected[others], self.coefficient, rng)
             inside = squares_inside(jittered, self.coefficient, homography, size)
             points, places = np.concatenate([points, others[inside]]), _joined(places, jittered[inside])
+            least = np.concatenate([least, np.full(inside.sum(), SEEN_UNDETECTED)])
         patches, rows = self._cut(grey, places)
         reference, _ = self._cut(_grey(unchanged), places)
-        seen = np.flatnonzero(_correlation(patches, reference) >= SEEN)
+        seen = np.flatnonzero(_correlation(patches, reference) >= least[rows])
         return stretched(patches[seen]), points[rows[seen]]
 
     def _cut(self, grey: np.ndarray, places: Keypoints) -> tuple[np.ndarray, np.ndarray]:
@@ -132,7 +147,7 @@ def agreeing(expected: Keypoints, detected: Keypoints, limits: Homographies) -> 
     ratio = np.abs(np.log(expected.scales[i] / detected.scales[j])) / np.log(limits.max_scale_ratio)
     angle = np.angle(np.exp(1j * (expected.orientations[i] - detected.orientations[j])))
     turn = np.abs(angle) / np.radians(limits.max_turn_deg)
-    fits = (ratio <= 1) & (turn <= 1)
+    fits = (ratio <= 1) & (turn <= 1) & (apart * limits.max_error_px <= limits.max_error_sigma * expected.scales[i])
     i, j, distance = i[fits], j[fits], (apart**2 + ratio**2 + turn**2)[fits]
     nearest = []
     for side in (i, j):

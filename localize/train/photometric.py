@@ -25,7 +25,7 @@ def random_change(
     if rng.random() < night_share:
         light = night(light, rng)
     else:
-        for change, share in ((relief, 0.3), (shading, 0.5), (gamma, 0.6), (colour_cast, 0.4)):
+        for change, share in ((relief, 0.3), (shadows, 0.3), (shading, 0.4), (gamma, 0.6), (colour_cast, 0.4)):
             if rng.random() < share:
                 light = change(light, rng, strength)
         if rng.random() < 0.3:
@@ -96,6 +96,15 @@ def shading(photo, rng, strength=1.0):
     return (photo * np.exp(field)[..., None]).clip(0, WHITE)
 
 
+def shadows(photo, rng, strength=1.0):
+    """Cast shadows with edges, like those of trees: grey values in them are 0.3 to 0.7 of what they were."""
+    raster = np.exp(rng.uniform(*np.log([FIELD, 5 * FIELD])))
+    field = _smooth_field(rng, photo.shape[:2], 1.0, raster) - np.float32(rng.uniform(-0.5, 1.0))
+    edge = field * np.float32(np.exp(rng.uniform(*np.log([3, 40]))))
+    lost = np.float32(strength * rng.uniform(0.3, 0.7)) / (1 + np.exp(-edge.clip(-30, 30)))
+    return photo * (1 - lost)[..., None]
+
+
 def relief(photo, rng, strength=1.0):
     """Light from another side: surfaces taken for reliefs as high as they are bright, and lit anew.
 
@@ -119,7 +128,7 @@ def night(photo, rng, strength=1.0):
     and the tone curve crushes or lifts the blacks.
     """
     surface = _power(relief(photo, rng, strength) if rng.random() < 0.7 else photo, DISPLAY) / np.float32(WHITE)
-    sky = np.array([0.55, 0.75, 1.15]) * rng.uniform(0.8, 1.2, 3) * 10 ** rng.uniform(-2.3, -1.0)
+    sky = np.array([0.55, 0.75, 1.15]) * rng.uniform(0.8, 1.2, 3) * 10 ** rng.uniform(-2.7, -1.0)
     field = np.exp(_smooth_field(rng, photo.shape[:2], 0.4))[..., None]
     light, glare = _lamps(rng, photo.shape[:2])
     scene = surface * (light + field * sky.astype(np.float32)) + glare
@@ -129,8 +138,8 @@ def night(photo, rng, strength=1.0):
     scene += np.sqrt(scene.clip(0) / np.float32(photons) + np.float32(read_out**2)) * _normal(rng, scene.shape)
     if rng.random() < 0.8:
         scene = _blur(scene, rng.uniform(0.5, 1.4))
-    shown = _power(scene.clip(0, 1) * np.float32(WHITE), 1 / DISPLAY * rng.uniform(0.85, 1.25))
-    black = rng.uniform(-25, 20)  # below 0: crushed, above: lifted
+    shown = _power(scene.clip(0, 1) * np.float32(WHITE), 1 / DISPLAY * rng.uniform(0.8, 1.5))
+    black = rng.uniform(-40, 20)  # below 0: crushed, above: lifted
     return (np.float32(black) + shown * np.float32((WHITE - black) / WHITE)).clip(0, WHITE)
 
 
@@ -169,9 +178,9 @@ def _normal(rng, shape):
     return rng.standard_normal(shape, np.float32)
 
 
-def _smooth_field(rng, shape, sigma):
+def _smooth_field(rng, shape, sigma, raster=FIELD):
     """(H, W) float32 of mean 0 and this standard deviation, which changes slowly across the photo."""
-    rows, columns = (max(3, round(FIELD * n / max(shape))) for n in shape)
+    rows, columns = (max(3, round(raster * n / max(shape))) for n in shape)
     coarse = _blur(_normal(rng, (rows, columns)), FIELD / rng.uniform(3, 8))
     coarse = (coarse - coarse.mean()) * np.float32(sigma) / (coarse.std() + np.float32(1e-6))
     fine = PIL.Image.fromarray(coarse).resize(shape[::-1], PIL.Image.Resampling.BICUBIC)
