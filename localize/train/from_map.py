@@ -25,7 +25,8 @@ WIDEST = 1.5  # tangent of the angle off the axis beyond which a lens's distorti
 class Tracks:
     """Which keypoints of posed photos see which point of a map."""
 
-    max_error_px: float = 1.5  # between the keypoint and the projected point
+    max_error_px: float = 1.5  # between the keypoint and the projected point,
+    max_error_sigma: float = 1.0  # and in units of the keypoint's scale: beyond, small ones meet others by chance
     max_scale_ratio: float = 1.3  # between the keypoint's scale and the predicted one
     max_turn_deg: float = 20.0  # between the keypoint's orientation and the predicted one
     max_view_angle_deg: float = 30.0  # between the direction a point is seen from and that of its nearest observation
@@ -35,7 +36,14 @@ class Tracks:
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
-        positive = ("max_error_px", "max_scale_ratio", "max_turn_deg", "max_view_angle_deg", "max_per_point")
+        positive = (
+            "max_error_px",
+            "max_error_sigma",
+            "max_scale_ratio",
+            "max_turn_deg",
+            "max_view_angle_deg",
+            "max_per_point",
+        )
         check_component(self, positive=positive)
 
     def find(self, town: Map, photos: ImageList, features: Mapping[str, Features]) -> tuple[np.ndarray, ...]:
@@ -75,9 +83,10 @@ class Tracks:
             return none
         ratio = np.abs(np.log(features.scales[rows] / scale_px[which]))
         turn = np.abs(np.angle(np.exp(1j * (features.orientations[rows] - angle[which]))))
-        fits = (ratio <= np.log(self.max_scale_ratio)) & (turn <= np.radians(self.max_turn_deg))
-        which, rows = which[fits], rows[fits]
         error = np.linalg.norm(features.keypoints[rows] - at_px[which], axis=1)
+        fits = (ratio <= np.log(self.max_scale_ratio)) & (turn <= np.radians(self.max_turn_deg))
+        fits &= error <= self.max_error_sigma * scale_px[which]
+        which, rows, error = which[fits], rows[fits], error[fits]
         best = np.lexsort((error, which))  # of the keypoints that fit a point, the nearest
         best = best[np.unique(which[best], return_index=True)[1]]
         return rows[best], points[which[best]], error[best], seen.size_m[observed[which[best]]]
