@@ -81,7 +81,7 @@ class Homographies:
         photo = self._shrunk(photo)
         shown = random_change(photo, rng, MILD, 0) if rng.random() < self.original_share else photo
         original = _grey(shown)
-        keypoints = _distinct(_detect(feature, original), rng)
+        keypoints = distinct(detect(feature, original), rng)
         patches, rows = self._cut(original, keypoints)
         keypoints, found = keypoints[rows], [(stretched(patches), np.arange(len(rows)))]
         for _ in range(self.versions):
@@ -114,7 +114,7 @@ class Homographies:
         grey = _grey(random_change(unchanged, rng, night_share=self.night_share))
         expected = transfer(homography, keypoints)
         visible = np.flatnonzero(squares_inside(expected, self.coefficient, homography, size))
-        detected = _detect(feature, grey)
+        detected = detect(feature, grey)
         detected = detected[squares_inside(detected, self.coefficient, homography, size)]
         which, row = agreeing(expected[visible], detected, self)
         points, places = visible[which], detected[row]
@@ -163,14 +163,15 @@ def _grey(photo: np.ndarray) -> np.ndarray:
     return np.rint(photo @ GREY).astype(np.uint8)
 
 
-def _detect(feature, grey: np.ndarray) -> Keypoints:
+def detect(feature, grey: np.ndarray) -> Keypoints:
+    """Keypoints of a photo (H, W) uint8; InputError if they have no shape."""
     found = feature.extract(grey)
     if found.scales is None or found.orientations is None:
         raise InputError(f"keypoints of {type(feature).__name__} have no scale and orientation: take feature=sift")
     return Keypoints(*(a.astype(np.float64) for a in (found.keypoints, found.scales, found.orientations)))
 
 
-def _distinct(keypoints: Keypoints, rng) -> Keypoints:
+def distinct(keypoints: Keypoints, rng) -> Keypoints:
     """One of several keypoints that show nearly the same, whatever their orientation: they are no two points."""
     near = cKDTree(keypoints.xy).query_ball_point(keypoints.xy, np.maximum(SAME_PX, keypoints.scales))
     kept = np.zeros(len(keypoints), bool)

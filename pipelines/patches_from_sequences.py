@@ -1,0 +1,52 @@
+"""Patches of photo sequences with known homographies, such as HPatches: to validate descriptors on."""
+
+import pathlib
+
+import numpy as np
+import tqdm
+
+from localize.store import Store
+from localize.train.from_sequences import read_sequence, sequence_patches
+from localize.train.patch_folder import write_patches
+from localize.train.patch_sets import joined
+from localize.types import InputError
+
+
+def run(
+    dataset,
+    store: Store,
+    *,
+    output: str,
+    workers: int = 1,
+    progress: bool = False,
+    sequences: tuple,
+    coefficient: float = 13.0,
+    seed: int = 0,
+    **components,
+) -> str:
+    """Write `output`/patches in the format of UBC PhotoTour; says how many there are and what to type next.
+
+    sequences: folders with photos 1 to 6 and H_1_2 to H_1_6. `dataset`, `store` and `workers` are not used. InputError
+    names every folder that lacks something.
+    """
+    folders = [pathlib.Path(s).expanduser() for s in ([sequences] if isinstance(sequences, str) else sequences)]
+    problems, sets = [], []
+    for folder in tqdm.tqdm(folders, "sequences", disable=None if progress else True):  # None: on a terminal only
+        try:
+            photos, homographies = read_sequence(folder)
+        except InputError as e:
+            problems += e.problems
+        else:
+            sets.append(
+                sequence_patches(photos, homographies, components["feature"], coefficient=coefficient, seed=seed)
+            )
+    if problems:
+        raise InputError(*problems)
+    if not sets:
+        raise InputError("pipeline.sequences is empty: name folders with 1.ppm to 6.ppm and H_1_2 to H_1_6")
+    images = np.repeat(np.arange(len(sets)), [len(s) for s in sets])
+    return write_patches(pathlib.Path(output) / "patches", joined(sets), images, f"{len(sets)} sequences", seed)
+
+
+run.needs_scene = False
+run.needs_components = True
