@@ -7,9 +7,13 @@ import PIL.Image
 import pytest
 
 from localize.evaluate import hpatches as tasks_of
+from localize.evaluate import patch_descriptors
 from localize.evaluate.hpatches import Sequences, average_precision, describe_sequences, evaluate_hpatches
-from localize.evaluate.patch_descriptors import RootSift
+from localize.evaluate.patch_descriptors import PatchBits, RootSift
 from localize.io.hpatches import TYPES, check_hpatches, read_sequence, read_split, read_task, resampled
+from localize.io.network_weights import save_weights
+from localize.io.phototour import write_phototour
+from localize.networks.patches import patch_network
 from localize.types import InputError
 
 COUNTS = {"i_one": 6, "v_two": 5, "v_three": 8}
@@ -145,7 +149,7 @@ def test_files_are_read(made):
     rows = read_task(tasks, "verif_pos", "a", COUNTS)
     text = (tasks / "verif_pos_split-a.csv").read_text().splitlines()[1].split(",")
     assert rows[0].tolist() == [[*COUNTS].index(text[0]), *map(int, text[1:3]), rows[0, 3], *map(int, text[4:])]
-    results = evaluate_hpatches(RootSift(), str(folder), str(tasks))
+    results = evaluate_hpatches(describe_sequences(RootSift(), str(folder), [*COUNTS]), str(tasks))
     assert len(results) == 3 * (4 + 1 + len(tasks_of.POOLS))
     assert results["matching, easy"] == pytest.approx(100)
     assert results["verification, balanced, inter, easy"] > 90
@@ -194,3 +198,23 @@ def test_a_strip_of_another_shape_is_named(made, tmp_path):
         PIL.Image.new("L", (65, 130 if kind != "h5" else 65)).save(tmp_path / f"{kind}.png")
     with pytest.raises(InputError, match=r"h5\.png has 1 patches, but ref\.png has 2"):
         read_sequence(tmp_path)
+
+
+def test_tables_have_a_column_for_values_and_bits(made, tmp_path, run_cli, monkeypatch):
+    rng = np.random.default_rng(0)
+    projection = rng.normal(size=(64, 24)).astype(np.float32)
+    cheap = lambda network, patches: (patches[:, ::8, ::8].reshape(-1, 64) - np.float32(120)) @ projection  # noqa: E731
+    monkeypatch.setattr(patch_descriptors, "_forward", cheap)  # a network takes its time
+    save_weights(tmp_path / "w.safetensors", patch_network("l2net128"), "l2net128", {})
+    patches = np.repeat(rng.integers(0, 255, (9, 64, 64), np.uint8), 2, axis=0)
+    write_phototour(tmp_path / "set", patches, np.repeat(np.arange(9), 2))
+    settings = {"folders": f"[{tmp_path}/set]", "hpatches": made[0], "hpatches_tasks": made[1]}
+    settings["crbnet_128"] = tmp_path / "w.safetensors"
+    code, printed = run_cli("+pipeline=evaluate_patches", *(f"pipeline.{k}={v}" for k, v in settings.items()))
+    assert code == 0, printed
+    grid = json.loads((tmp_path / "run" / "table.json").read_text())["tables"][1]
+    assert grid["header"] == ["task", "RootSIFT, real", "CRBNet 128, real", "CRBNet 128, bits"]
+    found = evaluate_hpatches(describe_sequences(RootSift(), str(made[0]), [*COUNTS]), str(made[1]))
+    assert {row[0]: row[1] for row in grid["rows"]} == pytest.approx(found)
+    found = describe_sequences(PatchBits(str(tmp_path / "w.safetensors")), str(made[0]), [*COUNTS])
+    assert {row[0]: row[3] for row in grid["rows"]} == pytest.approx(evaluate_hpatches(found, str(made[1])))

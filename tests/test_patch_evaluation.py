@@ -1,6 +1,8 @@
 """What patch descriptors are judged by: FPR95, their bits, HPatches; and the table of it all."""
 
+import csv
 import itertools
+import json
 
 import numpy as np
 import PIL.Image
@@ -18,11 +20,14 @@ from localize.evaluate.patch_descriptors import (
     distance_matrix,
     pair_distances,
 )
+from localize.evaluate.published import read_patch_figures
 from localize.io.network_weights import save_weights
+from localize.io.phototour import draw_pairs, read_phototour, write_pairs, write_phototour
 from localize.kernels.patches import extract_patches
 from localize.kernels.sift_descriptor import describe
 from localize.networks.patches import TFeat as TFeatNetwork
 from localize.networks.patches import patch_network
+from localize.pipelines import evaluate_patches
 from localize.types import InputError
 
 
@@ -150,3 +155,79 @@ def test_distances_by_their_definition(distance):
     slow = [[sum(x != y) if distance == "hamming" else np.sqrt(sum((x - y) ** 2)) for y in b] for x in a]
     np.testing.assert_allclose(distance_matrix(a, b, distance), slow, rtol=1e-4)
     np.testing.assert_allclose(pair_distances(a, b, distance), np.diag(slow), rtol=1e-5)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two folders of patches seen three times with noise; only the first has a list of pairs."""
+    rng = np.random.default_rng(0)
+    for name in ("here", "there"):
+        clean = np.repeat(random_patches(20, seed=rng.integers(99)), 3, axis=0)
+        noisy = np.clip(clean + rng.normal(0, 60, clean.shape), 0, 255).astype(np.uint8)
+        write_phototour(tmp_path / name, noisy, np.repeat(np.arange(20), 3))
+    points = np.repeat(np.arange(20), 3)
+    first, second, _ = draw_pairs(points, 25, seed=5)
+    write_pairs(tmp_path / "here", "m50_50_50_0.txt", first, second, points)
+    return tmp_path / "here", tmp_path / "there", (first, second)
+
+
+def test_table_of_all_rows(folders, weights, tmp_path, run_cli):
+    here, there, (first, second) = folders
+    torch.save(TFeatNetwork().state_dict(), tmp_path / "tfeat.params")
+    settings = [f"pipeline.{name}={weights}" for name in ("crbnet", "crbnet_n", "crbnet_128")]
+    settings += [f"pipeline.folders=[{here},{there}]", f"pipeline.tfeat={tmp_path}/tfeat.params", "workers=2"]
+    code, printed = run_cli("+table=crbnet", *settings)
+    assert code == 0, printed
+    rows = list(csv.DictReader((tmp_path / "run" / "table.csv").read_text().splitlines()))
+    ours = {(r["method"], r["values"]): r for r in rows if r["table"] == "ours"}
+    networks = [(name, kind) for name in ("CRBNet", "CRBNet(N)", "CRBNet 128") for kind in ("real", "bits")]
+    assert [*ours] == [("RootSIFT", "real"), ("TFeat", "real"), *networks]
+    patches = read_phototour(here)[0]
+    for key, descriptor in (
+        (("RootSIFT", "real"), RootSift()),
+        (("CRBNet", "real"), PatchNetwork(weights)),
+        (("CRBNet", "bits"), PatchBits(weights)),
+    ):
+        d = descriptor.describe(patches).astype(float)
+        away = [np.linalg.norm(d[i] - d[j]) for i, j in zip(first, second, strict=True)]  # of bits: the root of Hamming
+        assert float(ours[key]["here"]) == pytest.approx(slow_fpr95(away[:25], away[25:]), abs=1e-3)
+        assert float(ours[key]["mean"]) == pytest.approx((float(ours[key]["here"]) + float(ours[key]["there"])) / 2)
+    assert ours["CRBNet", "bits"]["bytes"] == "16"
+    assert ours["CRBNet", "real"]["bytes"] == "512"
+    assert {r["mean"] for r in rows if r["table"] == "published" and r["method"] == "CRBNet+"} == {"0.98", "2.98"}
+    for name in ("table.txt", "table.md", "table.tex", "bits.png"):
+        assert (tmp_path / "run" / name).stat().st_size
+    assert "50 pairs, m50_50_50_0.txt" in printed
+    assert "there: 80 pairs, drawn with seed 0" in printed
+
+
+def test_rows_without_weights_say_so(folders, tmp_path, run_cli, monkeypatch):
+    monkeypatch.setattr(evaluate_patches, "WEIGHTS", tmp_path)
+    code, printed = run_cli("+pipeline=evaluate_patches", f"pipeline.folders=[{folders[0]}]")
+    assert code == 0, printed
+    assert "CRBNet: no weights of it ship with this version; pipeline.crbnet=FILE adds a row" in " ".join(
+        printed.split()
+    )
+    found = json.loads((tmp_path / "run" / "table.json").read_text())["tables"]
+    assert [row[0] for row in found[0]["rows"]] == ["RootSIFT"]
+
+
+def test_all_that_is_missing_is_named_at_once(folders, tmp_path, run_cli):
+    missing = ("folders=[/no/one,/no/two]", "crbnet=/no/weights", "tfeat=/no/tfeat", "hpatches=/no/release")
+    code, printed = run_cli("+table=crbnet", *(f"pipeline.{m}" for m in missing))
+    assert code == 2
+    for part in ("folder /no/one is", "folder /no/two is", "/no/weights is missing", "/no/tfeat is", "hpatches_tasks="):
+        assert part in printed
+    assert "5 problems" in printed
+    assert not list(tmp_path.glob("run/table*"))
+    code, printed = run_cli("+table=crbnet", f"pipeline.folders={folders[0]}")
+    assert code == 2
+    assert "must be a list of different ones" in printed
+
+
+def test_published_figures_are_those_of_the_paper():
+    figures = read_patch_figures()
+    assert all(len(row) == len(figures.header) for row in figures.rows)
+    for row in figures.rows:  # the printed means are those of the printed figures, but for their rounding
+        cells = [c for c in row[3:-1] if c is not None]
+        assert row[-1] == pytest.approx(np.mean(cells), abs=0.025), row

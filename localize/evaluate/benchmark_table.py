@@ -115,7 +115,7 @@ def as_latex(table: BenchmarkTable) -> str:
     """A tabular for the package booktabs; what is said about the table stands in comments."""
     rows = [["Method", "Figures", *(column.name for column in table.columns)]]
     rows += [[line.method, line.figures, *line.texts(table.columns)] for line in _lines(table)]
-    head, *body = (" & ".join("--" if c == "-" else _escaped(c) for c in row) + r" \\" for row in rows)
+    head, *body = (" & ".join("--" if c == "-" else escaped(c) for c in row) + r" \\" for row in rows)
     lines = [
         *(f"% {text}" for text in (table.title, _measure(table))),
         r"\begin{tabular}{ll" + "c" * len(table.columns) + "}",
@@ -168,5 +168,6 @@ def _measure(table: BenchmarkTable) -> str:
     return f"Percent of all queries within {'; '.join(bounds)}."
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text as LaTeX prints it."""
     return re.sub(r"[\\~^<>&%$#_{}]", lambda found: _LATEX[found[0]], text)

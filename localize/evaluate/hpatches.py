@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from localize.evaluate.patch_descriptors import PatchDescriptor, distance_matrix, pair_distances
-from localize.io.hpatches import NOISES, NUM_IMAGES, TYPES, read_sequence, read_split, read_task, resampled
+from localize.io.hpatches import NOISES, NUM_IMAGES, TYPES, read_sequence, read_task, resampled
 
 POOLS = (100, 500, 1000, 5000, 10_000, 15_000, 20_000)  # patches among which a query is looked for
 WORDS = {"e": "easy", "h": "hard", "t": "tough"}
@@ -37,11 +37,8 @@ class Sequences:
         return start[sequence] + kind * counts[sequence] + patch
 
 
-def evaluate_hpatches(
-    descriptor: PatchDescriptor, folder: str, tasks: str, split: str = "a", progress: bool = False
-) -> dict[str, float]:
-    """Percent by task, such as `matching, easy`; folder: hpatches-release, tasks: the benchmark's folder of lists."""
-    found = describe_sequences(descriptor, folder, read_split(pathlib.Path(tasks), split), progress)
+def evaluate_hpatches(found: Sequences, tasks: str, split: str = "a") -> dict[str, float]:
+    """Percent by task, such as `matching, easy`, of a split's sequences; tasks: the benchmark's folder of lists."""
     lists = ("verif_pos", "verif_neg_inter", "verif_neg_intra", "retr_queries", "retr_distractors")
     pos, inter, intra, queries, distractors = (read_task(tasks, n, split, found.counts) for n in lists)
     results = verification(found, pos, {"inter": inter, "intra": intra}) | matching(found)

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, field
 
 from localize.evaluate.benchmark_table import Cells, Column
+from localize.evaluate.grids import Grid
 from localize.types import InputError
 
 STANDARD = ((0.25, 2.0), (0.5, 5.0), (5.0, 10.0))  # metres, degrees
@@ -44,7 +45,7 @@ def read_benchmark(name: str) -> Benchmark:
 
 def _from_paper(title: str, key: str, dataset: str, thresholds: dict) -> Benchmark:
     """A table of the parallel search paper; an entry is a list with three percentages for each column."""
-    found = json.loads((importlib.resources.files("localize.evaluate") / "published.json").read_text())
+    found = _published()
     columns = tuple(Column(c, TAGS.get(c, c), thresholds.get(c, STANDARD)) for c in found[key]["columns"])
     rows = {
         name: tuple(tuple(cell) for cell in cells)
@@ -60,3 +61,24 @@ def _from_paper(title: str, key: str, dataset: str, thresholds: dict) -> Benchma
         scene={COUNTS.get(what, what): count for what, count in found["datasets"][dataset].items()},
         notes=(f"Published: {note}.",) if note else (),
     )
+
+
+def read_patch_figures() -> Grid:
+    """Table 1: FPR95 of patch descriptors on UBC PhotoTour; an entry holds the dimensions, then the columns."""
+    source, found = _published()["source"], _published()["table1"]
+    rows = [
+        (method, kind, *figures)
+        for kind, methods in (("real", found["real"]), ("bits", found["binary"]))
+        for method, figures in methods.items()
+    ]
+    return Grid(
+        "published",
+        f"Published, Table 1 of {source}: {found['metric']}. Comparable only where the sets are the same.",
+        ("method", "values", "dim", *found["columns"]),
+        tuple(rows),
+        (f"Published: {found['note']}.",),
+    )
+
+
+def _published() -> dict:
+    return json.loads((importlib.resources.files("localize.evaluate") / "published.json").read_text())
