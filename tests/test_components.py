@@ -1,5 +1,6 @@
 """Contracts of the roles, over all components, and what is particular to each."""
 
+import dataclasses
 import itertools
 import pickle
 import re
@@ -135,6 +136,13 @@ def test_indexes_find_the_true_neighbour(index):
     assert all(len(set(f)) == len(f) for f in per_query)
     assert np.mean([t in f for t, f in zip(true, per_query, strict=True)]) > 0.97
     assert len(index.lookup(built, queries[:0])[1]) == 0
+
+
+def test_bits_are_signs_or_where_no_value_is_negative_above_the_median():
+    rows = random_rows(np.random.default_rng(2))
+    assert not RandomTrees().build(rows).thresholds.any()
+    rows = dataclasses.replace(rows, descriptors=np.abs(rows.descriptors))
+    np.testing.assert_allclose(RandomTrees().build(rows).thresholds, np.median(rows.descriptors, axis=0))
 
 
 def test_gaussian_costs_are_probabilities_that_sum_to_one():

@@ -33,7 +33,7 @@ class Trees:
 
 @dataclass(frozen=True)
 class RandomTrees:
-    """Random trees; the binary code is the sign of the descriptor, or value > median of the map for SIFT."""
+    """Random trees; a bit is the sign of the descriptor, or value > median of the map where no value is negative."""
 
     num_trees: int = 6
     max_depth: int = 23
@@ -41,7 +41,6 @@ class RandomTrees:
     num_candidates: int = 32  # random bits tried per node
     window: int = 20_000  # rows looked at to choose a test
     balance_tolerance: float = 0.1  # |share of ones - 0.5| allowed
-    binarize: str = "median"  # median of the map per dimension (SIFT), or sign (descriptors trained for it)
     seed: int = 0
     num_leaves: int = query_field(100)  # leaves visited
     scope: str = query_field("per_tree")  # num_leaves in each tree, or in total
@@ -51,11 +50,7 @@ class RandomTrees:
 
     def __post_init__(self):
         positive = ("num_trees", "max_depth", "min_split", "num_candidates", "window", "num_leaves")
-        choices = {
-            "binarize": ("median", "sign"),
-            "scope": ("per_tree", "total"),
-            "order": ("gaussian", "abs_value"),
-        }
+        choices = {"scope": ("per_tree", "total"), "order": ("gaussian", "abs_value")}
         check_component(self, positive=positive, choices=choices)
 
     def build(self, rows: PointRows) -> Trees:
@@ -63,7 +58,7 @@ class RandomTrees:
         descriptors = np.asarray(rows.descriptors)
         dim = descriptors.shape[1]
         thresholds = np.zeros(dim, np.float32)
-        if self.binarize == "median":
+        if not (descriptors < 0).any():  # RootSIFT: the sign says nothing
             thresholds = np.median(descriptors, axis=0).astype(np.float32)
         bits = (descriptors > thresholds).astype(np.uint8)
         trees = [self._tree(bits, np.asarray(rows.point), self.seed + t) for t in range(self.num_trees)]
