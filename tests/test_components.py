@@ -95,6 +95,15 @@ def test_vlad_tells_places_apart_and_survives_empty_photos():
     assert len(vlad.fit([]).centers) == 0
 
 
+def test_vlad_leaves_out_keypoints_that_could_not_be_described():
+    rng = np.random.default_rng(1)
+    known = random_features(rng, 60, 8)
+    holes = Features(np.zeros((90, 2)), np.insert(known.descriptors, [0] * 20 + [60] * 10, 0, axis=0), np.ones(90))
+    learned = Vlad(num_words=4).fit([known])
+    np.testing.assert_array_equal(Vlad(num_words=4).fit([holes]).centers, learned.centers)
+    np.testing.assert_array_equal(Vlad(num_words=4).describe(holes, learned), Vlad().describe(known, learned))
+
+
 def _unit(d):
     return (d / np.linalg.norm(d, axis=1, keepdims=True)).astype(np.float32)
 

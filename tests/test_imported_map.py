@@ -1,12 +1,16 @@
 """A supplied model as the map: only what the references see, and only if its keypoints are ours."""
 
 import dataclasses
+import logging
 
 import numpy as np
 import pytest
 
 from localize.mapping.imported import Imported
-from localize.types import Image, ImageList, InputError, Pose, SourceModel
+from localize.stages.mapping import collect_rows
+from localize.stages.workbench import Workbench
+from localize.store import Store
+from localize.types import Features, Image, ImageList, InputError, Pose, SourceModel
 
 from .conftest import PINHOLE
 
@@ -62,3 +66,29 @@ def test_a_reference_must_be_in_the_model(model):
     other = dataclasses.replace(model, names=("./c.png", "./a.png", "./x.png"))
     with pytest.raises(InputError, match=r"1 references, such as b.jpg"):
         Imported().build(other, REFERENCES, NAMES, KEYPOINTS)
+
+
+class Described(dict):
+    """Features by photo name, under a key."""
+
+    key = "described"
+
+
+def test_observations_that_could_not_be_described_are_not_searched(model, tmp_path, caplog):
+    """Keypoint 0 of b, which sees points 1 and 2, and keypoint 0 of c, which sees 0 and 2, are zeros."""
+    town = Imported(min_observations=1).build(model, REFERENCES, NAMES, KEYPOINTS)
+    unit = np.array([[0, 0, 0], [0, 0.6, -0.8]], np.float16)
+    found = Described(
+        {n: Features(xy, d, np.ones(len(xy))) for (n, xy), d in zip(KEYPOINTS.items(), (unit, unit[:1]), strict=True)}
+    )
+    with caplog.at_level(logging.INFO):
+        rows = collect_rows(Workbench(Store(tmp_path)), town, "key", found).rows
+    assert rows.point.tolist() == [0, 2]
+    assert rows.image_indptr.tolist() == [0, 2, 2]
+    np.testing.assert_array_equal(rows.descriptors, unit[[1, 1]])
+    assert len(rows.points) == 3  # rows count them
+    assert "4 of 6 observations could not be described" in caplog.text
+    assert "1 of 3 points are left without any" in caplog.text
+    nothing = Described({n: dataclasses.replace(f, descriptors=0 * f.descriptors) for n, f in found.items()})
+    with pytest.raises(InputError, match="no observation of the map could be described"):
+        collect_rows(Workbench(Store(tmp_path)), town, "other key", nothing)

@@ -31,7 +31,7 @@ class Vlad:
     iterations: int = 25  # of k-means
     seed: int = 0
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     LIBRARIES: ClassVar[tuple] = ("faiss",)
     needs: ClassVar[str] = "features"
 
@@ -44,8 +44,9 @@ class Vlad:
         share = -(-self.num_samples // max(1, len(features)))
         parts = []
         for f in features:
-            rows = np.sort(rng.permutation(len(f))[:share])
-            parts.append(f.descriptors[rows].astype(np.float32))
+            described = _described(f)
+            rows = np.sort(rng.permutation(len(described))[:share])
+            parts.append(described[rows].astype(np.float32))
         sample = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
         if len(sample) <= self.num_words:
             return Codebook(sample)
@@ -63,10 +64,15 @@ class Vlad:
     def describe(self, source: Features, learned: Codebook) -> np.ndarray:
         """(K * D,) float32, unit length; all zeros if the photo has no features."""
         centers = np.asarray(learned.centers, np.float32)
-        descriptors = source.descriptors.astype(np.float32)
+        descriptors = _described(source).astype(np.float32)
         vlad = np.zeros(centers.shape, np.float32)
-        if len(source) and len(centers):
+        if len(descriptors) and len(centers):
             words = np.argmax(descriptors @ centers.T - 0.5 * (centers**2).sum(1), axis=1)
             np.add.at(vlad, words, descriptors - centers[words])
         vlad /= np.maximum(np.linalg.norm(vlad, axis=1, keepdims=True), 1e-12)
         return (vlad / max(np.linalg.norm(vlad), 1e-12)).ravel()
+
+
+def _described(features: Features) -> np.ndarray:
+    """The descriptors but for rows of zeros, given keypoints at which nothing could be described."""
+    return features.descriptors[features.descriptors.any(1)]

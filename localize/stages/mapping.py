@@ -1,6 +1,7 @@
 """From photos with known poses to a map that can be searched."""
 
 import functools
+import logging
 import pathlib
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from localize.stages.features import FeatureSet
 from localize.stages.workbench import Workbench
 from localize.store import ShelfItems
 from localize.types import Image, ImageList, InputError, Map, ModelFiles, PairMatches, PointRows
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,23 +130,40 @@ def _placed(image: Image) -> list:
 
 
 def collect_rows(bench: Workbench, points: Map, map_key: str, features: FeatureSet) -> LocalizationMap:
-    """One row per observation, sorted by image: descriptor and point."""
+    """One row per observation, sorted by image: descriptor and point.
 
-    def build() -> PointRows:
-        point = np.repeat(np.arange(len(points.points), dtype=np.int32), np.diff(points.indptr))
-        order = np.lexsort((points.keypoint, points.image))
-        indptr = np.searchsorted(points.image[order], np.arange(len(points.images) + 1))
-        descriptors = None
-        for i, name in enumerate(points.images.names):
-            span = order[indptr[i] : indptr[i + 1]]
-            found = features[name].descriptors
-            if descriptors is None:
-                descriptors = np.empty((len(order), found.shape[1]), found.dtype)
-            descriptors[indptr[i] : indptr[i + 1]] = found[points.keypoint[span]]
-        return PointRows(np.asarray(points.points), descriptors, point[order], indptr)
-
-    rows, key = bench.artifact("map_descriptors", {"map": map_key, "features": features.key}, build)
+    An observation whose keypoint could not be described (zeros) has no row. InputError if none could.
+    """
+    spec = {"map": map_key, "features": features.key, "rows": "described"}
+    rows, key = bench.artifact("map_descriptors", spec, lambda: _described_rows(points, features))
     return LocalizationMap(points.images, rows, key, points)
+
+
+def _described_rows(points: Map, features: FeatureSet) -> PointRows:
+    point = np.repeat(np.arange(len(points.points), dtype=np.int32), np.diff(points.indptr))
+    order = np.lexsort((points.keypoint, points.image))
+    bounds = np.searchsorted(points.image[order], np.arange(len(points.images) + 1))
+    used, descriptors, indptr = np.empty(len(order), np.int64), None, [0]
+    for i, name in enumerate(points.images.names):
+        rows = order[bounds[i] : bounds[i + 1]]
+        found = features[name].descriptors[points.keypoint[rows]]
+        if descriptors is None:
+            descriptors = np.empty((len(order), found.shape[1]), found.dtype)
+        seen = found.any(1)
+        end = indptr[-1] + np.count_nonzero(seen)
+        used[indptr[-1] : end], descriptors[indptr[-1] : end] = rows[seen], found[seen]
+        indptr.append(end)
+    point = point[used[: indptr[-1]]]
+    if len(point) < len(order):
+        lost = len(points.points) - len(np.unique(point))
+        log.info(
+            "%d of %d observations could not be described, such as those too near the border; %d of %d points are left "
+            "without any and are not searched",
+            *(len(order) - len(point), len(order), lost, len(points.points)),
+        )
+    if not len(point):
+        raise InputError("no observation of the map could be described at its keypoint: take mapping=triangulation")
+    return PointRows(np.asarray(points.points), descriptors[: len(point)], point, np.array(indptr))
 
 
 def build_index(bench: Workbench, index: Index, town: LocalizationMap) -> BuiltIndex:
