@@ -3,17 +3,21 @@
 import dataclasses
 import hashlib
 import importlib
+import importlib.metadata
 import inspect
 import json
 import os
 
 import numpy as np
 
+from localize.types import InputError
+
 
 def describe(value, *, building: bool = False):
     """The value in JSON types, for a key. `building=True` leaves out what only matters at query time.
 
-    A component becomes its type, VERSION, library versions and fields. TypeError for what cannot be told in words.
+    A component becomes its type, VERSION, library versions, fields, and the content of its `files()`. TypeError for
+    what cannot be told in words, InputError for a file that cannot be read.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         cls = type(value)
@@ -21,10 +25,12 @@ def describe(value, *, building: bool = False):
         if cls.__module__ == "__main__":  # every script has a __main__: its classes are told apart by their source
             spec["source"] = hashlib.blake2b(_source(cls).encode(), digest_size=8).hexdigest()
         for library in getattr(cls, "LIBRARIES", ()):
-            spec[f"library {library}"] = importlib.import_module(library).__version__
+            spec[f"library {library}"] = _version(library)
         for f in dataclasses.fields(value):
             if not (building and f.metadata.get("query")):
                 spec[f.name] = describe(getattr(value, f.name), building=building)
+        if callable(getattr(cls, "files", None)):
+            spec["files"] = [_content(path) for path in value.files()]
         return spec
     if isinstance(value, np.ndarray):
         digest = hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).hexdigest()
@@ -36,6 +42,21 @@ def describe(value, *, building: bool = False):
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{value!r} of type {type(value).__name__} cannot be part of a key")
+
+
+def _version(library: str) -> str:
+    """The installed version; importing a large library only to ask it would cost seconds."""
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:  # installed under another name than it is imported by
+        return importlib.import_module(library).__version__
+
+
+def _content(path: str | os.PathLike) -> str:
+    try:
+        return file_digest(path)
+    except OSError as e:
+        raise InputError(f"file {path} cannot be read ({e.strerror})") from e
 
 
 def _source(cls: type) -> str:
@@ -54,3 +75,12 @@ def file_digest(path: str | os.PathLike) -> str:
     """Digest of a file's bytes, so that a replaced photo of the same name is another photo."""
     with open(path, "rb") as f:
         return hashlib.file_digest(f, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def file_stamp(path: str | os.PathLike) -> tuple[int, int] | None:
+    """Size and time of a file, which change when it is replaced and cost less than its digest; None without it."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns

@@ -83,8 +83,11 @@ def _of_component(role: str, component) -> list[str]:
         return [f"{name} cannot be a {role}: it has no {', no '.join(lacking)}; see localize/{folder}/base.py"]
     if not dataclasses.is_dataclass(component) or not hasattr(component, "VERSION"):
         return [f"{name} is no component: make it a frozen dataclass with a class attribute VERSION = 1"]
+    missing = getattr(component, "preflight", list)()
+    if missing:
+        return missing
     try:
         describe(component)
     except TypeError as e:
         return [f"{name} has a field that cannot be part of a key ({e}): use numbers, text, lists or arrays"]
-    return getattr(component, "preflight", list)()
+    return []

@@ -30,7 +30,11 @@ class StoredFeature(Protocol):
     """Frozen dataclass: features that somebody else extracted."""
 
     VERSION: int
-    path: str  # the file they are in; its content is part of the key of results
+    path: str  # the file they are in
+
+    def files(self) -> list[str]:
+        """That path: its content is part of the key of results."""
+        ...
 
     def read(self, name: str, width: int, height: int) -> Features:
         """Features of the photo of this name and size in px; InputError if the file does not have them."""

@@ -24,6 +24,10 @@ class Hloc:
         """What is missing."""
         return [] if pathlib.Path(self.path).is_file() else [f"file {self.path} is missing: feature.path names it"]
 
+    def files(self) -> list[str]:
+        """Whose content decides the features."""
+        return [self.path]
+
     def read(self, name: str, width: int, height: int) -> Features:
         """Features of the photo of this name and size in px; the file is opened anew, by whatever process asks."""
         return read_local_features(self.path, name, width, height)

@@ -11,7 +11,7 @@ import numpy as np
 from localize.features.base import LocalFeature, StoredFeature
 from localize.io.colmap_database import ColmapDatabase
 from localize.io.images import Reader, read_photo
-from localize.keys import describe, file_digest, key_of
+from localize.keys import describe, file_digest, file_stamp, key_of
 from localize.retrieval.base import GlobalDescriptor, StoredDescriptor
 from localize.retrieval.ranking import rank
 from localize.stages.workbench import Workbench
@@ -46,11 +46,11 @@ class FeatureSet:
         return self.shelf.seconds(self.digests[name])
 
 
-def _digest(path: str | os.PathLike, kind: str = "photo") -> str:
+def _digest(path: str | os.PathLike) -> str:
     try:
         return file_digest(path)
     except OSError as e:
-        raise InputError(f"{kind} {path} cannot be read ({e.strerror})") from e
+        raise InputError(f"photo {path} cannot be read ({e.strerror})") from e
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class _Job:
     height: int
 
 
-def _extract(feature: LocalFeature, given: GivenKeypoints | None, job: _Job) -> Features | InputError:
+def _extract(feature: LocalFeature, given: GivenKeypoints | None, stamps: dict, job: _Job) -> Features | InputError:
     try:
         photo = read_photo(job.path, grey=feature.grey)
         features = feature.extract(photo) if given is None else feature.describe_at(photo, *given.of(job.name))
@@ -94,26 +94,23 @@ def _extract(feature: LocalFeature, given: GivenKeypoints | None, job: _Job) -> 
         raise ValueError(f"{type(feature).__name__} returned keypoints outside {job.path} ({width} x {height} px)")
     if _digest(job.path) != job.digest:
         return InputError(f"photo {job.path} was replaced while the run was going on: run again")
-    return features
+    return _unless_replaced(stamps, features)
 
 
-def _read(feature: StoredFeature, stamp: tuple, job: _Job) -> Features | InputError:
+def _read(feature: StoredFeature, stamps: dict, job: _Job) -> Features | InputError:
     try:
         features = feature.read(job.name, job.width, job.height)
     except InputError as e:
         return e
-    if _stamp(feature.path) != stamp:
-        return InputError(f"file {feature.path} was replaced while the run was going on: run again")
+    return _unless_replaced(stamps, features)
+
+
+def _unless_replaced(stamps: dict, features: Features) -> Features | InputError:
+    """The features, if the files they come from are still the ones of the key."""
+    replaced = [path for path, stamp in stamps.items() if file_stamp(path) != stamp]
+    if replaced:
+        return InputError(f"file {replaced[0]} was replaced while the run was going on: run again")
     return features
-
-
-def _stamp(path: str) -> tuple[int, int] | None:
-    """Changes when the file is replaced, and costs less than its digest."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
 
 
 def extract_features(
@@ -126,18 +123,18 @@ def extract_features(
 ) -> FeatureSet:
     """Features of the photos root/<image name>: detected, described at given keypoints, or read from a file by name.
 
-    Keyed by the photo's bytes, and those of its given keypoints or of the file: what is replaced is new.
+    Keyed by the photo's bytes, and those of its given keypoints and of the feature's files: what is replaced is new.
     """
     paths = {image.name: pathlib.Path(root) / image.name for image in images}
     photos = dict(zip(paths, (d for d, _ in bench.map(_digest, list(paths.values()))), strict=True))
     jobs = {i.name: _Job(i.name, paths[i.name], photos[i.name], i.camera.width, i.camera.height) for i in images}
+    stamps = {path: file_stamp(path) for path in feature.files()} if hasattr(feature, "files") else {}
     stored = hasattr(feature, "read")
     if stored:  # of two equal photos, each has the features of its own name
-        work = functools.partial(_read, feature, _stamp(feature.path))
-        reader = {"file": _digest(feature.path, "file")}
+        work, reader = functools.partial(_read, feature, stamps), None
         items = {n: key_of([job.digest, n, job.width, job.height]) for n, job in jobs.items()}
     else:
-        work, reader = functools.partial(_extract, feature, given), describe(Reader())
+        work, reader = functools.partial(_extract, feature, given, stamps), describe(Reader())
         items = {n: d if given is None else key_of([d, *given.of(n)]) for n, d in photos.items()}
     shelf = bench.store.shelf("features", {"feature": describe(feature), "reader": reader})
     failures = bench.fill(name, shelf, {items[n]: jobs[n] for n in paths}, work, processes=not stored)
