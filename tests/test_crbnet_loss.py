@@ -66,7 +66,7 @@ def slow_second_order(a, p, mask, k=8):
 
 def test_bit_distances_are_eq_3():
     x, y = unit_rows(7), unit_rows(5, seed=1)
-    x[0, :3] = 0.0  # a zero has the bit of negative values
+    x[0, :3] = y[0, 2:5] = 0.0  # a zero has the bit of negative values
     slow = [[slow_bit_distance(a, b) for b in y.tolist()] for a in x.tolist()]
     assert np.allclose(bit_distances(x, y), slow, rtol=0, atol=1e-12)
     assert (bit_distances(x, y) <= torch.sqrt(torch.cdist(x, y) ** 2 + EPS) + 1e-12).all()
@@ -88,6 +88,7 @@ def test_equal_bits_are_at_the_floor_and_give_finite_gradients():
 def test_the_terms_are_the_paper_s(negatives, power, mask):
     a, p = pairs(24, dim=8)
     a[3], p[3] = a[4], p[4]  # the same point twice is no negative of itself
+    a[7] = a[6].sign() * a[6].abs().flip(0)  # another point with the same bits is one
     loss = CrbnetLoss(negatives=negatives, hinge_power=power, sos_mask=mask)
     found = loss(a.float(), p.float())
     assert tuple(found) == TERMS

@@ -150,26 +150,27 @@ class _Exploding(torch.nn.Module):
         self.weight = torch.nn.Parameter(torch.ones(1))
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_path):
+@pytest.mark.parametrize(("batch", "said"), [(float("nan"), "loss of step 5"), (0.0, "weights after step 5")])
+def test_what_is_no_number_stops_it_and_the_last_good_checkpoint_is_kept(tmp_path, batch, said):
     def run(broken_from):
-        loop = TrainingLoop(steps=9, checkpoint_every=2, schedule="none", device="cpu", precision="float32")
+        loop = TrainingLoop(steps=9, checkpoint_every=2, device="cpu", precision="float32")
         return loop.run(
             _Exploding(),
-            lambda step, device: torch.tensor(float("nan") if step >= broken_from else 1.0),
-            lambda module, batch: {"square": (module.weight * batch).square().sum()},
+            lambda step, device: torch.tensor(batch if step >= broken_from else 1.0),
+            lambda module, batch: {"root": (module.weight * batch).sqrt().sum()},  # of 0: its slope is infinite
             lambda module, machine: {"weight": module.weight.item()},
             folder=tmp_path,
             made_from={},
         )
 
-    with pytest.raises(
-        InputError, match=r"loss of step 5 is no number .*smaller learning_rate.*checkpoint\.pt, is kept"
-    ):
+    with pytest.raises(InputError, match=rf"{said} .*no number.*smaller learning_rate.*point\.pt, is kept"):
         run(broken_from=5)
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["done"] == 4
     resumed = run(broken_from=99)
-    assert resumed.column("square")[0] == list(range(9))
-    assert resumed.column("learning_rate")[1] == [0.01] * 9
+    assert resumed.column("root")[0] == list(range(9))
+    rates = [0.01 * (9 - step) / 9 for step in range(9)]
+    assert resumed.column("learning_rate")[1] == pytest.approx(rates)
+    assert resumed.column("weight")[1][-1] == pytest.approx(1 - sum(rates), abs=1e-3)  # so far goes Adam down a slope
 
 
 def test_fine_tuning_starts_from_the_weights(finished, folders, tmp_path):
