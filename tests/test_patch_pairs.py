@@ -66,10 +66,11 @@ def test_batches_are_turned_alike_and_lit_differently():
 
 
 def test_verification_of_a_network_that_sees_the_first_pixels():
-    """Descriptors that are known: two of 100 negatives are nearer than the positives."""
+    """The descriptors are five pixels, which number the point in binary."""
     points = np.arange(40) // 2
     patches = np.zeros((40, 32, 32), np.uint8)
     patches[:, 0, :5] = (points[:, None] >> np.arange(5) & 1) * 200 + 20
+    patches[1::2, 0, :5] += 1  # same bits, other values
 
     class Bits(torch.nn.Module):
         def forward(self, batch):
