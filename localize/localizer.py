@@ -26,7 +26,7 @@ from localize.types import (
     PoseEstimate,
 )
 
-FORMAT = 1  # of the folder; raise it when old folders can no longer be read
+FORMAT = 2  # of the folder; raise it when old folders can no longer be read
 COMPONENTS = ("feature", "retrieval", "search", "matching", "pose")
 PARTS = {"rows", "learned", "references", "index", "vectors.npy", "localizer.json"}
 
@@ -115,7 +115,7 @@ class Localizer:
             if describe(component) != text["made_by"][name]:
                 kind = type(component).__name__
                 raise InputError(
-                    f"the map {folder} was built with another version of {kind} or its libraries: build it again"
+                    f"the map {folder} was built with another version of {kind}, its libraries or files: build it again"
                 )
         unfit = set(changed) - {"search", "matching", "pose"}
         if unfit:
