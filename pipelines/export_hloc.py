@@ -42,7 +42,7 @@ def _count(town: MappedScene, photos: Photos) -> str:
 
 def _write(folder: pathlib.Path, bench: Workbench, town: MappedScene, photos: Photos, use: Components) -> None:
     vectors, frames = town.query_vectors(bench, photos, use), town.retrieve(bench, photos, use)
-    feature, retrieval = (type(component).__name__.lower() for component in (use.feature, use.retrieval))
+    feature, retrieval = (type(component).__module__.rpartition(".")[2] for component in (use.feature, use.retrieval))
     sets = (town.map.references, town.features), (photos.images, photos.features)
     write_local_features(
         folder / f"feats-{feature}.h5", ((image, features[image.name]) for images, features in sets for image in images)

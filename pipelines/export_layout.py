@@ -112,7 +112,8 @@ def _write_database(
     def features_of(there: str) -> Features:
         name, features = here[there]
         found = features[name]
-        if found.scales is None or found.orientations is None or found.descriptors.shape[1] != 128:
+        like_sift = found.descriptors.shape[1] == 128 and not (found.descriptors < 0).any()
+        if found.scales is None or found.orientations is None or not like_sift:
             raise InputError("the layouts hold SIFT keypoints with scale and orientation: take feature=sift")
         return found
 

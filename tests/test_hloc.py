@@ -101,7 +101,7 @@ def test_hloc_reads_what_we_write(tmp_path):
     rng = np.random.default_rng(2)
     path = tmp_path / "feats.h5"
     xy = rng.uniform(0, HEIGHT, (50, 2)).astype(np.float32)
-    ours = Features(xy, unit(rng, 50, 16).astype(np.float16), np.arange(50), np.full(50, 2.0), np.full(50, np.pi / 6))
+    ours = Features(xy, unit(rng, 50, 256).astype(np.float16), np.arange(50), np.full(50, 2.0), np.full(50, np.pi / 6))
     write_local_features(path, [(PHOTO, ours)])
     found = hloc_reads(path, PHOTO.name)
     assert found["keypoints"].dtype == np.float32
