@@ -41,6 +41,11 @@ FEATURES = [Sift(), Sift(upright=True, first_octave=0), Sift(max_size_px=150)]
 
 @pytest.mark.parametrize("feature", FEATURES, ids=str)
 def test_local_features_contract(feature):
+    check_local_feature(feature)
+
+
+def check_local_feature(feature):
+    """Repeatable, picklable, unit length, inside the photo; nothing in photos that show nothing; grey values only."""
     photo = blobs()
     first, again = feature.extract(photo), pickle.loads(pickle.dumps(feature)).extract(photo)
     assert len(first) > 20

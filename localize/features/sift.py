@@ -61,13 +61,18 @@ class Sift:
         scales and orientations (N,) as in Features; with `upright` the orientations are 0, whatever is given. The
         descriptor is zeros where nothing is seen (far outside, scale 0). InputError for NaN, infinity, odd shapes.
         """
-        shape = _shapes(keypoints, scales, orientations)
-        if self.upright:
-            shape[:, 3] = 0
+        shape = self._given(keypoints, scales, orientations)
         small, to_original = self._shrunk(photo)
         place, sigma = shape[:, :2] / to_original, shape[:, 2] / to_original.mean()
         descriptors = describe(small, place, sigma, shape[:, 3], self.first_octave)
         return Features(shape[:, :2], descriptors.astype(np.float16), shape[:, 2], shape[:, 2], shape[:, 3])
+
+    def _given(self, keypoints, scales, orientations) -> np.ndarray:
+        """(N, 4) float32: x, y, scale and orientation of given keypoints."""
+        shape = _shapes(keypoints, scales, orientations)
+        if self.upright:
+            shape[:, 3] = 0
+        return shape
 
     def _shrunk(self, photo):
         """The photo at most `max_size_px` long, and the factors (x, y) from its pixels to the original ones."""
