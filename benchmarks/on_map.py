@@ -1,0 +1,54 @@
+"""How many of the pipeline's own 2D-3D matches are correct under the true poses, per condition."""
+
+import numpy as np
+
+from localize.evaluate.tables import threshold_name
+from localize.features.base import LocalFeature
+from localize.geometry.colmap import to_pycolmap_camera
+from localize.pipelines.steps import Components, localize_queries, map_scene, read_queries
+from localize.stages import Workbench, build_index, write_results
+from localize.store import Store
+from localize.types import Image, Matches2D3D, Report, Scene
+
+TOLERANCE_PX = 3.0
+
+
+def localized(scene: Scene, store: str, feature: LocalFeature, workers: int) -> list[dict]:
+    """One row per condition of parallel_search with this feature; what the store has is not computed again."""
+    use, bench = Components(feature=feature), Workbench(Store(store), workers, True)
+    town = map_scene(bench, scene, use)
+    photos = read_queries(bench, scene, use)
+    found = localize_queries(bench, town, photos, build_index(bench, use.index, town.map), use)
+    report = write_results(bench, scene, town.map, found, use.submission, None)
+    figures = {}
+    for name in found.matches.items:
+        matches = found.matches[name]
+        correct = correct_matches(matches, scene.ground_truth.by_name[name]).sum()
+        figures[name] = len(matches), correct, found.poses[name].num_inliers, matches.candidates_per_keypoint
+    return [_row(scene, report, i, figures) for i in range(len(report.conditions)) if report.num_queries[i]]
+
+
+def correct_matches(matches: Matches2D3D, truth: Image) -> np.ndarray:
+    """(M,) bool: the 3D point is in front of the true camera and within 3 px of the keypoint."""
+    points = matches.xyz @ truth.pose.rotation.T + truth.pose.translation
+    projected = np.full((len(points), 2), np.inf)
+    front = points[:, 2] > 0
+    projected[front] = to_pycolmap_camera(truth.camera).img_from_cam(points[front])
+    return np.linalg.norm(projected - matches.xy, axis=1) <= TOLERANCE_PX
+
+
+def _row(scene: Scene, report: Report, i: int, figures: dict) -> dict:
+    """Figures of condition i: precision over all its matches, means over its queries that could be read."""
+    condition = report.conditions[i]
+    names = [q.name for q in scene.queries if q.name in figures and (i == 0 or condition in q.tags)]
+    matches, correct, inliers, candidates = np.array([figures[n] for n in names], float).reshape(-1, 4).T
+    return {
+        "condition": condition,
+        "queries": int(report.num_queries[i]),
+        "matches": matches.mean(),
+        "correct": correct.mean(),
+        "precision": correct.sum() / max(1, matches.sum()),
+        "inliers": inliers.mean(),
+        "candidates": candidates.mean(),
+        **{threshold_name(t): float(r) for t, r in zip(report.thresholds[i], report.recall[i], strict=True)},
+    }
