@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from localize.features.base import LocalFeature, StoredFeature
-from localize.features.sift import Sift
+from localize.features.sift_crbnet import SiftCrbnet
 from localize.index.base import Index
 from localize.index.random_trees import RandomTrees
 from localize.io.colmap_database import ColmapDatabase
@@ -49,7 +49,7 @@ from localize.types import ImageList, InputError, Retrieval, Scene
 class Components:
     """One component per role, with the defaults of conf/config.yaml."""
 
-    feature: LocalFeature | StoredFeature = Sift()
+    feature: LocalFeature | StoredFeature = SiftCrbnet()
     retrieval: GlobalDescriptor | StoredDescriptor = Vlad()
     pair_matching: PairMatcher = MutualNearest()
     mapping: Mapping | MapImport = Triangulation()

@@ -153,7 +153,7 @@ def poses(output) -> bytes:
     return (pathlib.Path(output) / "poses.txt").read_bytes()
 
 
-RUN = ("+pipeline=serial", "feature.max_keypoints=2500", "workers=1")
+RUN = ("+pipeline=serial", "feature=sift", "feature.max_keypoints=2500", "workers=1")
 
 
 @pytest.fixture

@@ -66,6 +66,7 @@ def test_multirun_goes_on_after_a_bad_job(run_cli, own_data, tmp_path):
     code, text = run_cli(
         "+pipeline=parallel_search",
         "workers=1",
+        "feature=sift",
         "feature.max_keypoints=2500",
         "search=frames",
         *own_data[0],
@@ -109,7 +110,7 @@ def test_a_component_that_cannot_be_kept_or_misses_a_file(run_cli, synthetic_roo
         "    def preflight(self):\n        return [f'weights {self.weights} are missing: download them']\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    parts = ["feature._target_=own_parts.Bare", "~pose", "+pose._target_=own_parts.Weighted"]
+    parts = ["feature=sift", "feature._target_=own_parts.Bare", "~pose", "+pose._target_=own_parts.Weighted"]
     own = ["dataset=synthetic", f"dataset.root={synthetic_root}", "dataset.num_photos=10", "dataset.num_points=250"]
     without = [f"~feature.{field.name}" for field in dataclasses.fields(Sift)]
     code, text = run_cli("+pipeline=serial", *own, *parts, *without)

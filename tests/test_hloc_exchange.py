@@ -104,7 +104,7 @@ def test_stored_features_answer_no_new_photos(exported, scene, tmp_path):
 
 def test_the_command_line_exports_and_reads(run_cli, own_data, finished, tmp_path):
     run = ("workers=1", f"store.root={finished[0].root}", *own_data[0])
-    code, text = run_cli("+pipeline=export_hloc", "feature.max_keypoints=2500", *run)
+    code, text = run_cli("+pipeline=export_hloc", "feature=sift", "feature.max_keypoints=2500", *run)
     assert code == 0, text
     assert f"For hloc, in {tmp_path / 'run'}: feats-sift.h5" in text
     stored = (f"feature.path={tmp_path}/run/feats-sift.h5", f"retrieval.path={tmp_path}/run/global-feats-vlad.h5")

@@ -100,6 +100,7 @@ def test_workers_end_with_their_killed_parent(scene, tmp_path):
     code = (
         "import sys, os, signal, threading, time, psutil\n"
         "from localize.datasets.synthetic import Synthetic\n"
+        "from localize.features.sift import Sift\n"
         "from localize.pipelines import serial\n"
         "from localize.store import Store\n"
         "if __name__ == '__main__':\n"
@@ -109,7 +110,7 @@ def test_workers_end_with_their_killed_parent(scene, tmp_path):
         "        print(*[p.pid for p in psutil.Process().children()], flush=True)\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    threading.Thread(target=kill).start()\n"
-        "    serial.run(scene, Store(sys.argv[2]), workers=2)\n"
+        "    serial.run(scene, Store(sys.argv[2]), feature=Sift(), workers=2)\n"
     )
     script = tmp_path / "script.py"
     script.write_text(code)

@@ -132,6 +132,7 @@ def test_wheel_works_from_another_folder(tmp_path):
         z.extractall(tmp_path / "site")
         assert "localize/datasets/manifests/aachen_v1.json" in z.namelist()
         assert "localize/evaluate/published.json" in z.namelist()
+        assert "localize/networks/weights/crbnet256_lite.safetensors" in z.namelist()
         assert not {n.split("/")[0] for n in z.namelist()} - {"localize", "localize-0.1.0.dist-info"}
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONPATH": str(tmp_path / "site")}
     (tmp_path / "elsewhere").mkdir()
@@ -140,6 +141,7 @@ def test_wheel_works_from_another_folder(tmp_path):
         "dataset=synthetic",
         "dataset.num_photos=10",
         "dataset.num_points=250",
+        "feature=sift",
         "feature.max_keypoints=2500",
         "workers=1",
         "hydra.run.dir=run",

@@ -178,7 +178,7 @@ def test_fallback_is_for_the_rows_with_frames(make, tagged, tmp_path):
 
 def test_command_line_runs_the_rows(run_cli, synthetic_root):
     own = ["dataset=synthetic", f"dataset.root={synthetic_root}", "dataset.num_photos=10", "dataset.num_points=250"]
-    arguments = [*own, "feature.max_keypoints=2500", "workers=1", "pipeline.rows=[IR]"]
+    arguments = [*own, "feature=sift", "feature.max_keypoints=2500", "workers=1", "pipeline.rows=[IR]"]
     code, text = run_cli("+table=minitown", *arguments)
     assert code == 0
     assert "IR, ours    -          -      -     -  100.0 / 100.0 / 100.0 / 100.0" in text
