@@ -59,7 +59,7 @@ def test_no_pipeline_names_them(run_cli):
     code, text = run_cli()
     assert code == 2
     assert "say what to run: +pipeline=build_map|" in text
-    assert ", or +table=aachen|minitown|robotcar" in text
+    assert ", or +table=aachen|crbnet|minitown|robotcar" in text
 
 
 def test_multirun_goes_on_after_a_bad_job(run_cli, own_data, tmp_path):
