@@ -15,11 +15,11 @@ from localize.evaluate.published import read_patch_figures
 from localize.io.hpatches import check_hpatches, read_split
 from localize.io.network_weights import load_weights
 from localize.io.text import write_text
+from localize.networks.shipped import FOLDER, weights_file
 from localize.train.machine import threads
 from localize.types import InputError
 
 log = logging.getLogger(__name__)
-WEIGHTS = pathlib.Path(localize.__file__).parent / "networks" / "weights"
 NETWORKS = {  # setting: name in the table, files that may ship with us, of which the first is taken
     "crbnet": ("CRBNet", ("crbnet256", "crbnet256_lite")),
     "crbnet_n": ("CRBNet(N)", ("crbnet256_n", "crbnet256_lite_n")),
@@ -117,12 +117,14 @@ def _contenders(given: dict, tfeat: str | None, problems: list[str]) -> tuple[li
         notes.append(f"TFeat: {tfeat}.")
     for setting, path in given.items():
         name, files = NETWORKS[setting]
-        shipped = [str(WEIGHTS / f"{file}.safetensors") for file in files]
+        shipped = [str(FOLDER / f"{file}.safetensors") for file in files]
         path = path or next((p for p in shipped if pathlib.Path(p).is_file()), None)
         if path is None:
             notes.append(f"{name}: no weights of it ship with this version; pipeline.{setting}=FILE adds a row.")
-        elif loaded := _tried(problems, load_weights, path):
-            contenders.append(Contender(name, PatchNetwork(path)))
+        elif (file := _tried(problems, weights_file, path, f"pipeline.{setting}")) and (
+            loaded := _tried(problems, load_weights, file)
+        ):
+            contenders.append(Contender(name, PatchNetwork(file)))
             notes.append(f"{name}: {path}, {loaded[1]['network']}.")
     return contenders, notes
 

@@ -7,6 +7,7 @@ import torch
 from localize.io.network_weights import load_weights, save_weights
 from localize.keys import file_digest, key_of
 from localize.networks.patches import NAMES, patch_network
+from localize.networks.shipped import weights_file
 from localize.train.crbnet import PairBatches, Verification
 from localize.train.crbnet_loss import CrbnetLoss
 from localize.train.loop import TrainingLoop
@@ -47,10 +48,12 @@ def run(
 
     train, validation: folders in the format of UBC PhotoTour; network: one of networks.patches.NAMES; bits: False
     leaves out the loss of the bits, as the paper's CRBNet(N); turn, augment: see PairBatches; start_from: a weights
-    file to go on from; the rest as in TrainingLoop. `dataset` is not used, `workers` are threads. The same call goes
-    on from the checkpoint in `output`, if there is one; InputError if that was made with other settings or patches.
+    file to go on from, or the name of shipped ones; the rest as in TrainingLoop. `dataset` is not used, `workers` are
+    threads. The same call goes on from the checkpoint in `output`, if there is one; InputError if that was made with
+    other settings or patches.
     """
     folder = pathlib.Path(output)
+    start_from = start_from and weights_file(start_from, "pipeline.start_from")
     loop = TrainingLoop(steps, learning_rate, schedule, precision, device, seed, checkpoint_every, validate_every)
     machine, loss = choose_machine(device, precision), CrbnetLoss(bits=bits)
     _check(train, validation, network, pairs_per_batch, turn, augment)

@@ -4,7 +4,6 @@ The parallel search paper, section 5.1: the patch of a keypoint is a turned squa
 """
 
 import functools
-import pathlib
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,9 +13,9 @@ from localize.components import check_component
 from localize.features.sift import Sift
 from localize.kernels.patches import BOUNDARIES, extract_patches
 from localize.keys import file_stamp
+from localize.networks.shipped import weights_file
 from localize.types import Features, InputError
 
-SHIPPED = pathlib.Path(__file__).parent.parent / "networks" / "weights"
 FLAT = 1e-2  # standard deviation of grey values 0..255 of a patch that shows nothing; none such was trained on
 
 
@@ -52,17 +51,7 @@ class SiftCrbnet(Sift):
 
     def files(self) -> list[str]:
         """The weights, whose content decides the descriptors; InputError if they are missing."""
-        path = pathlib.Path(self.weights)
-        if path.suffix == ".safetensors":
-            return [self.weights]
-        path = SHIPPED / f"{self.weights}.safetensors"
-        if not path.is_file():
-            shipped = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.safetensors"))) or "none"
-            raise InputError(
-                f"there are no weights {self.weights!r} (shipped: {shipped}): give one of these, or the path of a "
-                ".safetensors file, as feature.weights, or take feature=sift"
-            )
-        return [str(path)]
+        return [weights_file(self.weights, "feature.weights", ", or take feature=sift")]
 
     def extract(self, photo: np.ndarray) -> Features:
         """Features of a grey photo (H, W) uint8; ValueError for another shape or type."""
