@@ -22,10 +22,11 @@ def write_patches(folder: pathlib.Path, patches: PatchSet, images: np.ndarray, s
     if not len(kept):
         raise InputError(f"{source} gave no point with two patches: more photos of the same place are needed")
     write_phototour(folder, kept.patches, kept.points, images)
-    num = min(PAIRS, 2 * len(kept)) // 2
-    first, second, _ = draw_pairs(kept.points, num, seed)
-    write_pairs(folder, f"m50_{2 * num}_{2 * num}_0.txt", first, second, kept.points)
     points = len(np.unique(kept.points))
+    num = min(PAIRS // 2, len(kept) - points)  # each patch is in two matching pairs at most
+    if points > 1:
+        first, second, _ = draw_pairs(kept.points, num, seed)
+        write_pairs(folder, f"m50_{2 * num}_{2 * num}_0.txt", first, second, kept.points)
     return (
         f"{len(kept)} patches of {points} points from {source} are in {folder}. Train on them with\n"
         f"python -m localize +pipeline=train_crbnet 'pipeline.train=[{folder}]' 'pipeline.validation=[ANOTHER FOLDER]'"
