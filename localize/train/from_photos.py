@@ -34,8 +34,8 @@ class Homographies:
     agree in place, scale and orientation. Where so little is found again (a dark version) that less than `dark_share`
     of the visible keypoints have a partner, others are cut where they should be, with a jitter of the size of the
     detector's: position 0.05 of half the square (truncated at twice that), scale 6 %, orientation 4 degrees; only those
-    of scales that are still detected there, as blur takes the small ones. A patch
-    in which too little is left to see is dropped. So is a point then left with one patch.
+    of scales that are still detected there, as blur takes the small ones. A patch in which too little is left to see is
+    dropped. So is a point then left with one patch.
     """
 
     versions: int = 4  # of each photo, beside the original
@@ -71,6 +71,13 @@ class Homographies:
         positive += ("max_scale_ratio", "max_turn_deg", "coefficient")
         not_negative = ("night_share", "original_share", "dark_share", "rotation_deg", "shear", "perspective")
         check_component(self, positive=positive, not_negative=not_negative)
+        for name, holds, limit in (
+            ("max_scale_ratio", self.max_scale_ratio > 1, "greater than 1"),
+            ("perspective", self.perspective <= 0.5, "at most 0.5: beyond, a corner of the photo may lie behind us"),
+            ("max_scale", self.max_scale >= self.min_scale, f"at least min_scale, {self.min_scale}"),
+        ):
+            if not holds:
+                raise InputError(f"Homographies.{name} is {getattr(self, name)!r}, but must be {limit}")
 
     def patches(self, photo: np.ndarray, feature, number: int = 0) -> PatchSet:
         """Patches (N, 64, 64) and points of an RGB photo (H, W, 3) uint8; `number` is the photo's, for the seed.

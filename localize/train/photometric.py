@@ -19,7 +19,7 @@ def random_change(
 ) -> np.ndarray:
     """A photo (H, W, 3) uint8 with other light, exposure, blur, noise and compression; a share of them at night.
 
-    strength scales how far everything goes: 1 is what happens between day and night, 0.3 between two days.
+    strength scales how far everything but the night goes: 1 is a lot, 0.3 what happens between two days.
     """
     light = np.asarray(photo, np.float32)
     if rng.random() < night_share:
@@ -111,6 +111,8 @@ def relief(photo, rng, strength=1.0):
     This is wrong as physics of paint and right as physics of plaster, stone and leaves; it moves the gradients of a
     patch without moving the patch.
     """
+    if min(photo.shape[:2]) < 2:
+        return photo
     grey = _blur(photo.mean(2), rng.uniform(0.7, 2.0))
     slope_y, slope_x = np.gradient(grey)
     angle = rng.uniform(0, 2 * np.pi)
@@ -119,7 +121,7 @@ def relief(photo, rng, strength=1.0):
     return (photo * (1 + np.float32(strength * rng.uniform(0.2, 0.6)) * lit)[..., None]).clip(0, WHITE)
 
 
-def night(photo, rng, strength=1.0):
+def night(photo, rng):
     """The place at night: faint bluish light from the sky, a few lamps, a long exposure at high gain.
 
     In linear light: the photo stands for the surfaces' reflectance, so light multiplies it. Lamps are warm pools that
@@ -127,7 +129,7 @@ def night(photo, rng, strength=1.0):
     the mean, noise of photons and of the read-out is added before the gain, blur stands for the denoising after it,
     and the tone curve crushes or lifts the blacks.
     """
-    surface = _power(relief(photo, rng, strength) if rng.random() < 0.7 else photo, DISPLAY) / np.float32(WHITE)
+    surface = _power(relief(photo, rng) if rng.random() < 0.7 else photo, DISPLAY) / np.float32(WHITE)
     sky = np.array([0.55, 0.75, 1.15]) * rng.uniform(0.8, 1.2, 3) * 10 ** rng.uniform(-2.7, -1.0)
     field = np.exp(_smooth_field(rng, photo.shape[:2], 0.4))[..., None]
     light, glare = _lamps(rng, photo.shape[:2])

@@ -1,0 +1,280 @@
+"""Patches of single photos: where keypoints go, what their labels say, what the night leaves of a photo."""
+
+import logging
+
+import numpy as np
+import PIL.Image
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from localize.features.sift import Sift
+from localize.io.phototour import read_phototour
+from localize.pipelines import patches_from_photos
+from localize.store import Store
+from localize.train import photometric
+from localize.train.from_photos import Homographies, agreeing, distinct
+from localize.train.homographies import Keypoints, apply, jacobian, random_homography, squares_inside, transfer, warp
+from localize.types import Features, InputError
+
+SIZE = (240, 200)
+MAKE = Homographies(versions=3, max_points=150)
+
+
+def homography(seed: int, **changed) -> np.ndarray:
+    how = {"rotation_deg": 25, "scale": (0.6, 1.6), "shear": 0.2, "perspective": 0.25} | changed
+    return random_homography(np.random.default_rng(seed), SIZE, **how)
+
+
+def random_keypoints(rng, n: int) -> Keypoints:
+    return Keypoints(rng.uniform(20, 180, (n, 2)), np.exp(rng.uniform(0, 2, n)), rng.uniform(-3, 3, n))
+
+
+def textured(seed: int, size=SIZE) -> np.ndarray:
+    """A colour photo of blobs of all sizes, no two alike."""
+    rng = np.random.default_rng(seed)
+    shape = size[1], size[0], 3
+    layers = [gaussian_filter(rng.normal(size=shape), (s, s, 0)) * s**1.3 for s in (1, 2, 4, 8)]
+    photo = sum(layers)
+    return (128 + 45 * photo / photo.std()).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return textured(0)
+
+
+def blobs(centres, size=SIZE, sigma=3.0) -> np.ndarray:
+    y, x = np.mgrid[: size[1], : size[0]] + 0.5
+    light = sum(np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * sigma**2)) for cx, cy in centres)
+    return np.repeat(np.rint(200 * light)[..., None], 3, 2).astype(np.uint8)
+
+
+def centroid(photo, near, reach=14) -> np.ndarray:
+    y, x = np.mgrid[: photo.shape[0], : photo.shape[1]] + 0.5
+    weight = photo.astype(float).mean(2) * (np.hypot(x - near[0], y - near[1]) < reach)
+    return np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
+
+
+def relative(patches) -> np.ndarray:
+    """(N, 256) of unit length, of which products are correlations."""
+    small = patches.reshape(len(patches), 16, 4, 16, 4).mean((2, 4)).reshape(len(patches), -1)
+    small = small - small.mean(1, keepdims=True)
+    return small / np.linalg.norm(small, axis=1, keepdims=True)
+
+
+def correlations(found) -> tuple[np.ndarray, np.ndarray]:
+    """Of all pairs of patches of one point, and of all pairs of two."""
+    like = relative(found.patches) @ relative(found.patches).T
+    same = found.points[:, None] == found.points
+    return like[same & ~np.eye(len(found), dtype=bool)], like[~same]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_transfer_against_finite_differences(seed):
+    h, keypoints = homography(seed), random_keypoints(np.random.default_rng(seed), 20)
+    moved, step = transfer(h, keypoints), 1e-4
+    across, down = [(apply(h, keypoints.xy + d) - apply(h, keypoints.xy - d)) / (2 * step) for d in step * np.eye(2)]
+    np.testing.assert_allclose(jacobian(h, keypoints.xy), np.stack([across, down], 2), atol=1e-6)
+    np.testing.assert_allclose(
+        (moved.scales / keypoints.scales) ** 2, np.abs(across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0]), rtol=1e-5
+    )
+    back, along = np.linalg.inv(h), np.stack([np.cos(keypoints.orientations), np.sin(keypoints.orientations)], 1)
+    slope = [
+        ((apply(back, moved.xy + d) - apply(back, moved.xy - d)) * along).sum(1) for d in step * np.eye(2)
+    ]  # of a photo that was a ramp along the orientation
+    turn = np.arctan2(slope[1], slope[0]) - moved.orientations
+    np.testing.assert_allclose(np.angle(np.exp(1j * turn)), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.45, 0.8, 1.5])
+def test_a_warped_photo_shows_things_where_they_are_transferred_to(scale):
+    centres = np.array([[100.0, 90.0], [140.0, 110.0], [110.0, 125.0]])
+    h = homography(3, scale=(scale, scale), perspective=0.1)
+    seen, expected = warp(blobs(centres), h), apply(h, centres)
+    for at in expected:
+        np.testing.assert_allclose(centroid(seen, at, 10 * scale), at, atol=0.12)
+
+
+def test_a_shrunk_photo_does_not_alias():
+    checks = np.repeat(((np.indices(SIZE[::-1]).sum(0) % 2) * 255).astype(np.uint8)[..., None], 3, 2)
+    seen = warp(checks, homography(1, scale=(0.5, 0.5), shear=0, perspective=0))
+    assert np.abs(seen[80:120, 100:140].astype(int) - 128).max() < 40
+
+
+def test_squares_that_show_the_outside_are_told():
+    h, rng = homography(2, scale=(0.6, 0.6)), np.random.default_rng(2)
+    places = Keypoints(rng.uniform(0, 240, (400, 2)), rng.uniform(1, 4, 400), rng.uniform(-3, 3, 400))
+    u, v = (a.ravel() for a in np.meshgrid(*[np.linspace(-6.5, 6.5, 9)] * 2))
+    wanted = []
+    for (x, y), scale, angle in zip(places.xy, places.scales, places.orientations, strict=True):
+        spot = np.array([x, y]) + scale * np.stack([u, v], 1) @ [
+            [np.cos(angle), np.sin(angle)],
+            [-np.sin(angle), np.cos(angle)],
+        ]
+        both = np.concatenate([spot, apply(np.linalg.inv(h), spot)])
+        wanted.append(((both >= 0) & (both <= SIZE)).all())
+    assert 30 < sum(wanted) < 300
+    assert squares_inside(places, 13.0, h, SIZE).tolist() == wanted
+
+
+def test_who_agrees_against_brute_force():
+    rng, limits = np.random.default_rng(5), Homographies(max_error_sigma=0.8)
+    expected = random_keypoints(rng, 150)
+    copies = expected[np.repeat(np.arange(150), 3)]
+    detected = Keypoints(
+        copies.xy + rng.normal(0, 1.2, (450, 2)),
+        copies.scales * np.exp(rng.normal(0, 0.2, 450)),
+        copies.orientations + rng.normal(0, 0.3, 450) + 2 * np.pi * rng.integers(-1, 2, 450),
+    )
+    cost = np.full((150, 450), np.inf)
+    for i in range(150):
+        px = np.hypot(*(detected.xy - expected.xy[i]).T)
+        ratio = np.maximum(detected.scales / expected.scales[i], expected.scales[i] / detected.scales)
+        turn = np.degrees(np.abs((detected.orientations - expected.orientations[i] + np.pi) % (2 * np.pi) - np.pi))
+        fits = (px <= 2) & (px <= 0.8 * expected.scales[i]) & (ratio <= 1.3) & (turn <= 25)
+        distance = (px / 2) ** 2 + (np.log(ratio) / np.log(1.3)) ** 2 + (turn / 25) ** 2
+        cost[i, fits] = distance[fits]
+    wanted = [(i, j) for i, j in np.argwhere(np.isfinite(cost)) if cost[i, j] == cost[i].min() == cost[:, j].min()]
+    assert 40 < len(wanted) < 150
+    assert list(zip(*agreeing(expected, detected, limits), strict=True)) == wanted
+
+
+def test_one_place_is_one_point():
+    xy = np.array([[50, 50], [50, 50], [52, 50], [50, 50], [90, 50], [95, 50], [90, 90], [95, 90.0]])
+    places = Keypoints(xy, np.array([2, 2, 2.4, 5, 2, 2, 8, 8.0]), np.array([0, 2, 0, 0, 0, 0, 0, 0.0]))
+    point = {(50, 2): 0, (52, 2.4): 0, (50, 5): 1, (90, 2): 2, (95, 2): 3, (90, 8): 4, (95, 8): 4}
+    for seed in range(5):
+        kept = distinct(places, np.random.default_rng(seed))
+        assert sorted(point[x, s] for x, s in zip(kept.xy[:, 0], kept.scales, strict=True)) == [0, 1, 2, 3, 4]
+
+
+def test_labels_of_a_generated_photo(photo):
+    found = MAKE.patches(photo, Sift(), 1)
+    _, count = np.unique(found.points, return_counts=True)
+    assert count.min() >= 2
+    assert count.max() <= 1 + MAKE.versions
+    assert 80 < len(count) <= 150
+    same, different = correlations(found)
+    assert (same > 0.3).mean() > 0.93
+    assert (different > 0.3).mean() < 0.5
+    assert np.median(same) > 0.7
+
+
+class Forgetful:
+    """Finds everything in the first photo and next to nothing in the others, as in the dark."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def extract(self, grey: np.ndarray) -> Features:
+        self.asked += 1
+        f = Sift().extract(grey)
+        rows = slice(None) if self.asked == 1 else slice(None, None, 40)
+        return Features(*(a[rows] for a in (f.keypoints, f.descriptors, f.scores, f.scales, f.orientations)))
+
+
+def test_what_a_dark_version_hides_is_cut_where_it_should_be(photo):
+    without = Homographies(versions=2, dark_share=0).patches(photo, Forgetful(), 3)
+    found = Homographies(versions=2, dark_share=0.5).patches(photo, Forgetful(), 3)
+    assert len(np.unique(without.points)) < 20 < 60 < len(np.unique(found.points))
+    same, different = correlations(found)
+    assert np.median(same) > 0.6
+    assert np.median(different) < 0.35
+
+
+@pytest.mark.parametrize("size", [(1, 1), (30, 20), (200, 150)])
+def test_a_photo_without_texture_gives_nothing(size):
+    found = MAKE.patches(np.full((size[1], size[0], 3), 90, np.uint8), Sift())
+    assert found.patches.shape == (0, 64, 64)
+
+
+def test_the_night_is_dark_and_shows_the_same_place(photo):
+    light = photo.astype(np.float32)
+    nights = [photometric.night(light, np.random.default_rng(seed)) for seed in range(8)]
+    edges, high = [], gaussian_filter(light.mean(2), 2) - gaussian_filter(light.mean(2), 8)
+    for seen in nights:
+        assert seen.shape == light.shape
+        assert seen.min() >= 0
+        assert seen.max() <= 255
+        assert seen.mean() < 0.75 * light.mean()
+        grey = seen.mean(2)
+        edges.append(np.corrcoef(high.ravel(), (gaussian_filter(grey, 2) - gaussian_filter(grey, 8)).ravel())[0, 1])
+    assert np.median(edges) > 0.3
+    assert np.mean([seen.mean() for seen in nights]) < 0.45 * light.mean()
+    assert np.ptp([seen.mean() for seen in nights]) > 10  # no two nights are alike
+
+
+CHANGES = ("gamma", "colour_cast", "gaussian_noise", "shot_noise", "gaussian_blur", "motion_blur", "jpeg", "shading")
+
+
+@pytest.mark.parametrize("name", [*CHANGES, "shadows", "relief"])
+def test_a_change_of_light_changes_the_photo_and_moves_nothing(name):
+    spot = np.array([60.0, 50.0])
+    dot = blobs([spot], (120, 100), sigma=2.5).astype(np.float32)
+    seen, mild = ([getattr(photometric, name)(dot, np.random.default_rng(s), f) for s in range(16)] for f in (1, 0.2))
+    assert all(np.isfinite(s).all() and s.shape == dot.shape for s in seen)
+    places = [centroid((s - s[:5].mean()).clip(20, None) - 20, spot) for s in seen]
+    np.testing.assert_allclose(np.mean(places, 0), spot, atol=0.35)
+    far, near = (np.mean([np.abs(s - dot).mean() for s in some]) for some in (seen, mild))
+    assert far > near
+    assert far > 0.01
+
+
+def test_random_changes_repeat_and_differ(photo):
+    first, again = ([photometric.random_change(photo, np.random.default_rng(s)) for s in range(6)] for _ in range(2))
+    assert all(f.dtype == np.uint8 and f.shape == photo.shape for f in first)
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert len({f.tobytes() for f in first}) == 6
+
+
+def cut(folder, output, **settings) -> tuple[np.ndarray, np.ndarray]:
+    settings = {"feature": Sift(), "versions": 2, "max_points": 40, "photos": (str(folder),)} | settings
+    said = patches_from_photos.run(None, Store(output / "store"), output=str(output), **settings)
+    assert "+pipeline=train_crbnet" in said
+    return read_phototour(output / "patches")
+
+
+def test_workers_and_other_photos_change_nothing_and_a_bad_photo_is_named(tmp_path, caplog):
+    photos = tmp_path / "photos"
+    (photos / "more").mkdir(parents=True)
+    PIL.Image.fromarray(textured(1, (160, 120))).save(photos / "a.png")
+    PIL.Image.fromarray(textured(2, (160, 120))).convert("L").save(photos / "more" / "b.jpg")
+    with caplog.at_level(logging.ERROR):
+        patches, points = cut(photos, tmp_path / "one")
+        assert not caplog.records
+        (photos / "broken.jpg").write_bytes(b"no photo")
+        again, same = cut(photos, tmp_path / "two", workers=2)
+    assert "broken.jpg" in caplog.text
+    assert len(caplog.records) == 1
+    assert len(np.unique(points)) > 20
+    assert (patches == again).all()
+    assert (points == same).all()
+    one, _ = cut(photos, tmp_path / "three", pattern="more/*")
+    assert (one == patches[-len(one) :]).all()
+    other, _ = cut(photos, tmp_path / "four", pattern="a.*", seed=1)
+    assert not np.array_equal(other, patches[: len(other)])
+
+
+def test_folders_without_photos(tmp_path):
+    (tmp_path / "empty").mkdir()
+    PIL.Image.fromarray(textured(1, (40, 30))).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="gone is missing") as error:
+        cut(
+            tmp_path,
+            tmp_path / "out",
+            photos=(str(tmp_path / "gone"), str(tmp_path / "empty"), str(tmp_path)),
+            pattern="x*",
+        )
+    assert [word in p for word, p in zip(("missing", "no photos", "x*"), error.value.problems, strict=True)] == [
+        True
+    ] * 3
+    with pytest.raises(InputError, match="must be at least 1"):
+        cut(tmp_path, tmp_path / "out", max_photos=0)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"perspective": 0.9}, {"max_scale": 0.5}, {"max_scale_ratio": 1.0}, {"versions": 0}, {"shear": -0.1}]
+)
+def test_settings_that_cannot_be(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        Homographies(**wrong)
