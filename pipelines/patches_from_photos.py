@@ -75,7 +75,7 @@ def _find(folders, pattern: str | None, max_photos: int | None, seed: int) -> li
     problems, found = [], []
     for folder in [folders] if isinstance(folders, str) else folders:
         root = pathlib.Path(folder).expanduser()
-        names = list_photos(root) if root.is_dir() else []
+        names = list_photos(root)
         wanted = [n for n in names if pattern is None or pathlib.PurePosixPath(n).match(pattern)]
         if not root.is_dir():
             problems.append(f"folder {root} is missing: give pipeline.photos=[FOLDER,...] with photos in them")
