@@ -1,22 +1,21 @@
-"""Patches of single photos: where keypoints go, what their labels say, what the night leaves of a photo."""
+"""Patches of single photos: where keypoints go, and what their labels say."""
 
 import logging
 
 import numpy as np
 import PIL.Image
 import pytest
-from scipy.ndimage import gaussian_filter
 
 from localize.features.sift import Sift
 from localize.io.phototour import read_phototour
 from localize.pipelines import patches_from_photos
 from localize.store import Store
-from localize.train import photometric
 from localize.train.from_photos import Homographies, agreeing, distinct
 from localize.train.homographies import Keypoints, apply, jacobian, random_homography, squares_inside, transfer, warp
 from localize.types import Features, InputError
 
-SIZE = (240, 200)
+from .generated_photos import SIZE, blobs, centroid, textured
+
 MAKE = Homographies(versions=3, max_points=150)
 
 
@@ -29,30 +28,9 @@ def random_keypoints(rng, n: int) -> Keypoints:
     return Keypoints(rng.uniform(20, 180, (n, 2)), np.exp(rng.uniform(0, 2, n)), rng.uniform(-3, 3, n))
 
 
-def textured(seed: int, size=SIZE) -> np.ndarray:
-    """A colour photo of blobs of all sizes, no two alike."""
-    rng = np.random.default_rng(seed)
-    shape = size[1], size[0], 3
-    layers = [gaussian_filter(rng.normal(size=shape), (s, s, 0)) * s**1.3 for s in (1, 2, 4, 8)]
-    photo = sum(layers)
-    return (128 + 45 * photo / photo.std()).clip(0, 255).astype(np.uint8)
-
-
 @pytest.fixture(scope="module")
 def photo():
     return textured(0)
-
-
-def blobs(centres, size=SIZE, sigma=3.0) -> np.ndarray:
-    y, x = np.mgrid[: size[1], : size[0]] + 0.5
-    light = sum(np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * sigma**2)) for cx, cy in centres)
-    return np.repeat(np.rint(200 * light)[..., None], 3, 2).astype(np.uint8)
-
-
-def centroid(photo, near, reach=14) -> np.ndarray:
-    y, x = np.mgrid[: photo.shape[0], : photo.shape[1]] + 0.5
-    weight = photo.astype(float).mean(2) * (np.hypot(x - near[0], y - near[1]) < reach)
-    return np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
 
 
 def relative(patches) -> np.ndarray:
@@ -187,45 +165,6 @@ def test_what_a_dark_version_hides_is_cut_where_it_should_be(photo):
 def test_a_photo_without_texture_gives_nothing(size):
     found = MAKE.patches(np.full((size[1], size[0], 3), 90, np.uint8), Sift())
     assert found.patches.shape == (0, 64, 64)
-
-
-def test_the_night_is_dark_and_shows_the_same_place(photo):
-    light = photo.astype(np.float32)
-    nights = [photometric.night(light, np.random.default_rng(seed)) for seed in range(8)]
-    edges, high = [], gaussian_filter(light.mean(2), 2) - gaussian_filter(light.mean(2), 8)
-    for seen in nights:
-        assert seen.shape == light.shape
-        assert seen.min() >= 0
-        assert seen.max() <= 255
-        assert seen.mean() < 0.75 * light.mean()
-        grey = seen.mean(2)
-        edges.append(np.corrcoef(high.ravel(), (gaussian_filter(grey, 2) - gaussian_filter(grey, 8)).ravel())[0, 1])
-    assert np.median(edges) > 0.3
-    assert np.mean([seen.mean() for seen in nights]) < 0.45 * light.mean()
-    assert np.ptp([seen.mean() for seen in nights]) > 10  # no two nights are alike
-
-
-CHANGES = ("gamma", "colour_cast", "gaussian_noise", "shot_noise", "gaussian_blur", "motion_blur", "jpeg", "shading")
-
-
-@pytest.mark.parametrize("name", [*CHANGES, "shadows", "relief"])
-def test_a_change_of_light_changes_the_photo_and_moves_nothing(name):
-    spot = np.array([60.0, 50.0])
-    dot = blobs([spot], (120, 100), sigma=2.5).astype(np.float32)
-    seen, mild = ([getattr(photometric, name)(dot, np.random.default_rng(s), f) for s in range(16)] for f in (1, 0.2))
-    assert all(np.isfinite(s).all() and s.shape == dot.shape for s in seen)
-    places = [centroid((s - s[:5].mean()).clip(20, None) - 20, spot) for s in seen]
-    np.testing.assert_allclose(np.mean(places, 0), spot, atol=0.35)
-    far, near = (np.mean([np.abs(s - dot).mean() for s in some]) for some in (seen, mild))
-    assert far > near
-    assert far > 0.01
-
-
-def test_random_changes_repeat_and_differ(photo):
-    first, again = ([photometric.random_change(photo, np.random.default_rng(s)) for s in range(6)] for _ in range(2))
-    assert all(f.dtype == np.uint8 and f.shape == photo.shape for f in first)
-    assert all((a == b).all() for a, b in zip(first, again, strict=True))
-    assert len({f.tobytes() for f in first}) == 6
 
 
 def cut(folder, output, **settings) -> tuple[np.ndarray, np.ndarray]:
