@@ -14,6 +14,7 @@ from localize.io.hpatches import TYPES, check_hpatches, read_sequence, read_spli
 from localize.io.network_weights import save_weights
 from localize.io.phototour import write_phototour
 from localize.networks.patches import patch_network
+from localize.pipelines import evaluate_patches
 from localize.types import InputError
 
 COUNTS = {"i_one": 6, "v_two": 5, "v_three": 8}
@@ -205,6 +206,7 @@ def test_tables_have_a_column_for_values_and_bits(made, tmp_path, run_cli, monke
     projection = rng.normal(size=(64, 24)).astype(np.float32)
     cheap = lambda network, patches: (patches[:, ::8, ::8].reshape(-1, 64) - np.float32(120)) @ projection  # noqa: E731
     monkeypatch.setattr(patch_descriptors, "_forward", cheap)  # a network takes its time
+    monkeypatch.setattr(evaluate_patches, "FOLDER", tmp_path)  # nothing ships: one network is enough
     save_weights(tmp_path / "w.safetensors", patch_network("l2net128"), "l2net128", {})
     patches = np.repeat(rng.integers(0, 255, (9, 64, 64), np.uint8), 2, axis=0)
     write_phototour(tmp_path / "set", patches, np.repeat(np.arange(9), 2))

@@ -202,7 +202,7 @@ def test_table_of_all_rows(folders, weights, tmp_path, run_cli):
 
 
 def test_rows_without_weights_say_so(folders, tmp_path, run_cli, monkeypatch):
-    monkeypatch.setattr(evaluate_patches, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(evaluate_patches, "FOLDER", tmp_path)
     code, printed = run_cli("+pipeline=evaluate_patches", f"pipeline.folders=[{folders[0]}]")
     assert code == 0, printed
     assert "CRBNet: no weights of it ship with this version; pipeline.crbnet=FILE adds a row" in " ".join(
@@ -213,10 +213,16 @@ def test_rows_without_weights_say_so(folders, tmp_path, run_cli, monkeypatch):
 
 
 def test_all_that_is_missing_is_named_at_once(folders, tmp_path, run_cli):
-    missing = ("folders=[/no/one,/no/two]", "crbnet=/no/weights", "tfeat=/no/tfeat", "hpatches=/no/release")
+    missing = ("folders=[/no/one,/no/two]", "crbnet=/no/weights.safetensors", "tfeat=/no/tfeat", "hpatches=/no/release")
     code, printed = run_cli("+table=crbnet", *(f"pipeline.{m}" for m in missing))
     assert code == 2
-    for part in ("folder /no/one is", "folder /no/two is", "/no/weights is missing", "/no/tfeat is", "hpatches_tasks="):
+    for part in (
+        "folder /no/one is",
+        "folder /no/two is",
+        "/no/weights.safetensors is missing",
+        "/no/tfeat is",
+        "hpatches_tasks=",
+    ):
         assert part in printed
     assert "5 problems" in printed
     assert not list(tmp_path.glob("run/table*"))
