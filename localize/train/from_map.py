@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import tqdm
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
@@ -46,7 +47,9 @@ class Tracks:
         )
         check_component(self, positive=positive)
 
-    def find(self, town: Map, photos: ImageList, features: Mapping[str, Features]) -> tuple[np.ndarray, ...]:
+    def find(
+        self, town: Map, photos: ImageList, features: Mapping[str, Features], progress: bool = False
+    ) -> tuple[np.ndarray, ...]:
         """(photo, row, point), each (M,) int64: keypoint `row` of photo `photo` sees `point`.
 
         photos: all with a pose, the map's own among them or not; features by photo name, with scales and
@@ -55,7 +58,8 @@ class Tracks:
         keypoints have no shape.
         """
         seen = _Observations.of(town, features)
-        found = [self._in_photo(town, seen, photo, features[photo.name]) for photo in photos]
+        shown = tqdm.tqdm(photos, "tracks", disable=None if progress else True)  # None: shown on a terminal only
+        found = [self._in_photo(town, seen, photo, features[photo.name]) for photo in shown]
         photo = np.repeat(np.arange(len(found)), [len(f[0]) for f in found])
         row, point, error_px, size_m = (np.concatenate([f[k] for f in found]) for k in range(4))
         order = np.lexsort((error_px, row, photo))
@@ -71,10 +75,14 @@ class Tracks:
         none = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
         if not len(features) or not len(town.points):
             return none
-        nearest, cosine = seen.nearest_view(town, photo)
-        points = np.flatnonzero(cosine >= np.cos(np.radians(self.max_view_angle_deg)))
-        at_px, ahead = project(photo, town.points[points])
-        points, at_px, observed = points[ahead], at_px[ahead], nearest[points[ahead]]
+        at_px, inside = project(photo, town.points)  # first, as few points of a city are in a photo
+        points = np.flatnonzero(inside & (np.diff(town.indptr) > 0))
+        if not len(points):
+            return none
+        observed, cosine = seen.nearest_view(town, photo, points)
+        like = cosine >= np.cos(np.radians(self.max_view_angle_deg))
+        points, observed = points[like], observed[like]
+        at_px = at_px[points]
         scale_px, angle = seen.predict(town, photo, points, observed, at_px)
         pairs = cKDTree(features.keypoints).query_ball_point(at_px, self.max_error_px)
         which = np.repeat(np.arange(len(pairs)), [len(p) for p in pairs])
@@ -103,9 +111,8 @@ class Tracks:
 
 @dataclass(frozen=True, eq=False)
 class _Observations:
-    """What the map's own observations say of its points: (M,) each, those of a point together."""
+    """What the map's own observations say of its points: (M,) each, in the map's order."""
 
-    point: np.ndarray
     direction: np.ndarray  # (M, 3) unit, from the point to the camera
     size_m: np.ndarray  # sigma of the keypoint, on a plane at the point
     up_m: np.ndarray  # (M, 3) world, along the keypoint's orientation, as long as size_m
@@ -127,18 +134,21 @@ class _Observations:
             size_m[here] = f.scales[town.keypoint[here]] * depth / image.camera.focal_px
             in_camera = np.column_stack([np.cos(angle), np.sin(angle), np.zeros(len(here))])
             up_m[here] = size_m[here, None] * (in_camera @ image.pose.rotation)
-        return cls(point, direction, size_m, up_m)
+        return cls(direction, size_m, up_m)
 
-    def nearest_view(self, town: Map, photo: Image) -> tuple[np.ndarray, np.ndarray]:
-        """Of each point (P,) the observation from the direction most like the photo's, and the cosine between them."""
-        towards = photo.pose.center - town.points
+    def nearest_view(self, town: Map, photo: Image, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of each of these points, all seen, the observation from the direction most like the photo's, and the cosine
+        between the two directions."""
+        count = np.diff(town.indptr)[points]
+        which, start = np.repeat(np.arange(len(points)), count), np.cumsum(count) - count
+        rows = town.indptr[points][which] + np.arange(len(which)) - start[which]
+        towards = photo.pose.center - town.points[points]
         towards /= np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-12)
-        cosine = (self.direction * towards[self.point]).sum(1)
-        order = np.lexsort((-cosine, self.point))
-        present, first = np.unique(self.point[order], return_index=True)
-        nearest, best = np.zeros(len(town.points), np.int64), np.full(len(town.points), -1.0)
-        nearest[present], best[present] = order[first], cosine[order[first]]
-        return nearest, best
+        cosine = (self.direction[rows] * towards[which]).sum(1)
+        best = np.maximum.reduceat(cosine, start)
+        highest = np.flatnonzero(cosine == best[which])
+        first = np.unique(which[highest], return_index=True)[1]
+        return rows[highest[first]], best
 
     def predict(self, town: Map, photo: Image, points, observed, at_px) -> tuple[np.ndarray, np.ndarray]:
         """Scale (px) and orientation (rad) that the points should have in the photo."""
