@@ -33,24 +33,23 @@ def run(
     """Write `output`/patches in the format of UBC PhotoTour; says how many there are and what to type next.
 
     coefficient: side of a patch in units of the keypoint's scale; max_error_px and max_per_point as in Tracks.
-    queries: also cut patches of the queries whose poses are known; they are then no test photos any more.
+    queries: also cut patches of the queries whose poses are known; they are then no test photos any more. InputError,
+    before the work, for queries without poses and settings that cannot be.
     """
+    _check(scene, queries, coefficient)
+    tracks = Tracks(max_error_px=max_error_px, max_per_point=max_per_point, seed=seed)
     use = Components(**components)
     bench = Workbench(store, workers, progress)
     town = map_scene(bench, scene, use)
     photos = {image.name: (pathlib.Path(scene.image_root), image) for image in town.map.references}
     features: dict[str, FeatureSet] = dict.fromkeys(photos, town.features)
     if queries:
-        if scene.ground_truth is None:
-            raise InputError(f"{scene.name} has no poses of its queries: leave out pipeline.queries=true")
         root = scene.query_root or scene.image_root
         found = extract_features(bench, use.feature, root, scene.ground_truth, "query_features")
         for image in found.readable(scene.ground_truth):
             photos[image.name], features[image.name] = (pathlib.Path(root), image), found
-    posed = ImageList(image for _, image in photos.values())
-    by_name = _ByName(features)
-    tracks = Tracks(max_error_px=max_error_px, max_per_point=max_per_point, seed=seed)
-    photo, row, point = tracks.find(town.map.model, posed, by_name)
+    posed, by_name = ImageList(image for _, image in photos.values()), _ByName(features)
+    photo, row, point = tracks.find(town.map.model, posed, by_name, progress)
     paths = [root / image.name for root, image in photos.values()]
     hidden = None if progress else True  # None: shown on a terminal only
     cut = [
@@ -64,6 +63,18 @@ def run(
 
 
 run.needs_queries = False  # for the check before the work
+
+
+def _check(scene: Scene, queries: bool, coefficient: float) -> None:
+    if type(coefficient) not in (int, float) or not coefficient > 0:
+        raise InputError(f"pipeline.coefficient is {coefficient!r}, but must be a number greater than 0")
+    if queries and scene.ground_truth is None:
+        raise InputError(f"{scene.name} has no poses of its queries: leave out pipeline.queries=true")
+    again = set(scene.references.names) & set(scene.ground_truth.names) if queries else ()
+    if again:
+        raise InputError(
+            f"{len(again)} queries are called as references are, such as {min(again)}: leave out pipeline.queries=true"
+        )
 
 
 class _ByName:

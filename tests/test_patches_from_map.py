@@ -1,15 +1,18 @@
 """Patches of a map's points: found by geometry in photos that the map never matched, and nowhere else."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from localize.features.sift import Sift
 from localize.geometry.poses import rotation_from_qvec
 from localize.io.phototour import read_phototour
+from localize.kernels.patches import halved
 from localize.pipelines import patches_from_map
 from localize.store import Store
 from localize.train.from_map import Tracks, project
-from localize.train.patch_sets import PatchSet, halved, joined, stretched, trainable
+from localize.train.patch_sets import PatchSet, joined, stretched, trainable
 from localize.types import Features, Image, ImageList, InputError, Map, Pose
 
 from .conftest import PINHOLE
@@ -121,3 +124,19 @@ def test_patches_of_a_place_end_in_a_folder(scene, tmp_path):
     assert f"{len(patches)} patches of {len(np.unique(points))} points from 10 photos" in said
     same = [np.corrcoef(*p.reshape(2, -1))[0, 1] for p in (patches[points == i][:2] for i in np.unique(points)[:80])]
     assert np.median(same) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"coefficient": -13.0}, "pipeline.coefficient is -13.0, but must be a number greater than 0"),
+        ({"max_per_point": 0}, "max_per_point is 0"),
+        ({"queries": True, "ground_truth": None}, "has no poses of its queries"),
+        ({"queries": True, "references": "queries"}, "3 queries are called as references are, such as"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_the_work(scene, tmp_path, change, said):
+    wrong = {k: getattr(scene, v) if v else v for k, v in change.items() if k in ("ground_truth", "references")}
+    given = {k: v for k, v in change.items() if k not in wrong}
+    with pytest.raises(InputError, match=said):
+        patches_from_map.run(dataclasses.replace(scene, **wrong), None, output=str(tmp_path), **given)

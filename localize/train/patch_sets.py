@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from localize.kernels.patches import halved as halved  # training and evaluation alike halve what is stored
 from localize.types import InputError
 from localize.types.checks import check_array
 
