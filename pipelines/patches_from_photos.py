@@ -11,7 +11,7 @@ import tqdm
 from localize.io.images import list_photos, read_photo
 from localize.stages import Workbench
 from localize.store import Store
-from localize.train.from_photos import Homographies
+from localize.train.from_photos import Homographies, check_extracts
 from localize.train.patch_folder import write_patches
 from localize.train.patch_sets import PatchSet, joined
 from localize.types import InputError
@@ -46,8 +46,7 @@ def run(
         versions=versions, max_points=max_points, night_share=night_share, coefficient=coefficient, seed=seed
     )
     feature = components["feature"]
-    if not hasattr(feature, "extract"):
-        raise InputError(f"{type(feature).__name__} finds no keypoints in new photos: take feature=sift")
+    check_extracts(feature)
     paths = _find(photos, pattern, max_photos, seed)
     bench = Workbench(store, workers, progress)
     sets, images = [], []

@@ -6,6 +6,7 @@ import numpy as np
 import tqdm
 
 from localize.store import Store
+from localize.train.from_photos import check_extracts
 from localize.train.from_sequences import read_sequence, sequence_patches
 from localize.train.patch_folder import write_patches
 from localize.train.patch_sets import joined
@@ -29,6 +30,8 @@ def run(
     sequences: folders with photos 1 to 6 and H_1_2 to H_1_6. `dataset`, `store` and `workers` are not used. InputError
     names every folder that lacks something.
     """
+    feature = components["feature"]
+    check_extracts(feature)
     folders = [pathlib.Path(s).expanduser() for s in ([sequences] if isinstance(sequences, str) else sequences)]
     problems, sets = [], []
     for folder in tqdm.tqdm(folders, "sequences", disable=None if progress else True):  # None: on a terminal only
@@ -36,10 +39,9 @@ def run(
             photos, homographies = read_sequence(folder)
         except InputError as e:
             problems += e.problems
-        else:
-            sets.append(
-                sequence_patches(photos, homographies, components["feature"], coefficient=coefficient, seed=seed)
-            )
+            continue
+        if not problems:  # else only look for more of them
+            sets.append(sequence_patches(photos, homographies, feature, coefficient=coefficient, seed=seed))
     if problems:
         raise InputError(*problems)
     if not sets:

@@ -7,6 +7,7 @@ import PIL.Image
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from localize.features.hloc import Hloc
 from localize.features.sift import Sift
 from localize.io.phototour import read_phototour
 from localize.pipelines import patches_from_sequences
@@ -49,6 +50,11 @@ def test_patches_of_a_point_look_alike(sequence, tmp_path):
     alike = np.array([np.corrcoef(a, b)[0, 1] for a, b in pairwise(rows)])
     assert np.median(alike[same]) > 0.9  # half a pixel wrong, or H turned round, and it is less
     assert np.median(alike[~same]) < 0.3
+
+
+def test_features_of_a_file_are_refused(sequence, tmp_path):
+    with pytest.raises(InputError, match=r"Hloc finds no keypoints in new photos: take feature=sift"):
+        patches_from_sequences.run(None, None, output=str(tmp_path), sequences=(str(sequence),), feature=Hloc("f.h5"))
 
 
 def test_what_lacks_is_named_for_every_folder(sequence, tmp_path):

@@ -170,6 +170,12 @@ def _grey(photo: np.ndarray) -> np.ndarray:
     return np.rint(photo @ GREY).astype(np.uint8)
 
 
+def check_extracts(feature) -> None:
+    """InputError for features that lie in a file."""
+    if not hasattr(feature, "extract"):
+        raise InputError(f"{type(feature).__name__} finds no keypoints in new photos: take feature=sift")
+
+
 def detect(feature, grey: np.ndarray) -> Keypoints:
     """Keypoints of a photo (H, W) uint8; InputError if they have no shape."""
     found = feature.extract(grey)
