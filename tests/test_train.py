@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 from localize.io.network_weights import load_weights
 from localize.io.phototour import write_phototour
 from localize.pipelines import train_crbnet
+from localize.train.curve import Curve
 from localize.train.loop import TrainingLoop
 from localize.types import InputError
 
@@ -142,6 +143,16 @@ def test_a_damaged_checkpoint_is_named(finished, folders, tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes((finished[0] / "checkpoint.pt").read_bytes()[:5000])
     with pytest.raises(InputError, match=r"checkpoint\.pt is damaged .* delete it"):
         train_crbnet.run(output=str(tmp_path), **folders, **SETTINGS)
+
+
+def test_half_a_row_is_no_row(tmp_path):
+    """A kill in the middle of row 12 leaves what looks like row 1."""
+    path = tmp_path / "curve.csv"
+    whole = Curve(path, 0)
+    for step in range(12):
+        whole.append(step, loss=1 / (1 + step))
+    path.write_text(path.read_text() + "1")
+    assert Curve(path, 12).rows == whole.rows
 
 
 class _Exploding(torch.nn.Module):

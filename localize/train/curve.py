@@ -22,7 +22,7 @@ class Curve:
         if path.exists():
             with open(path, newline="", encoding="utf-8") as file:
                 for row in csv.DictReader(file):
-                    if not (row["step"] or "").isdigit() or int(row["step"]) >= done:
+                    if len(self.rows) >= done or row.get("step") != str(len(self.rows)):  # or half a row
                         break
                     self.rows.append(row)
         partial = path.with_name(path.name + ".partial")
