@@ -68,9 +68,9 @@ def run(
     with threads(workers):
         curve = loop.run(
             module,
-            PairBatches(joined(sets["train"]), pairs_per_batch, turn=turn, augment=augment, seed=seed),
+            PairBatches(joined(sets.pop("train")), pairs_per_batch, turn=turn, augment=augment, seed=seed),
             lambda module, batch: loss(*module(batch).chunk(2)),
-            Verification(sets["validation"]),
+            Verification(sets.pop("validation")),  # popped: the folders' own arrays need not stay in memory
             folder=folder,
             made_from=made_from,
             progress=progress,
