@@ -17,7 +17,7 @@ class MutualNearest:
     """Mutual nearest neighbours (Euclidean on unit descriptors) with Lowe's ratio test (IJCV 2004)."""
 
     ratio: float = 0.8  # nearest distance < ratio * second nearest; 1 = no test
-    max_distance: float = 0.7  # between unit descriptors
+    max_distance: float = 1.0  # between unit descriptors
 
     VERSION: ClassVar[int] = 1
 
