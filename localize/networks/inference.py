@@ -8,6 +8,7 @@ batch norm folded into the convolutions make 1.1 times as many patches a second,
 import contextlib
 import copy
 import itertools
+import pathlib
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ def prepared(network: nn.Module, precision: str = "auto", device: str | None = N
     The patch is normalised, and the descriptor brought to unit length, in float32.
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    short = precision == "bfloat16" or (precision == "auto" and _computes_bfloat16(device))
+    short = precision == "bfloat16" or (precision == "auto" and computes_bfloat16(device))
     network = folded(network)
     for part in (network.body, network.last):
         part.to(device, torch.bfloat16 if short else torch.float32, memory_format=torch.channels_last)
@@ -34,11 +35,13 @@ def prepared(network: nn.Module, precision: str = "auto", device: str | None = N
     return network
 
 
-def _computes_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32; other CPUs only emulate it."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()  # torch has no public name for it
+def computes_bfloat16(device: str | torch.device) -> bool:
+    """Whether the device has instructions for bfloat16; others emulate it, which is slower than float32."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)  # is_bf16_supported() counts emulation too
+    info = pathlib.Path("/proc/cpuinfo")
+    flags = info.read_text().split() if info.is_file() else []
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 class _Ready(nn.Module):

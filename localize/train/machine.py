@@ -2,13 +2,13 @@
 
 import contextlib
 import ctypes
-import pathlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 
+from localize.networks.inference import computes_bfloat16
 from localize.types import InputError
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -38,10 +38,8 @@ def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("device=cuda was asked for, but torch finds no such device: take device=cpu")
     if precision == "auto":
-        if device == "cuda":
-            precision = "bf16" if torch.cuda.get_device_capability() >= (8, 0) else "fp16"
-        else:
-            precision = "bf16" if _cpu_multiplies_bf16() else "float32"
+        otherwise = "fp16" if device == "cuda" else "float32"
+        precision = "bf16" if computes_bfloat16(device) else otherwise
     if (device, precision) == ("cpu", "fp16"):
         raise InputError("precision=fp16 needs a CUDA device: take precision=bf16 or float32")
     return Machine(device, precision)
@@ -67,10 +65,3 @@ def _keep_memory() -> None:
         mmap_max, trim_threshold, top_pad = -4, -1, -2
         for option, value in ((mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 2**28)):
             mallopt(option, value)
-
-
-def _cpu_multiplies_bf16() -> bool:
-    """Whether the processor has the instructions; emulated, bf16 is slower than float32."""
-    info = pathlib.Path("/proc/cpuinfo")
-    flags = info.read_text().split() if info.is_file() else []
-    return "avx512_bf16" in flags or "amx_bf16" in flags
