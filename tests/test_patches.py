@@ -78,6 +78,8 @@ def test_no_patch_without_a_shape(photo):
     assert patches.shape == (0, 32, 32)
     assert len(rows) == 0
     assert extract_patches(photo, np.zeros((0, 2)), np.zeros(0), np.zeros(0))[0].shape == (0, 32, 32)
+    with pytest.raises(ValueError, match="expected one of drop, replicate"):
+        extract_patches(photo, xy, np.ones(4), np.zeros(4), boundary="clamp")
     one_pixel = np.full((1, 1), 7, np.uint8)
     patches, _ = extract_patches(one_pixel, np.zeros((1, 2)), np.ones(1) * 50, np.zeros(1), boundary="replicate")
     assert (patches == 7).all()

@@ -29,6 +29,8 @@ def extract_patches(
     The square has a side of `coefficient` * scale. A keypoint without a finite positive shape has no patch; one whose
     square leaves the photo has none either with boundary "drop", and with "replicate" the photo's edge goes on.
     """
+    if boundary not in BOUNDARIES:
+        raise ValueError(f"{boundary=}, but expected one of {', '.join(BOUNDARIES)}")
     shape = np.column_stack([keypoints, scales, orientations]).astype(np.float64).reshape(-1, 4)
     rows = np.flatnonzero(np.isfinite(shape).all(1) & (shape[:, 2] > 0))
     if boundary == "drop":
