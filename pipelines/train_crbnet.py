@@ -11,7 +11,7 @@ from localize.networks.shipped import weights_file
 from localize.train.crbnet import PairBatches, Verification
 from localize.train.crbnet_loss import CrbnetLoss
 from localize.train.loop import TrainingLoop
-from localize.train.machine import choose_machine, threads
+from localize.train.machine import choose_machine, keep_memory, threads
 from localize.train.patch_folder import read_patches
 from localize.train.patch_sets import PatchSet, joined
 from localize.train.training_plot import plot_training
@@ -65,6 +65,7 @@ def run(
     made_from |= {"augment": float(augment), "start_from": start_from and file_digest(start_from)}
     made_from |= {f"{name} patches": " ".join(map(_digest, parts)) for name, parts in sets.items()}
     made_from = {name: str(value) for name, value in made_from.items()}
+    keep_memory()
     with threads(workers):
         curve = loop.run(
             module,
@@ -96,6 +97,10 @@ def _check(train, validation, network: str, pairs_per_batch: int, turn: bool, au
     for name, folders in (("train", train), ("validation", validation)):
         if not isinstance(folders, list | tuple) or not folders or not all(isinstance(f, str) for f in folders):
             problems.append(f"pipeline.{name} is {folders!r}, but must be a list of folders, as [folder] or [one,two]")
+    if not problems:
+        used = {pathlib.Path(f).resolve() for f in train}
+        both = ", ".join(f for f in validation if pathlib.Path(f).resolve() in used)
+        problems += [f"{both}: in pipeline.train and in pipeline.validation; validate on other places"] if both else []
     if network not in NAMES:
         problems.append(f"pipeline.network is {network!r}, but must be one of: {', '.join(NAMES)}")
     if type(pairs_per_batch) is not int or pairs_per_batch < 2:

@@ -194,7 +194,10 @@ def test_command_line_runs_the_rows(run_cli, synthetic_root):
         (["+table=aachen", "pose.max_error_px=-1"], "PoseLib.max_error_px is -1"),
         (["+table=aachen", "~pose", "+pose._target_=localize.search.prior.Leaves"], "Leaves cannot be a pose: it has"),
         (["+table=aachen", "store.root=/proc/nothing"], "cannot write to the store /proc/nothing"),
-        (["table=aachen"], "write +table=..., with a plus: there is no default to replace; valid: aachen, crbnet, minitown, robotcar"),
+        (
+            ["table=aachen"],
+            "write +table=..., with a plus: there is no default to replace; valid: aachen, crbnet",
+        ),
         (["+table=aachen", "+pipeline=serial"], "give either +pipeline=... or +table=..."),
         (["+table=aachen", "pipeline.sed=[1]"], "no setting pipeline.sed (did you mean seeds?); valid: rows, seeds"),
     ],

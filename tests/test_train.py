@@ -131,12 +131,17 @@ def test_killed_it_goes_on_to_the_same_curve_and_weights(finished, folders, tmp_
 )
 def test_a_checkpoint_of_another_training_is_refused(finished, folders, change, said):
     if "train" in change:
-        change = {"train": folders["validation"]}
+        change = {"train": folders["validation"], "validation": folders["train"]}
     with pytest.raises(InputError) as refused:
         train_crbnet.run(output=str(finished[0]), **folders | SETTINGS | change)
     assert len(refused.value.problems) == 1
     assert "checkpoint.pt is of a training with" in str(refused.value)
     assert said in str(refused.value)
+
+
+def test_patches_to_learn_from_are_none_to_validate_on(folders, tmp_path):
+    with pytest.raises(InputError, match=r"in pipeline.train and in pipeline.validation; validate on other places"):
+        train_crbnet.run(output=str(tmp_path), **folders | SETTINGS | {"validation": folders["train"]})
 
 
 def test_a_damaged_checkpoint_is_named(finished, folders, tmp_path):

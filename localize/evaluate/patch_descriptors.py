@@ -13,11 +13,12 @@ from localize.components import check_component
 from localize.io.network_weights import load_weights
 from localize.kernels.patches import halved
 from localize.kernels.sift_descriptor import describe
+from localize.networks import inference
 from localize.networks.patches import TFeat as TFeatNetwork
 from localize.types import InputError
 
 SIDE = 64  # px of a patch
-BATCH = 256  # patches that a network sees at once; more would not be faster on a processor
+BATCH = 64  # patches that a network sees at once; more is slower on a CPU
 
 
 class PatchDescriptor(Protocol):
@@ -75,7 +76,7 @@ class TFeat:
 
 @dataclass(frozen=True)
 class PatchNetwork:
-    """A trained patch network, real-valued: unit length."""
+    """A trained patch network as features use it, real-valued: unit length."""
 
     weights: str  # file
 
@@ -89,7 +90,7 @@ class PatchNetwork:
 
     def describe(self, patches: np.ndarray) -> np.ndarray:
         """(N, D) float32."""
-        return _forward(self.network, patches)
+        return inference.describe(self.network, halved(_checked(patches)))
 
 
 @dataclass(frozen=True)
@@ -149,11 +150,11 @@ def _loaded(load, weights: str) -> torch.nn.Module:
 
 @functools.lru_cache(maxsize=8)
 def _kept(load, path: str, changed_ns: int, size: int) -> torch.nn.Module:
-    return load(path).eval()
+    return load(path)
 
 
 def _trained(path: str) -> torch.nn.Module:
-    return load_weights(path)[0]
+    return inference.prepared(load_weights(path)[0])
 
 
 def _tfeat(path: str) -> torch.nn.Module:
@@ -165,4 +166,4 @@ def _tfeat(path: str) -> torch.nn.Module:
         raise InputError(
             f"{path} holds no weights of TFeat ({reason}): give a file such as tfeat-liberty.params"
         ) from e
-    return network
+    return network.eval()

@@ -30,8 +30,11 @@ class SiftCrbnet(Sift):
     weights: str = "crbnet256_lite"  # the name of shipped ones, or the path of a .safetensors file
     coefficient: float = 13.0  # side of the patch, in units of the keypoint's scale
     boundary: str = "drop"  # or replicate: a patch that leaves the photo sees its edge go on
-    precision: str = "auto"  # auto: bfloat16 where the processor computes in it, else float32
-    batch_size: int | None = None  # patches at a time; None: 64 on a CPU, what fits on a GPU
+    precision: str = (
+        "auto"  # auto: bfloat16 where the processor computes in it, else float32; results of both are kept as
+    )
+    # one, so that a map made on one machine is used on another
+    batch_size: int | None = None  # patches at a time; None: 64 on a CPU, 512 on a GPU
 
     VERSION: ClassVar[int] = 100 * Sift.VERSION + 1  # other keypoints are other features
     LIBRARIES: ClassVar[tuple] = (*Sift.LIBRARIES, "torch")

@@ -5,10 +5,10 @@ batch norm folded into the convolutions make 1.1 times as many patches a second,
 256 patches are slower than 64 by a fifth.
 """
 
-import contextlib
 import copy
 import itertools
 import pathlib
+import threading
 
 import numpy as np
 import torch
@@ -16,8 +16,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 CPU_BATCH = 64
-GPU_BATCHES = (64, 4096)
-GPU_BYTES = 2 << 20  # that a patch needs at most while the network runs
+GPU_BATCH = 512  # always the same: what else is on the GPU must not change the last digits
 
 
 def prepared(network: nn.Module, precision: str = "auto", device: str | None = None) -> nn.Module:
@@ -69,14 +68,14 @@ def folded(network: nn.Module) -> nn.Module:
 def describe(network: nn.Module, patches: np.ndarray, batch_size: int | None = None) -> np.ndarray:
     """Descriptors (N, D) float32 of unit length of patches (N, S, S), uint8 or float32 grey values.
 
-    network: as `prepared` returns it. batch_size: None takes 64 on a CPU, and on a GPU what fits into its free memory.
+    network: as `prepared` returns it. batch_size: None takes 64 on a CPU and 512 on a GPU.
     A CPU computes on one thread. A patch's descriptor does not depend on the others: the last batch is filled up, as
     libraries choose their method by the size of the batch.
     """
     device = next(network.last.parameters()).device
-    batch_size = batch_size or (_gpu_batch() if device.type == "cuda" else CPU_BATCH)
+    batch_size = batch_size or (GPU_BATCH if device.type == "cuda" else CPU_BATCH)
     out = np.empty((len(patches), network.dim), np.float32)
-    with _one_thread():
+    with _one_thread:
         for at in range(0, len(patches), batch_size):
             part = patches[at : at + batch_size]
             batch = np.zeros((batch_size, 1, *part.shape[1:]), np.float32)
@@ -86,19 +85,24 @@ def describe(network: nn.Module, patches: np.ndarray, batch_size: int | None = N
     return out
 
 
-def _gpu_batch() -> int:
-    """A power of two: as many as a quarter of the free memory holds, as several workers may share it."""
-    fits = max(1, torch.cuda.mem_get_info()[0] // (4 * GPU_BYTES))
-    least, most = GPU_BATCHES
-    return min(max(1 << (fits.bit_length() - 1), least), most)
+class _OneThread:
+    """The workers are ours, so torch starts no threads; its own number comes back when the last of them is done."""
+
+    def __init__(self):
+        self._lock, self._users, self._before = threading.Lock(), 0, 1
+
+    def __enter__(self):
+        with self._lock:
+            if not self._users:
+                self._before = torch.get_num_threads()
+            self._users += 1
+            torch.set_num_threads(1)
+
+    def __exit__(self, *_):
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                torch.set_num_threads(self._before)
 
 
-@contextlib.contextmanager
-def _one_thread():
-    """The workers are ours, so torch starts no threads; its own number comes back afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+_one_thread = _OneThread()

@@ -36,7 +36,7 @@ class TrainingLoop:
     steps: int = 20_000
     learning_rate: float = 0.01
     schedule: str = "linear"  # to 0 at the last step; or none: the same all the time
-    precision: str = "auto"  # of convolutions and products: float32, bf16, fp16; auto: what is fast here
+    precision: str = "auto"  # of convolutions and products: float32, bfloat16, float16; auto: what is fast here
     device: str = "auto"  # cpu, cuda; auto: cuda if there is one
     seed: int = 0
     checkpoint_every: int = 200  # steps
@@ -97,7 +97,7 @@ class _Work:
         self.settings, self.machine, self.checkpoint = settings, machine, checkpoint
         self.module = module.to(machine.device, memory_format=torch.channels_last)
         self.optimizer = torch.optim.Adam(self.module.parameters(), settings.learning_rate, BETAS)
-        self.scaler = torch.amp.GradScaler(machine.device, enabled=machine.precision == "fp16")
+        self.scaler = torch.amp.GradScaler(machine.device, enabled=machine.precision == "float16")
         self.done, earlier_s, self.shown = 0, 0.0, {}
         if state := checkpoint.load(machine.device):
             self.module.load_state_dict(state["module"])

@@ -11,7 +11,7 @@ import torch
 from localize.networks.inference import computes_bfloat16
 from localize.types import InputError
 
-DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PRECISIONS = ("auto", *DTYPES)
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -21,7 +21,7 @@ class Machine:
     """A device, and the precision of its convolutions and products; weights, norms and losses stay in float32."""
 
     device: str  # cpu or cuda
-    precision: str  # float32, bf16 or fp16
+    precision: str  # float32, bfloat16 or float16
 
     def autocast(self) -> torch.autocast:
         """The context of forward passes and losses."""
@@ -29,7 +29,7 @@ class Machine:
 
 
 def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
-    """What `auto` means here: CUDA if there is one; bf16 where the hardware multiplies it, fp16 on older CUDA devices.
+    """What `auto` means here: CUDA if there is one; bfloat16 where the hardware multiplies it, float16 on older GPUs.
 
     InputError for what this machine does not have.
     """
@@ -38,10 +38,10 @@ def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("device=cuda was asked for, but torch finds no such device: take device=cpu")
     if precision == "auto":
-        otherwise = "fp16" if device == "cuda" else "float32"
-        precision = "bf16" if computes_bfloat16(device) else otherwise
-    if (device, precision) == ("cpu", "fp16"):
-        raise InputError("precision=fp16 needs a CUDA device: take precision=bf16 or float32")
+        otherwise = "float16" if device == "cuda" else "float32"
+        precision = "bfloat16" if computes_bfloat16(device) else otherwise
+    if (device, precision) == ("cpu", "float16"):
+        raise InputError("precision=float16 needs a CUDA device: take precision=bfloat16 or float32")
     return Machine(device, precision)
 
 
@@ -50,14 +50,13 @@ def threads(num: int) -> Iterator[None]:
     """Let torch compute on `num` threads; results depend on it in the last digits."""
     before = torch.get_num_threads()
     torch.set_num_threads(num)
-    _keep_memory()
     try:
         yield
     finally:
         torch.set_num_threads(before)
 
 
-def _keep_memory() -> None:
+def keep_memory() -> None:
     """Let the C library keep what is freed: activations are as large in every step, and asking the kernel for zeroed
     pages each time made steps 1.3 times as long (numbers from glibc's malloc.h)."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None

@@ -23,7 +23,8 @@ def plot_training(path: pathlib.Path, curve: Curve, measures: dict[str, str]) ->
     for name, label in measures.items():
         below.plot(*curve.column(name), marker="o", markersize=3, label=label)
     above.set_ylabel("loss terms")
-    below.set(ylabel="FPR95 on validation patches (%)", xlabel="steps", yscale="log")
+    below.set(ylabel="FPR95 on validation patches (%)", xlabel="steps")
+    below.set_yscale("symlog", linthresh=0.01)  # a log scale that has a place for 0
     for axes in (above, below):
         axes.grid(alpha=0.3)
         axes.legend()
