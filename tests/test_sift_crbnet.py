@@ -99,9 +99,11 @@ def test_contract(feature):
 
 
 @pytest.mark.parametrize("upright", [False, True])
-def test_a_keypoint_whose_patch_leaves_the_photo_is_dropped(feature, upright):
+def test_keypoints_whose_patch_leaves_the_photo_are_dropped_if_asked_for(feature, upright):
     feature, photo = dataclasses.replace(feature, upright=upright), blobs()
     sift = Sift(max_keypoints=600, upright=upright).extract(photo)
+    assert len(feature.extract(photo)) == len(sift)
+    feature = dataclasses.replace(feature, boundary="drop")
     _, rows = extract_patches(photo, sift.keypoints, sift.scales, sift.orientations)
     assert 20 < len(rows) < len(sift) - 10
     found = feature.extract(photo)
