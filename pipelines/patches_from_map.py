@@ -6,13 +6,13 @@ import numpy as np
 import tqdm
 
 from localize.io.images import read_photo
-from localize.kernels.patches import extract_patches
 from localize.pipelines.steps import Components, map_scene
 from localize.stages import FeatureSet, Workbench, extract_features
 from localize.store import Store
 from localize.train.from_map import Tracks
+from localize.train.homographies import Keypoints
 from localize.train.patch_folder import write_patches
-from localize.train.patch_sets import STORED_SIDE, PatchSet, stretched
+from localize.train.patch_sets import PatchSet, cut, stretched
 from localize.types import ImageList, InputError, Scene
 
 
@@ -52,13 +52,13 @@ def run(
     photo, row, point = tracks.find(town.map.model, posed, by_name, progress)
     paths = [root / image.name for root, image in photos.values()]
     hidden = None if progress else True  # None: shown on a terminal only
-    cut = [
+    found = [
         _cut(path, by_name[image.name], row[photo == i], coefficient)
         for i, (path, image) in enumerate(zip(tqdm.tqdm(paths, "patches", disable=hidden), posed, strict=True))
     ]
-    points = np.concatenate([point[photo == i][kept] for i, (_, kept) in enumerate(cut)])
-    images = np.repeat(np.arange(len(cut)), [len(kept) for _, kept in cut])
-    every = PatchSet(np.concatenate([patches for patches, _ in cut]), points)
+    points = np.concatenate([point[photo == i][kept] for i, (_, kept) in enumerate(found)])
+    images = np.repeat(np.arange(len(found)), [len(kept) for _, kept in found])
+    every = PatchSet(np.concatenate([patches for patches, _ in found]), points)
     return write_patches(pathlib.Path(output) / "patches", every, images, f"{len(posed)} photos of {scene.name}", seed)
 
 
@@ -89,12 +89,6 @@ class _ByName:
 
 def _cut(path: pathlib.Path, features, rows: np.ndarray, coefficient: float) -> tuple[np.ndarray, np.ndarray]:
     """(patches (M, 64, 64) uint8, which of the rows they are of) of one photo."""
-    patches, kept = extract_patches(
-        read_photo(path, grey=True),
-        features.keypoints[rows],
-        features.scales[rows],
-        features.orientations[rows],
-        coefficient=coefficient,
-        side=STORED_SIDE,
-    )
+    places = Keypoints(features.keypoints, features.scales, features.orientations)[rows]
+    patches, kept = cut(read_photo(path, grey=True), places, coefficient)
     return stretched(patches), kept

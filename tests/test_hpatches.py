@@ -1,5 +1,6 @@
 """The HPatches patch benchmark: its files, and its tasks against slow twins that follow their definitions."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from localize.evaluate import hpatches as tasks_of
 from localize.evaluate import patch_descriptors
 from localize.evaluate.hpatches import Sequences, average_precision, describe_sequences, evaluate_hpatches
-from localize.evaluate.patch_descriptors import PatchBits, RootSift
+from localize.evaluate.patch_descriptors import PatchNetwork, RootSift
 from localize.io.hpatches import TYPES, check_hpatches, read_sequence, read_split, read_task, resampled
 from localize.io.network_weights import save_weights
 from localize.io.phototour import write_phototour
@@ -218,5 +219,6 @@ def test_tables_have_a_column_for_values_and_bits(made, tmp_path, run_cli, monke
     assert grid["header"] == ["task", "RootSIFT, real", "CRBNet 128, real", "CRBNet 128, bits"]
     found = evaluate_hpatches(describe_sequences(RootSift(), str(made[0]), [*COUNTS]), str(made[1]))
     assert {row[0]: row[1] for row in grid["rows"]} == pytest.approx(found)
-    found = describe_sequences(PatchBits(str(tmp_path / "w.safetensors")), str(made[0]), [*COUNTS])
+    real = describe_sequences(PatchNetwork(str(tmp_path / "w.safetensors")), str(made[0]), [*COUNTS])
+    found = dataclasses.replace(real, values=real.values > 0, distance="hamming")
     assert {row[0]: row[3] for row in grid["rows"]} == pytest.approx(evaluate_hpatches(found, str(made[1])))

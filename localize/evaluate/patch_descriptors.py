@@ -11,13 +11,13 @@ import torch
 
 from localize.components import check_component
 from localize.io.network_weights import load_weights
+from localize.io.phototour import SIDE
 from localize.kernels.patches import halved
 from localize.kernels.sift_descriptor import describe
 from localize.networks import inference
 from localize.networks.patches import TFeat as TFeatNetwork
 from localize.types import InputError
 
-SIDE = 64  # px of a patch
 BATCH = 64  # patches that a network sees at once; more is slower on a CPU
 
 
@@ -91,17 +91,6 @@ class PatchNetwork:
     def describe(self, patches: np.ndarray) -> np.ndarray:
         """(N, D) float32."""
         return inference.describe(self.network, halved(_checked(patches)))
-
-
-@dataclass(frozen=True)
-class PatchBits(PatchNetwork):
-    """The bits of a trained patch network: value > 0."""
-
-    distance: ClassVar[str] = "hamming"
-
-    def describe(self, patches: np.ndarray) -> np.ndarray:
-        """(N, D) bool."""
-        return super().describe(patches) > 0
 
 
 def pair_distances(first: np.ndarray, second: np.ndarray, distance: str) -> np.ndarray:

@@ -11,12 +11,10 @@ import numpy as np
 
 from localize.components import check_component
 from localize.features.sift import Sift
-from localize.kernels.patches import BOUNDARIES, extract_patches
+from localize.kernels.patches import BOUNDARIES, FLAT, extract_patches
 from localize.keys import file_stamp
 from localize.networks.shipped import weights_file
 from localize.types import Features, InputError
-
-FLAT = 1e-2  # standard deviation of grey values 0..255 of a patch that shows nothing; none such was trained on
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 _TAPS = np.exp(-0.5 * np.arange(-4, 5) ** 2.0)  # Gaussian, sigma 1 px
 _TAPS = (_TAPS / _TAPS.sum()).astype(np.float32)
 BOUNDARIES = ("drop", "replicate")
+FLAT = 1e-2  # standard deviation of grey values 0..255 below which a patch shows nothing
 
 
 def extract_patches(

@@ -12,9 +12,9 @@ import PIL.Image
 from scipy.spatial import cKDTree
 
 from localize.components import check_component
-from localize.kernels.patches import extract_patches
+from localize.io.phototour import SIDE
 from localize.train.homographies import Keypoints, random_homography, squares_inside, transfer, warp
-from localize.train.patch_sets import STORED_SIDE, PatchSet, stretched
+from localize.train.patch_sets import PatchSet, cut, stretched
 from localize.train.photometric import random_change
 from localize.types import InputError
 
@@ -89,7 +89,7 @@ class Homographies:
         shown = random_change(photo, rng, MILD, 0) if rng.random() < self.original_share else photo
         original = _grey(shown)
         keypoints = distinct(detect(feature, original), rng)
-        patches, rows = self._cut(original, keypoints)
+        patches, rows = cut(original, keypoints, self.coefficient)
         keypoints, found = keypoints[rows], [(stretched(patches), np.arange(len(rows)))]
         for _ in range(self.versions):
             found.append(self._version(photo, keypoints, feature, rng))
@@ -135,14 +135,10 @@ class Homographies:
             inside = squares_inside(jittered, self.coefficient, homography, size)
             points, places = np.concatenate([points, others[inside]]), _joined(places, jittered[inside])
             least = np.concatenate([least, np.full(inside.sum(), SEEN_UNDETECTED)])
-        patches, rows = self._cut(grey, places)
-        reference, _ = self._cut(_grey(unchanged), places)
+        patches, rows = cut(grey, places, self.coefficient)
+        reference, _ = cut(_grey(unchanged), places, self.coefficient)
         seen = np.flatnonzero(_correlation(patches, reference) >= least[rows])
         return stretched(patches[seen]), points[rows[seen]]
-
-    def _cut(self, grey: np.ndarray, places: Keypoints) -> tuple[np.ndarray, np.ndarray]:
-        shape = places.xy, places.scales, places.orientations
-        return extract_patches(grey, *shape, coefficient=self.coefficient, side=STORED_SIDE)
 
 
 def agreeing(expected: Keypoints, detected: Keypoints, limits: Homographies) -> tuple[np.ndarray, np.ndarray]:
@@ -208,7 +204,7 @@ def _joined(a: Keypoints, b: Keypoints) -> Keypoints:
 
 def _correlation(patches: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(N,) of patches (N, S, S) with others, at a quarter of the side, so that noise does not count."""
-    n, side = len(patches), STORED_SIDE // 4
+    n, side = len(patches), SIDE // 4
     a, b = (p.reshape(n, side, 4, side, 4).mean((2, 4)).reshape(n, side * side) for p in (patches, others))
     a, b = (p - p.mean(1, keepdims=True) for p in (a, b))
     return (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1) + 1e-6)

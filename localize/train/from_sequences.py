@@ -9,10 +9,9 @@ import pathlib
 import numpy as np
 
 from localize.io.images import SUFFIXES, read_photo
-from localize.kernels.patches import extract_patches
 from localize.train.from_photos import Homographies, agreeing, detect, distinct
-from localize.train.homographies import Keypoints, transfer
-from localize.train.patch_sets import STORED_SIDE, PatchSet, stretched
+from localize.train.homographies import transfer
+from localize.train.patch_sets import PatchSet, cut, stretched
 from localize.types import InputError
 
 HALF_PIXEL = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # the files count from the centre of the first pixel
@@ -35,7 +34,7 @@ def read_sequence(folder: pathlib.Path) -> tuple[list[np.ndarray], list[np.ndarr
 def sequence_patches(photos, homographies, feature, *, coefficient: float = 13.0, seed: int = 0) -> PatchSet:
     """Patches (N, 64, 64) of the keypoints of photo 1 that are detected again in others, with the limits of
     Homographies."""
-    limits = Homographies(coefficient=coefficient)
+    limits = Homographies(coefficient=coefficient, seed=seed)
     first = distinct(detect(feature, photos[0]), np.random.default_rng(seed))
     patches, points = [], []
     for k, (photo, homography) in enumerate(zip(photos, homographies, strict=True)):
@@ -44,15 +43,10 @@ def sequence_patches(photos, homographies, feature, *, coefficient: float = 13.0
             detected = detect(feature, photo)
             of, row = agreeing(transfer(homography, first), detected, limits)
             places = detected[row]
-        cut, rows = _cut(photo, places, coefficient)
-        patches.append(stretched(cut))
+        found, rows = cut(photo, places, coefficient)
+        patches.append(stretched(found))
         points.append(of[rows])
     return PatchSet(np.concatenate(patches), np.concatenate(points))
-
-
-def _cut(photo: np.ndarray, places: Keypoints, coefficient: float) -> tuple[np.ndarray, np.ndarray]:
-    shape = places.xy, places.scales, places.orientations
-    return extract_patches(photo, *shape, coefficient=coefficient, side=STORED_SIDE)
 
 
 def _matrix(path: pathlib.Path) -> np.ndarray:

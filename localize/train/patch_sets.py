@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from localize.io.phototour import SIDE
+from localize.kernels.patches import FLAT, extract_patches
+from localize.train.homographies import Keypoints
 from localize.types import InputError
 from localize.types.checks import check_array
-
-STORED_SIDE = 64  # px on disk, as in UBC PhotoTour
-MIN_STD = 1e-2  # of grey values 0..255; a flatter patch says nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ def joined(sets: Iterable[PatchSet]) -> PatchSet:
 def trainable(patches: PatchSet, *columns: np.ndarray) -> tuple:
     """(patches, *columns) without patches that show nothing, and without points then left with one patch."""
     low, high = patches.patches.min((1, 2)), patches.patches.max((1, 2))
-    flat = low == high  # whole numbers: any other patch up to 99 px has a standard deviation above MIN_STD
+    flat = low == high  # whole numbers: any other patch up to 99 px has a standard deviation above FLAT
     _, which, count = np.unique(patches.points[~flat], return_inverse=True, return_counts=True)
     rows = np.flatnonzero(~flat)[count[which] >= 2]
     return PatchSet(patches.patches[rows], patches.points[rows]), *(column[rows] for column in columns)
@@ -51,9 +51,16 @@ def trainable(patches: PatchSet, *columns: np.ndarray) -> tuple:
 def stretched(patches: np.ndarray) -> np.ndarray:
     """(N, S, S) uint8 of grey values (N, S, S): each patch from black to white, so that a dark one keeps its steps.
 
-    Networks normalise each patch and SIFT its histogram, so neither minds. Patches flatter than MIN_STD become 0.
+    Networks normalise each patch and SIFT its histogram, so neither minds. Patches flatter than FLAT become 0.
     """
     low, high = (f(patches, axis=(1, 2), keepdims=True) for f in (np.min, np.max))
-    flat = patches.std((1, 2), keepdims=True) < MIN_STD
-    grown = (patches - low) * (255 / np.maximum(high - low, MIN_STD))
+    flat = patches.std((1, 2), keepdims=True) < FLAT
+    grown = (patches - low) * (255 / np.maximum(high - low, FLAT))
     return np.where(flat, 0, np.rint(grown)).astype(np.uint8)
+
+
+def cut(photo: np.ndarray, places: Keypoints, coefficient: float) -> tuple[np.ndarray, np.ndarray]:
+    """Patches (M, 64, 64) float32 of a grey photo (H, W), and the places' rows (M,) they are of; those that leave it
+    have none."""
+    shape = places.xy, places.scales, places.orientations
+    return extract_patches(photo, *shape, coefficient=coefficient, side=SIDE)
