@@ -1,10 +1,9 @@
 """The pipelines and the indexes on the same photos, map and descriptors, as one Markdown table per scene.
 
-    python benchmarks/compare.py Herz-Jesu-P25 fountain-P11 [--store outputs/store]
+    python benchmarks/compare.py Herz-Jesu-P25 fountain-P11 [--feature sift] [--store outputs/store]
 
-Each argument is a folder in the layout of Strecha et al. (images/ and gt_dense_cameras/). SIFT, and the thresholds that
-docs/results.md was measured with. One worker, so that a query's milliseconds are not shared with another's. Times are
-measured when a row is computed and kept in the store with it.
+Each argument is a folder in the layout of Strecha et al. (images/ and gt_dense_cameras/). One worker, so that a query's
+milliseconds are not shared with another's. Times are measured when a row is computed and kept in the store with it.
 """
 
 import argparse
@@ -15,15 +14,14 @@ import tempfile
 from localize.datasets.strecha import Strecha
 from localize.evaluate.tables import threshold_name
 from localize.features.sift import Sift
+from localize.features.sift_crbnet import SiftCrbnet
 from localize.index.faiss_index import FaissFlat, FaissHnsw, FaissIvf
 from localize.index.random_trees import RandomTrees
-from localize.matching.mutual import MutualNearest
-from localize.matching.ratio import RatioTest
 from localize.pipelines import direct, parallel_search, serial
 from localize.search.prior import Frames, Union
 from localize.store import Store
 
-SETTINGS = {"feature": Sift(), "pair_matching": MutualNearest(max_distance=0.7), "matching": RatioTest(ratio=0.8)}
+FEATURES = {"sift_crbnet": SiftCrbnet, "sift": Sift}
 ROWS = [
     ("parallel_search (trees + 20 frames)", parallel_search, {}),
     ("parallel_search (trees + 3 frames)", parallel_search, {"search": Union(num_frames=3)}),
@@ -40,7 +38,7 @@ ROWS = [
 
 def row(scene, store: Store, pipeline, components: dict) -> list[str]:
     with tempfile.TemporaryDirectory() as output:
-        pipeline.run(scene, store, progress=True, output=output, **SETTINGS, **components)
+        pipeline.run(scene, store, progress=True, output=output, **components)
         results = json.loads((pathlib.Path(output) / "results.json").read_text())
     found = results["conditions"]["all"]
     build = [s for s in results["stages"] if s["name"] == "index"]
@@ -59,8 +57,10 @@ def row(scene, store: Store, pipeline, components: dict) -> list[str]:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("roots", nargs="+")
+    arguments.add_argument("--feature", choices=FEATURES, default="sift_crbnet")
     arguments.add_argument("--store", default="outputs/store")
     given = arguments.parse_args()
+    feature = FEATURES[given.feature]()
     for root in given.roots:
         scene = Strecha(root).load()
         recalls = [threshold_name(t) for t in scene.thresholds]
@@ -74,10 +74,15 @@ def main() -> None:
             "pose ms",
             "index built s",
         ]
-        print(f"\n{scene.name}: {len(scene.references)} references, {len(scene.queries)} queries\n")
+        print(f"\n{scene.name}: {len(scene.references)} references, {len(scene.queries)} queries, {given.feature}\n")
         print("| " + " | ".join(header) + " |\n|" + " --- |" * len(header), flush=True)
         for name, pipeline, components in ROWS:
-            print("| " + " | ".join([name, *row(scene, Store(given.store), pipeline, components)]) + " |", flush=True)
+            print(
+                "| "
+                + " | ".join([name, *row(scene, Store(given.store), pipeline, {"feature": feature, **components})])
+                + " |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
