@@ -29,13 +29,8 @@ class SiftCrbnet(Sift):
 
     weights: str = "crbnet256_lite"  # the name of shipped ones, or the path of a .safetensors file
     coefficient: float = 13.0  # side of the patch, in units of the keypoint's scale
-    boundary: str = (
-        "replicate"  # the photo's edge goes on in patches that leave it; or drop: such keypoints, as the paper
-    )
-    precision: str = (
-        "auto"  # auto: bfloat16 where the processor computes in it, else float32; results of both are kept as
-    )
-    # one, so that a map made on one machine is used on another
+    boundary: str = "replicate"  # the photo's edge goes on in patches that leave it; drop: without them, as the paper
+    precision: str = "auto"  # bfloat16 where the processor computes in it, else float32; stored under one key
     batch_size: int | None = None  # patches at a time; None: 64 on a CPU, 512 on a GPU
 
     VERSION: ClassVar[int] = 100 * Sift.VERSION + 1  # other keypoints are other features
