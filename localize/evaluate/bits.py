@@ -72,5 +72,6 @@ def plot_bits(path: str | pathlib.Path, statistics: dict[str, BitStatistics]) ->
     for ax, (below, beside) in zip(axes, texts, strict=True):
         ax.set_xlabel(below)
         ax.set_ylabel(beside)
-        ax.legend(fontsize="small")
+        ax.set_ylim(0, 1.3 * ax.get_ylim()[1])  # room for the legend
+        ax.legend(fontsize="small", loc="upper right")
     figure.savefig(path, dpi=120)
