@@ -196,7 +196,8 @@ def main() -> None:
                 raise
             raise _NotComposed(f"{e}: give every group one of its choices, as in search=union") from e
     except KeyboardInterrupt:
-        print("\nStopped. What was finished is kept; run the same command again to go on.", file=sys.stderr, flush=True)
+        kept = "Stopped. What is in the store and in the last checkpoint is kept; run the same command again to go on."
+        print(f"\n{kept}", file=sys.stderr, flush=True)
         os._exit(130)  # at once: a second Ctrl-C must not end up waiting for anybody
     except (HydraException, omegaconf.errors.OmegaConfBaseException, _NotComposed) as e:
         errors.sentences += _sentences(e)

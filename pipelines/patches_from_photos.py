@@ -50,7 +50,10 @@ def run(
     paths = _find(photos, pattern, max_photos, seed)
     bench = Workbench(store, workers, progress)
     sets, images = [], []
-    with bench.stage("patches"), tqdm.tqdm(total=len(paths), desc="patches", disable=None if progress else True) as bar:
+    with (
+        bench.stage("patches") as record,
+        tqdm.tqdm(total=len(paths), desc="patches", disable=None if progress else True) as bar,
+    ):
         work = functools.partial(_of_photo, make, feature)
         for i, (found, _) in enumerate(bench.map(work, paths, processes=True)):
             bar.update()
@@ -58,6 +61,7 @@ def run(
                 log.error("%s; left out, the rest goes on", found)
                 continue
             sets.append(found)
+            record.computed += 1
             images.append(np.full(len(found), i))
     if not sets:
         raise InputError(f"none of the {len(paths)} photos could be read")

@@ -57,7 +57,8 @@ def run(
     loop = TrainingLoop(steps, learning_rate, schedule, precision, device, seed, checkpoint_every, validate_every)
     machine, loss = choose_machine(device, precision), CrbnetLoss(bits=bits)
     _check(train, validation, network, pairs_per_batch, turn, augment)
-    module = _start(network, start_from, seed)
+    with threads(1):  # so that the random weights are the same for any number of workers
+        module = _start(network, start_from, seed)
     sets = {
         name: [read_patches(f) for f in folders] for name, folders in (("train", train), ("validation", validation))
     }
@@ -65,6 +66,7 @@ def run(
     made_from |= {"augment": float(augment), "start_from": start_from and file_digest(start_from)}
     made_from |= {f"{name} patches": " ".join(map(_digest, parts)) for name, parts in sets.items()}
     made_from = {name: str(value) for name, value in made_from.items()}
+    _check_apart(made_from)
     keep_memory()
     with threads(workers):
         curve = loop.run(
@@ -81,7 +83,8 @@ def run(
     settings = {name: str(value) for name, value in (vars(loop) | vars(machine)).items()}
     save_weights(path, module, network, settings | made_from | found | {"seconds": curve.rows[-1]["seconds"]})
     plot_training(folder / "training.png", curve, MEASURES)
-    quality = ", ".join(f"{float(found[name]):.2f} % {label}" for name, label in MEASURES.items())
+    change = {m: f"from {float(curve.rows[0][m]):.2f} to {float(found[m]):.2f} %" for m in MEASURES}
+    quality = ", ".join(f"{change[m]} {label}" for m, label in MEASURES.items())
     return (
         f"{network} after {steps} steps: FPR95 {quality}, on the validation patches; the course is in "
         f"{folder / 'training.png'}.\nUse it with feature=sift_crbnet feature.weights={path.absolute()}"
@@ -99,6 +102,7 @@ def _check(train, validation, network: str, pairs_per_batch: int, turn: bool, au
             problems.append(f"pipeline.{name} is {folders!r}, but must be a list of folders, as [folder] or [one,two]")
     if not problems:
         used = {pathlib.Path(f).resolve() for f in train}
+        problems += ["pipeline.train names a folder twice: its points would pass for others"] * (len(used) < len(train))
         both = ", ".join(f for f in validation if pathlib.Path(f).resolve() in used)
         problems += [f"{both}: in pipeline.train and in pipeline.validation; validate on other places"] if both else []
     if network not in NAMES:
@@ -111,6 +115,12 @@ def _check(train, validation, network: str, pairs_per_batch: int, turn: bool, au
         problems.append(f"pipeline.augment is {augment!r}, but must be a number from 0 to 1")
     if problems:
         raise InputError(*problems)
+
+
+def _check_apart(made_from: dict[str, str]) -> None:
+    """InputError if a folder to train on and one to validate on hold the same patches."""
+    if set(made_from["train patches"].split()) & set(made_from["validation patches"].split()):
+        raise InputError("a folder of pipeline.validation holds the patches of one of pipeline.train: take another")
 
 
 def _digest(patches: PatchSet) -> str:

@@ -65,7 +65,7 @@ def cut_short(path, lines):
 
 BROKEN = {
     "folder .* is missing": lambda root: root.rename(root.parent / "other"),
-    "info.txt is missing": lambda root: (root / "info.txt").unlink(),
+    "has no info.txt": lambda root: (root / "info.txt").unlink(),
     "1 of 2 sheets of patches are missing, the first is patches0001.bmp": lambda r: (r / "patches0001.bmp").unlink(),
     "200 patches, which fill 1 sheets, but there are 2": lambda root: cut_short(root / "info.txt", 200),
     "ends in the middle": lambda root: (root / "info.txt").write_text("1 0\n2"),
@@ -129,3 +129,9 @@ def test_long_tracks_do_not_take_over():
     points = np.repeat(np.arange(101), [100] + [2] * 100)
     first, _, same = draw_pairs(points, 100, seed=0)
     assert 30 < (points[first[same]] > 0).sum() < 70
+
+
+def test_the_folder_above_points_at_its_patches(folder, tmp_path):
+    folder[0].rename(tmp_path / "patches")
+    with pytest.raises(InputError, match=r"has no info.txt: did you mean .*/patches\?"):
+        read_phototour(tmp_path)

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -99,7 +100,8 @@ def test_it_learns_and_says_what_came_out(finished):
     metadata = weights(output)[1]
     assert metadata["network"] == "l2net128"
     assert metadata["fpr95_real"] == rows[-1]["fpr95_real"]
-    assert f"{after[0]:.2f} % real-valued, {after[1]:.2f} % binary" in said
+    assert f"from {before[0]:.2f} to {after[0]:.2f} % real-valued" in said
+    assert f"to {after[1]:.2f} % binary" in said
     assert f"feature=sift_crbnet feature.weights={output}/weights.safetensors" in said
 
 
@@ -142,6 +144,15 @@ def test_a_checkpoint_of_another_training_is_refused(finished, folders, change, 
 def test_patches_to_learn_from_are_none_to_validate_on(folders, tmp_path):
     with pytest.raises(InputError, match=r"in pipeline.train and in pipeline.validation; validate on other places"):
         train_crbnet.run(output=str(tmp_path), **folders | SETTINGS | {"validation": folders["train"]})
+
+
+def test_a_folder_that_would_be_counted_twice_is_refused(folders, tmp_path):
+    twice = {"train": folders["train"] * 2}
+    with pytest.raises(InputError, match="names a folder twice"):
+        train_crbnet.run(output=str(tmp_path), **folders | SETTINGS | twice)
+    copy = shutil.copytree(folders["train"][0], tmp_path / "copy")
+    with pytest.raises(InputError, match=r"holds the patches of one of pipeline\.train"):
+        train_crbnet.run(output=str(tmp_path), **folders | SETTINGS | {"validation": [str(copy)]})
 
 
 def test_a_damaged_checkpoint_is_named(finished, folders, tmp_path):

@@ -67,8 +67,11 @@ def read_phototour(folder: str | pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
 def read_points(folder: str | pathlib.Path) -> np.ndarray:
     """The point (N,) int64 that each patch of a folder shows; checks that its sheets are there, and reads none."""
     folder = pathlib.Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"folder {folder} is missing: give one with patches0000.bmp ... and info.txt")
+    if not (folder / "info.txt").is_file():
+        below = folder / "patches"
+        advice = f"did you mean {below}?" if (below / "info.txt").is_file() else "give one with patches0000.bmp ..."
+        what = "has no info.txt" if folder.is_dir() else "is no folder" if folder.exists() else "is missing"
+        raise InputError(f"folder {folder} {what}: {advice}")
     points = _numbers(folder / "info.txt", 1)[:, 0]
     found = {p.name for p in folder.glob("patches*.bmp")}
     wanted = [_sheet_name(i) for i in range(_num_sheets(len(points)))]

@@ -23,7 +23,7 @@ def read_sequence(folder: pathlib.Path) -> tuple[list[np.ndarray], list[np.ndarr
     for k in range(1, 7):
         found = [p for p in sorted(folder.glob(f"{k}.*")) if p.suffix.lower() in SUFFIXES]
         if not found:
-            raise InputError(f"{folder} has no photo {k}: a sequence of HPatches has six, 1.ppm to 6.ppm")
+            raise InputError(f"{folder} has no photo {k}: name folders of single sequences, which have photos 1 to 6")
         photos.append(read_photo(found[0], grey=True))
         homographies.append(
             np.eye(3) if k == 1 else HALF_PIXEL @ _matrix(folder / f"H_1_{k}") @ np.linalg.inv(HALF_PIXEL)

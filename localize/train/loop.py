@@ -26,7 +26,7 @@ from localize.types import InputError
 
 log = logging.getLogger(__name__)
 BETAS = (0.9, 0.999)
-CHECKPOINT_S = 300.0  # a checkpoint comes after that long, however few steps were made
+CHECKPOINT_S = 60.0  # a checkpoint comes after that long, however few steps were made
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,8 @@ class _Work:
         found = self.measured(validate) if due else {}
         values, rate = self._update(data, loss), self.settings.rate(self.done)
         curve.append(self.done, **values, learning_rate=rate, seconds=self.seconds, **found)
+        if found and bar.disable:  # the bar would show it
+            log.info("step %d: %s", self.done, ", ".join(f"{k} {v:.2f}" for k, v in found.items()))
         self.shown = found or self.shown
         bar.set_postfix({"loss": f"{sum(values.values()):.3f}"} | {k: f"{v:.2f}" for k, v in self.shown.items()})
         bar.update()

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from localize.io.files import writing
 from localize.train.curve import Curve
 
+LAST_DECADE = 0.1  # percent; below, the scale is linear
 SHOWN = 200  # points of a line; each is a mean
 NOT_TERMS = ("step", "learning_rate", "seconds")
 
@@ -24,7 +25,10 @@ def plot_training(path: pathlib.Path, curve: Curve, measures: dict[str, str]) ->
         below.plot(*curve.column(name), marker="o", markersize=3, label=label)
     above.set_ylabel("loss terms")
     below.set(ylabel="FPR95 on validation patches (%)", xlabel="steps")
-    below.set_yscale("symlog", linthresh=0.01)  # a log scale that has a place for 0
+    top = max(max(curve.column(name)[1], default=0) for name in measures)
+    if top > 10 * LAST_DECADE:
+        below.set_yscale("symlog", linthresh=LAST_DECADE)  # a log scale that has a place for 0
+    below.set_ylim(0, 1.1 * max(top, LAST_DECADE))
     for axes in (above, below):
         axes.grid(alpha=0.3)
         axes.legend()
