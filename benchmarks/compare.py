@@ -77,12 +77,8 @@ def main() -> None:
         print(f"\n{scene.name}: {len(scene.references)} references, {len(scene.queries)} queries, {given.feature}\n")
         print("| " + " | ".join(header) + " |\n|" + " --- |" * len(header), flush=True)
         for name, pipeline, components in ROWS:
-            print(
-                "| "
-                + " | ".join([name, *row(scene, Store(given.store), pipeline, {"feature": feature, **components})])
-                + " |",
-                flush=True,
-            )
+            cells = row(scene, Store(given.store), pipeline, {"feature": feature, **components})
+            print("| " + " | ".join([name, *cells]) + " |", flush=True)
 
 
 if __name__ == "__main__":
