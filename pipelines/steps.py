@@ -155,7 +155,7 @@ def read_queries(bench: Workbench, scene: Scene, use: Components) -> Photos:
 def localize_queries(
     bench: Workbench, town: MappedScene, photos: Photos, index: BuiltIndex | None, use: Components
 ) -> Localized:
-    """Prior frames, matches in the union of the candidates, poses, and the measured seconds of every step."""
+    """Prior frames, matches with the nearest points, poses, and the measured seconds of every step."""
     frames = town.retrieve(bench, photos, use)
     matches = match_queries(bench, photos.images, photos.features, town.map, index, frames, use.search, use.matching)
     poses = estimate_poses(bench, photos.images, matches, use.pose)

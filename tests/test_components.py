@@ -1,7 +1,6 @@
 """Contracts of the roles, over all components, and what is particular to each."""
 
 import dataclasses
-import itertools
 import pickle
 import re
 
@@ -14,13 +13,15 @@ from localize.datasets.robotcar import RobotCar
 from localize.features.sift import Sift
 from localize.index.faiss_index import FaissFlat, FaissHnsw, FaissIvf
 from localize.index.leaf_model import branch_costs, estimate_gaussian
+from localize.index.literal_trees import LiteralTrees
 from localize.index.random_trees import RandomTrees
+from localize.index.rescore import nearest_of_rows
 from localize.matching.mutual import MutualNearest
 from localize.matching.ratio import RatioTest
 from localize.retrieval.ranking import rank
 from localize.retrieval.vlad import Vlad
-from localize.search.prior import Frames, Leaves, Union, rows_in_frames
-from localize.types import FRAME, LEAF, Candidates, Features, Image, ImageList, InputError
+from localize.search.prior import Frames, Leaves, Union, merged, rows_in_frames
+from localize.types import FRAME, LEAF, Features, Image, ImageList, InputError, Nearest
 
 from .conftest import PINHOLE, random_features, random_rows
 
@@ -134,29 +135,41 @@ def test_ranking_leaves_out_the_query_itself_and_orders_ties():
     assert rank(queries, vectors[:2], references, vectors, 10).index.tolist()[0][-1] == -1  # no more than there are
 
 
-INDEXES = [RandomTrees(num_leaves=20), FaissFlat(5), FaissHnsw(num_neighbours=5), FaissIvf(num_lists=4, num_probes=4)]
+INDEXES = [
+    RandomTrees(num_leaves=20),
+    LiteralTrees(num_leaves=20),
+    FaissFlat(5),
+    FaissHnsw(num_neighbours=5),
+    FaissIvf(num_lists=4, num_probes=4),
+]
 
 
 @pytest.mark.parametrize("index", INDEXES, ids=str)
-def test_indexes_find_the_true_neighbour(index):
+def test_indexes_find_the_nearest_points(index):
     rng = np.random.default_rng(2)
     rows = random_rows(rng, num_points=300)
     built = index.build(rows)
     true = rng.integers(len(rows.point), size=100)
     queries = _unit(rows.descriptors[true] + 0.05 * rng.normal(size=(100, 32)))
-    indptr, found = index.lookup(built, queries)
-    assert found.dtype == np.int32
-    per_query = [found[a:b] for a, b in itertools.pairwise(indptr)]
-    assert all(len(set(f)) == len(f) for f in per_query)
-    assert np.mean([t in f for t, f in zip(true, per_query, strict=True)]) > 0.97
-    assert len(index.lookup(built, queries[:0])[1]) == 0
+    found = index.nearest(built, rows, queries)
+    similarity = queries @ rows.descriptors.T
+    assert np.mean(found.point == rows.point[true]) > 0.97
+    right = found.point == rows.point[similarity.argmax(1)]
+    assert right.mean() > 0.97
+    assert np.abs(found.similarity - similarity.max(1))[right].max() < 0.02
+    others = np.where(rows.point == found.point[:, None], -np.inf, similarity).max(1)
+    assert np.all(found.second <= others + 0.02)
+    assert (found.source == LEAF).all()
+    assert found.compared >= 1
+    nobody = index.nearest(built, rows, queries[:0])
+    assert len(nobody) == nobody.compared == 0
 
 
 def test_bits_are_signs_or_where_no_value_is_negative_above_the_median():
     rows = random_rows(np.random.default_rng(2))
-    assert not RandomTrees().build(rows).thresholds.any()
+    assert not LiteralTrees().build(rows).thresholds.any()
     rows = dataclasses.replace(rows, descriptors=np.abs(rows.descriptors))
-    np.testing.assert_allclose(RandomTrees().build(rows).thresholds, np.median(rows.descriptors, axis=0))
+    np.testing.assert_allclose(LiteralTrees().build(rows).thresholds, np.median(rows.descriptors, axis=0))
 
 
 def test_gaussian_costs_are_probabilities_that_sum_to_one():
@@ -194,7 +207,7 @@ def test_rows_in_frames():
     assert rows_in_frames(rows, [1], "all_obs").tolist() == [r for r, p in enumerate(rows.point) if p in seen]
 
 
-def slow_ratio_matches(query, leaves, frames, rows, ratio=0.8, single=0.8):
+def slow_ratio_matches(query, leaves, frames, rows, ratio=0.9, single=0.8):
     """The specification, one keypoint after the other: (keypoint, point, distance, source)."""
     accepted = []
     for i, q in enumerate(query.descriptors.astype(float)):
@@ -203,11 +216,13 @@ def slow_ratio_matches(query, leaves, frames, rows, ratio=0.8, single=0.8):
             continue
         distance = np.linalg.norm(rows.descriptors[candidates] - q, axis=1)
         order = np.argsort(distance, kind="stable")
-        best = candidates[order[0]]
-        others = [distance[k] for k in order if rows.point[candidates[k]] != rows.point[best]]
+        best = rows.point[candidates[order[0]]]
+        others = [distance[k] for k in order if rows.point[candidates[k]] != best]
         d1 = distance[order[0]]
         if (d1 < ratio * others[0]) if others else (d1 <= single):
-            accepted.append((i, rows.point[best], d1, LEAF * (best in leaves[i]) | FRAME * (best in frames)))
+            accepted.append(
+                (i, best, d1, _found(LEAF, leaves[i], rows, q, best) | _found(FRAME, frames, rows, q, best))
+            )
     accepted.sort(key=lambda m: m[2])
     unique, taken = [], set()
     for match in accepted:
@@ -217,10 +232,18 @@ def slow_ratio_matches(query, leaves, frames, rows, ratio=0.8, single=0.8):
     return unique
 
 
+def _found(bit, candidates, rows, q, point):
+    """The bit if the point is the best of these candidates."""
+    nearest = max(candidates, key=lambda row: rows.descriptors[row] @ q, default=None)
+    return bit if nearest is not None and rows.point[nearest] == point else 0
+
+
 @pytest.mark.parametrize("search", [Union(), Leaves(), Frames()], ids=str)
-def test_ratio_matches_are_the_slow_ones(search):
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_ratio_matches_are_the_slow_ones(search, dtype):
     rng = np.random.default_rng(6)
     rows = random_rows(rng, num_points=120)
+    rows = dataclasses.replace(rows, descriptors=rows.descriptors.astype(dtype))
     true = rng.integers(len(rows.point), size=60)
     descriptors = _unit(rows.descriptors[true] + 0.08 * rng.normal(size=(60, 32)))
     query = Features(rng.uniform(0, 99, (60, 2)), descriptors, np.ones(60))
@@ -229,7 +252,8 @@ def test_ratio_matches_are_the_slow_ones(search):
     leaves[0] = []
     frames = rows_in_frames(rows, [0, 2])
     csr = np.cumsum([0, *map(len, leaves)]), np.concatenate(leaves).astype(np.int32)
-    matches = RatioTest().match(query, search.candidates(csr, [0, 2, -1], rows), rows)
+    in_leaves = nearest_of_rows(rows, descriptors, *csr)
+    matches = RatioTest().match(query, search.nearest(in_leaves, [0, 2, -1], rows, descriptors), rows)
     use_leaves = leaves if search.uses_leaves else [[]] * 60
     use_frames = frames.tolist() if search.uses_frames else []
     slow = slow_ratio_matches(query, use_leaves, use_frames, rows)
@@ -237,19 +261,43 @@ def test_ratio_matches_are_the_slow_ones(search):
     assert matches.keypoint.tolist() == [m[0] for m in slow]
     assert matches.point.tolist() == [m[1] for m in slow]
     assert matches.source.tolist() == [m[3] for m in slow]
-    np.testing.assert_allclose(matches.distance, [m[2] for m in slow], atol=1e-3)
+    np.testing.assert_allclose(matches.distance, [m[2] for m in slow], atol=2e-3)
     np.testing.assert_array_equal(matches.xyz, rows.points[matches.point])
-    mean = np.mean([len(set(a) | set(use_frames)) for a in use_leaves])
-    assert matches.candidates_per_keypoint == pytest.approx(mean)
+    assert matches.candidates_per_keypoint == pytest.approx(np.mean([len(a) + len(use_frames) for a in use_leaves]))
 
 
-def test_no_candidates_no_matches():
+def test_the_best_two_of_both_sources():
+    """Both tables are (similarity, point, second); the last one is what both give together, and who found it."""
+    none, inf = -1, np.inf
+    leaves = [(0.9, 4, 0.8), (0.9, 4, 0.8), (0.7, 4, 0.1), (0.9, 4, 0.2), (0.9, 4, -inf), (-inf, none, -inf)] * 2
+    frames = [(0.7, 4, 0.6), (0.7, 5, 0.6), (0.9, 5, 0.7), (0.9, 3, 0.2), (-inf, none, -inf), (-inf, none, -inf)] * 2
+    both = [
+        (0.9, 4, 0.8, 3),
+        (0.9, 4, 0.8, 1),
+        (0.9, 5, 0.7, 2),
+        (0.9, 3, 0.9, 2),
+        (0.9, 4, -inf, 1),
+        (-inf, none, -inf, 0),
+    ]
+    a, b = (
+        Nearest(*map(np.array, zip(*t, strict=True)), [bit * (p >= 0) for _, p, _ in t], 10 * bit)
+        for bit, t in ((LEAF, leaves), (FRAME, frames))
+    )
+    for first, second in ((a, b), (b, a)):
+        found = merged(first, second)
+        columns = found.similarity, found.point, found.second, found.source
+        np.testing.assert_allclose(np.column_stack(columns), both * 2, rtol=1e-6)
+        assert found.compared == 30
+
+
+def test_nothing_to_compare_with_no_matches():
     rows = random_rows(np.random.default_rng(7))
     query = random_features(np.random.default_rng(8), 4, 32)
-    nothing = Candidates(np.zeros(5, int), np.zeros(0, int), np.zeros(0, int))
-    assert len(RatioTest().match(query, nothing, rows)) == 0
-    nobody = Features(np.zeros((0, 2)), np.zeros((0, 32)), np.zeros(0))
-    assert len(RatioTest().match(nobody, Candidates([0], [], rows_in_frames(rows, [0])), rows)) == 0
+    for search in (Frames(), Frames(rows="all_obs")):
+        assert len(RatioTest().match(query, search.nearest(None, [-1, -1], rows, query.descriptors), rows)) == 0
+        nobody = Features(np.zeros((0, 2)), np.zeros((0, 32)), np.zeros(0))
+        nearest = search.nearest(None, [0], rows, nobody.descriptors.astype(np.float32))
+        assert len(RatioTest().match(nobody, nearest, rows)) == 0
 
 
 def test_mutual_nearest_is_the_slow_one():

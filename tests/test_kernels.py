@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from localize.index.leaf_model import branch_costs
-from localize.index.random_trees import RandomTrees
+from localize.index.literal_trees import LiteralTrees
 from localize.kernels.nearest import best_two_columns, best_two_points_dense, best_two_points_sparse
 from localize.kernels.tree_build import build_tree, choose_test, random_below
 from localize.types import PointRows
@@ -15,12 +15,12 @@ from .conftest import random_rows
 
 
 def slow_best_two_points(similarity, point):
-    """Best, its column, and the best over another point."""
+    """Best, its point (the smallest of equal ones), and the best over another point."""
     if not len(similarity):
         return -np.inf, -1, -np.inf
-    column = int(np.argmax(similarity))
-    others = similarity[point != point[column]]
-    return similarity[column], column, others.max() if len(others) else -np.inf
+    best = min(point[similarity == similarity.max()])
+    others = similarity[point != best]
+    return similarity.max(), best, others.max() if len(others) else -np.inf
 
 
 def test_best_two_columns():
@@ -39,23 +39,32 @@ def test_best_two_columns():
     np.testing.assert_array_equal(column_row, whole.argmax(0))
 
 
-def test_best_two_points_dense_and_sparse():
+def nothing_yet(n):
+    return np.full(n, -np.inf, "f"), np.full(n, -1, np.int32), np.full(n, -np.inf, "f")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_best_two_points_dense_and_sparse(dtype):
     rng = np.random.default_rng(1)
     rows = random_rows(rng, num_points=30)
-    d, point = rows.descriptors, rows.point
+    d, point = rows.descriptors.astype(dtype), rows.point
+    d[:3, :3] = [[0, -0.0, 1e-7], [1e-5, -3e-6, 6e-8], [1, -1, 2]]  # also what float16 holds without its first bit
     queries = rng.normal(size=(20, d.shape[1])).astype("f")
     picks = [rng.permutation(len(d))[: rng.integers(0, 40)].astype(np.int32) for _ in queries]
     picks[3] = np.flatnonzero(point == point[0]).astype(np.int32)  # one point only: no second
     indptr = np.cumsum([0, *map(len, picks)])
-    out = np.empty(20, "f"), np.empty(20, np.int32), np.empty(20, "f")
-    best_two_points_sparse(queries, d, point, indptr, np.concatenate(picks), *out)
+    half = dtype == np.float16
+    out = nothing_yet(20)
+    best_two_points_sparse(queries, d.view(np.uint16) if half else d, half, point, indptr, np.concatenate(picks), *out)
     for q, pick in enumerate(picks):
-        value, column, second = slow_best_two_points(d[pick] @ queries[q], point[pick])
+        value, best, second = slow_best_two_points(d[pick].astype("f") @ queries[q], point[pick])
         assert out[0][q] == pytest.approx(value, abs=1e-5)
-        assert out[1][q] == (pick[column] if column >= 0 else -1)
+        assert out[1][q] == best
         assert out[2][q] == pytest.approx(second, abs=1e-5)
-    similarity = queries @ d.T
-    best_two_points_dense(similarity, point, *out)
+    similarity = np.round(queries @ d.astype("f").T, 1)  # many ties
+    out = nothing_yet(20)
+    for columns in np.array_split(np.arange(len(point)), 3):  # in blocks, as it is used
+        best_two_points_dense(similarity[:, columns], point[columns], *out)
     for q in range(20):
         assert (out[0][q], out[1][q], out[2][q]) == slow_best_two_points(similarity[q], point)
 
@@ -151,14 +160,14 @@ def slow_leaves(trees, root, zero, one, budget):
 
 @pytest.mark.parametrize("order", ["gaussian", "abs_value"])
 @pytest.mark.parametrize("scope", ["per_tree", "total"])
-def test_lookup_visits_the_most_probable_leaves(order, scope):
+def test_literal_trees_visit_the_most_probable_leaves(order, scope):
     rng = np.random.default_rng(3)
     rows = random_rows(rng, num_points=150, noise=0.5)
-    index = RandomTrees(num_trees=3, num_leaves=7, scope=scope, order=order)
+    index = LiteralTrees(num_trees=3, num_leaves=7, scope=scope, order=order)
     trees = index.build(rows)
     queries = rng.normal(size=(12, 32)).astype("f") / 5
     queries[0] = trees.thresholds  # exactly on every test: all leaves of one depth tie
-    indptr, found = index.lookup(trees, queries)
+    indptr, found = index.best_rows(trees, queries)
     zero, one = branch_costs(queries, trees.thresholds, order, trees.mean, trees.sigma)
     for q in range(12):
         expected = []
@@ -202,19 +211,19 @@ def made_rows(descriptors, point):
     ],
 )
 def test_trees_hold_every_row_once(rows, what):
-    index = RandomTrees(num_trees=2, num_leaves=10_000)  # more leaves than there are
+    index = LiteralTrees(num_trees=2, num_leaves=10_000)  # more leaves than there are
     trees = index.build(rows)
     for tree in range(2):
         m = len(rows.point)
         assert sorted(trees.order[tree * m : (tree + 1) * m]) == list(range(m)), what
     queries = np.vstack([np.zeros(rows.descriptors.shape[1]), rows.descriptors[0]]).astype("f")
-    indptr, _ = index.lookup(trees, queries)
+    indptr, _ = index.best_rows(trees, queries)
     np.testing.assert_array_equal(np.diff(indptr), len(rows.point))
 
 
 def test_same_seed_same_trees_other_seed_other_trees():
     rows = random_rows(np.random.default_rng(4))
-    first, again, other = (RandomTrees(seed=s).build(rows) for s in (0, 0, 1))
+    first, again, other = (LiteralTrees(seed=s).build(rows) for s in (0, 0, 1))
     np.testing.assert_array_equal(first.order, again.order)
     np.testing.assert_array_equal(first.bit, again.bit)
     assert not np.array_equal(first.order, other.order)

@@ -1,10 +1,10 @@
-"""The role of an index: which rows of the map a query descriptor should be compared with."""
+"""The role of an index: the nearest 3D points of query descriptors, without comparing them with the whole map."""
 
 from typing import Any, Protocol
 
 import numpy as np
 
-from localize.types import PointRows
+from localize.types import Nearest, PointRows
 
 
 class Index(Protocol):
@@ -13,9 +13,12 @@ class Index(Protocol):
     VERSION: int
 
     def build(self, rows: PointRows) -> Any:
-        """A record (frozen dataclass of arrays) that the store can save and `lookup` understands."""
+        """A record (frozen dataclass of arrays) that the store can save and `nearest` understands."""
         ...
 
-    def lookup(self, built: Any, descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Candidate rows of descriptors (Q, D) float32 as CSR: indptr (Q + 1,) int64, rows (C,) int32, each once."""
+    def nearest(self, built: Any, rows: PointRows, descriptors: np.ndarray) -> Nearest:
+        """Nearest points of descriptors (Q, D) float32, source LEAF; `rows` are those it was built on.
+
+        An index that only names rows lets `index.rescore.nearest_of_rows` compare them.
+        """
         ...

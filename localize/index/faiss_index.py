@@ -11,7 +11,8 @@ import faiss
 import numpy as np
 
 from localize.components import check_component, query_field
-from localize.types import PointRows
+from localize.index.rescore import nearest_of_rows
+from localize.types import Nearest, PointRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +26,11 @@ def _pack(index: faiss.Index) -> FaissBytes:
     return FaissBytes(faiss.serialize_index(index))
 
 
-def _nearest(index: faiss.Index, descriptors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest rows of each descriptor as CSR; faiss marks missing ones by -1."""
-    _, rows = index.search(np.ascontiguousarray(descriptors, np.float32), min(k, index.ntotal))
-    indptr = np.concatenate([[0], np.cumsum((rows >= 0).sum(1))]).astype(np.int64)
-    return indptr, rows[rows >= 0].astype(np.int32)
+def _nearest(index: faiss.Index, rows: PointRows, descriptors: np.ndarray, k: int) -> Nearest:
+    """The nearest points among the k nearest rows of each descriptor; faiss marks missing rows by -1."""
+    _, found = index.search(np.ascontiguousarray(descriptors, np.float32), min(k, index.ntotal))
+    indptr = np.concatenate([[0], np.cumsum((found >= 0).sum(1))]).astype(np.int64)
+    return nearest_of_rows(rows, descriptors, indptr, found[found >= 0].astype(np.int32))
 
 
 @functools.lru_cache(maxsize=1)  # by identity: the same map is asked by query after query
@@ -41,7 +42,7 @@ def _unpack(built: FaissBytes) -> faiss.Index:
 class FaissFlat:
     """Exact search: every row is compared."""
 
-    num_neighbours: int = query_field(100)  # rows returned
+    num_neighbours: int = query_field(100)  # rows compared exactly
 
     VERSION: ClassVar[int] = 1
     LIBRARIES: ClassVar[tuple] = ("faiss",)
@@ -55,9 +56,9 @@ class FaissFlat:
         index.add(np.ascontiguousarray(rows.descriptors, np.float32))
         return _pack(index)
 
-    def lookup(self, built: FaissBytes, descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest rows."""
-        return _nearest(_unpack(built), descriptors, self.num_neighbours)
+    def nearest(self, built: FaissBytes, rows: PointRows, descriptors: np.ndarray) -> Nearest:
+        """Nearest points among the nearest rows."""
+        return _nearest(_unpack(built), rows, descriptors, self.num_neighbours)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class FaissHnsw:
     num_links: int = 32  # M of the paper
     ef_construction: int = 100
     ef_search: int = query_field(128)
-    num_neighbours: int = query_field(100)  # rows returned
+    num_neighbours: int = query_field(100)  # rows compared exactly
 
     VERSION: ClassVar[int] = 1
     LIBRARIES: ClassVar[tuple] = ("faiss",)
@@ -82,11 +83,11 @@ class FaissHnsw:
         index.add(np.ascontiguousarray(rows.descriptors, np.float32))
         return _pack(index)
 
-    def lookup(self, built: FaissBytes, descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest rows the graph search finds."""
+    def nearest(self, built: FaissBytes, rows: PointRows, descriptors: np.ndarray) -> Nearest:
+        """Nearest points among the rows the graph search finds."""
         index = _unpack(built)
         index.hnsw.efSearch = max(self.ef_search, self.num_neighbours)
-        return _nearest(index, descriptors, self.num_neighbours)
+        return _nearest(index, rows, descriptors, self.num_neighbours)
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class FaissIvf:
     iterations: int = 10  # of k-means
     seed: int = 0
     num_probes: int = query_field(16)  # lists visited
-    num_neighbours: int = query_field(100)  # rows returned
+    num_neighbours: int = query_field(100)  # rows compared exactly
 
     VERSION: ClassVar[int] = 1
     LIBRARIES: ClassVar[tuple] = ("faiss",)
@@ -116,8 +117,8 @@ class FaissIvf:
         index.add(descriptors)
         return _pack(index)
 
-    def lookup(self, built: FaissBytes, descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest rows in the visited lists."""
+    def nearest(self, built: FaissBytes, rows: PointRows, descriptors: np.ndarray) -> Nearest:
+        """Nearest points among the nearest rows of the visited lists."""
         index = _unpack(built)
         index.nprobe = self.num_probes
-        return _nearest(index, descriptors, self.num_neighbours)
+        return _nearest(index, rows, descriptors, self.num_neighbours)

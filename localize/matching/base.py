@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from localize.types import Candidates, Features, Matches2D3D, PairMatches, PointRows
+from localize.types import Features, Matches2D3D, Nearest, PairMatches, PointRows
 
 
 class PairMatcher(Protocol):
@@ -20,6 +20,6 @@ class PointMatcher(Protocol):
 
     VERSION: int
 
-    def match(self, query: Features, candidates: Candidates, rows: PointRows) -> Matches2D3D:
-        """Matches from the query's keypoints to 3D points among the candidates, best first; M may be 0."""
+    def match(self, query: Features, nearest: Nearest, rows: PointRows) -> Matches2D3D:
+        """Matches from the query's keypoints to their nearest 3D points, best first; M may be 0."""
         ...

@@ -1,10 +1,10 @@
-"""The role of a search: the candidate rows of one query, from prior leaves, prior frames, or both."""
+"""The role of a search: the nearest points of one query, among prior leaves, prior frames, or both."""
 
 from typing import Protocol
 
 import numpy as np
 
-from localize.types import Candidates, PointRows
+from localize.types import Nearest, PointRows
 
 
 class Search(Protocol):
@@ -15,12 +15,12 @@ class Search(Protocol):
     uses_frames: bool
     num_frames: int  # references to retrieve; asked for only if uses_frames
 
-    def candidates(
-        self, leaves: tuple[np.ndarray, np.ndarray] | None, frames: np.ndarray | None, rows: PointRows
-    ) -> Candidates:
-        """Candidates among the map's rows.
+    def nearest(
+        self, leaves: Nearest | None, frames: np.ndarray | None, rows: PointRows, descriptors: np.ndarray
+    ) -> Nearest:
+        """Nearest points of descriptors (Q, D) float32.
 
-        leaves: CSR (indptr, rows) of each keypoint's rows in the index; frames: indices (num_frames,) of the retrieved
-        references, -1 = none. None where the flags say that they are not used.
+        leaves: what the index found; frames: indices (num_frames,) of the retrieved references, -1 = none. None where
+        the flags say that they are not used.
         """
         ...

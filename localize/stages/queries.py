@@ -23,14 +23,13 @@ def match_query(
     search: Search,
     matching: PointMatcher,
 ) -> Matches2D3D:
-    """Prior leaves and prior frames of one query, one exact search in their union, the ratio test.
+    """Nearest points among prior leaves and prior frames of one query, the best of both, the ratio test.
 
     frames: indices of the retrieved references, -1 = none. index, frames: None where the search does not use them.
     """
-    leaves = None
-    if search.uses_leaves:
-        leaves = index.component.lookup(index.built, features.descriptors.astype(np.float32))
-    return matching.match(features, search.candidates(leaves, frames, rows), rows)
+    descriptors = np.ascontiguousarray(features.descriptors, np.float32)
+    leaves = index.component.nearest(index.built, rows, descriptors) if search.uses_leaves else None
+    return matching.match(features, search.nearest(leaves, frames, rows, descriptors), rows)
 
 
 def match_queries(

@@ -139,7 +139,7 @@ def _summary(report: Report, results: dict) -> str:
     steps = {k: v for k, v in results["seconds_per_query"].items() if v is not None}
     lines.append(
         f"Seconds per query: {sum(steps.values()):.2f} (" + ", ".join(f"{k} {v:.2f}" for k, v in steps.items()) + "); "
-        f"each keypoint was compared with {results['candidates_per_keypoint'] or 0:.0f} rows."
+        f"each keypoint was compared with {results['candidates_per_keypoint'] or 0:.0f} descriptors."
     )
     if "submission" in results:
         lines.append(f"For the benchmark's server: {results['submission']}" + _fallback_remark(results))

@@ -7,7 +7,7 @@ Conventions, everywhere inside the package:
 * a failed estimate is `None`, never an identity pose.
 """
 
-from localize.types.answers import FRAME, LEAF, Candidates, Matches2D3D, PoseEstimate, Report
+from localize.types.answers import FRAME, LEAF, Matches2D3D, Nearest, PoseEstimate, Report
 from localize.types.checks import InputError, StoreError
 from localize.types.features import Features, GlobalVector, PairMatches, Retrieval
 from localize.types.maps import Map, PointRows, SourceModel
@@ -28,7 +28,6 @@ __all__ = [
     "FRAME",
     "LEAF",
     "Camera",
-    "Candidates",
     "Features",
     "GlobalVector",
     "Image",
@@ -37,6 +36,7 @@ __all__ = [
     "Map",
     "Matches2D3D",
     "ModelFiles",
+    "Nearest",
     "PairMatches",
     "PointRows",
     "Pose",

@@ -1,4 +1,4 @@
-"""From a query's candidates to its pose, and what the poses are worth."""
+"""From a query's nearest points to its pose, and what the poses are worth."""
 
 from dataclasses import dataclass
 
@@ -11,20 +11,26 @@ LEAF, FRAME = 1, 2  # bits of Matches2D3D.source: found through a prior leaf, a 
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
-    """Rows of PointRows each query keypoint is compared with: its own (leaves), and those all share (frames).
+class Nearest:
+    """The most similar 3D point of each of a query's Q keypoints, and how similar the best other point is.
 
-    The frames' rows are the same for every keypoint and are kept once. Within each part no row comes twice.
+    Similarities are dot products of unit descriptors. Of equally similar points the one with the smaller row counts.
     """
 
-    indptr: np.ndarray  # (Q + 1,) int64
-    rows: np.ndarray  # (C,) int32
-    frame_rows: np.ndarray  # (F,) int32
+    similarity: np.ndarray  # (Q,) float32, -inf = no point
+    point: np.ndarray  # (Q,) int32 into PointRows.points, -1 = none
+    second: np.ndarray  # (Q,) float32, the largest similarity of any other point, -inf = no other point
+    source: np.ndarray  # (Q,) uint8, bits LEAF and FRAME; 0 = none
+    compared: float = 0.0  # mean number of rows, or of an index's items, that a keypoint was compared with
 
     def __post_init__(self):
-        indptr = check_array(self, "indptr", np.int64, (None,))
-        check_array(self, "rows", np.int32, (int(indptr[-1]),))
-        check_array(self, "frame_rows", np.int32, (None,))
+        q = len(check_array(self, "similarity", np.float32, (None,)))
+        check_array(self, "point", np.int32, (q,))
+        check_array(self, "second", np.float32, (q,))
+        check_array(self, "source", np.uint8, (q,))
+
+    def __len__(self) -> int:
+        return len(self.point)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +43,7 @@ class Matches2D3D:
     point: np.ndarray  # (M,) int32
     distance: np.ndarray  # (M,) float32, between unit descriptors
     source: np.ndarray  # (M,) uint8, bits LEAF and FRAME
-    candidates_per_keypoint: float = 0.0  # mean number of distinct rows a keypoint was compared with
+    candidates_per_keypoint: float = 0.0  # mean number of rows or index items a keypoint was compared with
 
     def __post_init__(self):
         m = len(check_array(self, "xy", np.float64, (None, 2)))
