@@ -136,7 +136,7 @@ def test_ranking_leaves_out_the_query_itself_and_orders_ties():
 
 
 INDEXES = [
-    RandomTrees(num_leaves=20),
+    RandomTrees(items="all", leaf_size=16, budget=20),
     LiteralTrees(num_leaves=20),
     FaissFlat(5),
     FaissHnsw(num_neighbours=5),

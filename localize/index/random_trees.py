@@ -1,13 +1,172 @@
-"""Supervised random trees over binary descriptors."""
+"""Random trees over binary codes for maps of a city's size: exact order of leaves, a Hamming pre-ranking, 8-bit scores.
+
+The parallel search paper, sections 3.2.3 and 4.2, with our own answers where it is silent or slow: tests chosen by the
+information they keep, leaves of many items, no heap (kernels/forest_*.py). The paper read literally: literal_trees.py.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from localize.index.literal_trees import LiteralTrees
+import numpy as np
+from scipy.special import log_ndtr
+
+from localize.components import check_component, query_field
+from localize.index.forest import (
+    SAMPLE,
+    Forest,
+    bit_rates,
+    code_thresholds,
+    join,
+    num_words,
+    point_flips,
+    stored_rows,
+)
+from localize.index.items import ITEMS, index_items
+from localize.index.leaf_model import gaussian_of_pairs
+from localize.kernels.codes import gaussian_costs, pack_codes, quantise
+from localize.kernels.forest_build import build_tree, lay_out
+from localize.kernels.forest_scan import best_two_of_shortlists, pairs_by_leaf, scan_leaves
+from localize.kernels.forest_search import ITEMS as COUNT_ITEMS
+from localize.kernels.forest_search import LEAVES, MASS, leaves_of_queries
+from localize.kernels.threads import allowed_threads, available_cores, on_threads, sliced
+from localize.kernels.vector_code import BLOCK
+from localize.types import LEAF, InputError, Nearest, PointRows
+
+UNITS = {"leaves": LEAVES, "items": COUNT_ITEMS, "mass": MASS}
+COST_UNIT = 64  # costs per nat
+MAX_NATS = 16.0  # the cost of a single test
+GRID = np.arange(-8.0, 8.0, 1 / 128)  # of z = deviations from the threshold; beyond, the cost changes nothing
+BATCH = 8192  # queries at once
 
 
 @dataclass(frozen=True)
-class RandomTrees(LiteralTrees):
-    """The trees that are taken by default."""
+class RandomTrees:
+    """Random trees; a bit is the sign of the descriptor, or value > median of the map where no value is negative."""
+
+    items: str = "mean"  # one normalised mean descriptor per point, or all observations
+    num_trees: int = 4
+    max_depth: int = 23
+    leaf_size: int = 256  # items; a larger node is split, above max_depth
+    num_candidates: int = 32  # random bits tried per node
+    window: int = 512  # items looked at to choose a test
+    seed: int = 0
+    budget: float = query_field(200.0)  # how much of the trees a query visits
+    budget_unit: str = query_field("leaves")  # leaves, items in them, or mass: their probability, below 1
+    num_scored: int = query_field(64)  # codes nearest in Hamming distance that are scored by their real values
+    order: str = query_field("gaussian")  # leaf probability (RT_AP), or abs_value of the descriptor (RT)
 
     VERSION: ClassVar[int] = 2
+
+    def __post_init__(self):
+        positive = ("num_trees", "max_depth", "leaf_size", "num_candidates", "window", "budget", "num_scored")
+        choices = {"items": ITEMS, "budget_unit": tuple(UNITS), "order": ("gaussian", "abs_value")}
+        check_component(self, positive=positive, choices=choices)
+        if self.budget_unit == "mass" and self.budget >= 1:
+            raise InputError(f"RandomTrees.budget is {self.budget}, but a probability mass must be below 1")
+
+    def build(self, rows: PointRows) -> Forest:
+        """Trees over all rows, or over their points' means (M >= 1), on all cores."""
+        threads = available_cores()
+        items = index_items(rows, self.items, threads)
+        stored, half = stored_rows(items.descriptors)
+        thresholds = code_thresholds(items.descriptors)
+        codes = np.empty((len(stored), num_words(stored.shape[1])), np.uint64)
+        values, scale = np.empty(stored.shape, np.int8), np.empty(len(stored), np.float32)
+
+        def encode(part: slice) -> None:
+            pack_codes(stored[part], half, thresholds, codes[part])
+            quantise(stored[part], half, values[part], scale[part])
+
+        on_threads(encode, sliced(len(stored), threads), threads)
+        flips, first, last = point_flips(rows, thresholds, codes.shape[1], threads)
+        seen_twice = first != last
+        flip_rate = bit_rates(flips[seen_twice][:SAMPLE], stored.shape[1])
+        point = np.asarray(items.point)
+
+        def tree(number: int):
+            return self._tree(self.seed + number, codes, point, flips, seen_twice, flip_rate)
+
+        joined = join(on_threads(tree, range(self.num_trees), threads))
+        tested = joined["nodes"][joined["nodes"] >= 0] & 1023
+        mean, sigma = gaussian_of_pairs(rows, first[seen_twice], last[seen_twice], tested, seed=self.seed)
+        return Forest(**joined, values=values, scale=scale, point=point, thresholds=thresholds, mean=mean, sigma=sigma)
+
+    def _tree(self, seed: int, codes, point, flips, seen_twice, flip_rate) -> tuple:
+        """Nodes, first blocks, sizes of the leaves, blocks of codes and their items, of one tree."""
+        item = np.random.default_rng(seed).permutation(len(codes)).astype(np.int32)
+        own = codes[item]
+        limits = self.max_depth, self.leaf_size, self.num_candidates, self.window
+        nodes, lo, hi = build_tree(own, item, point, flips, seen_twice, flip_rate, *limits, seed)
+        first_block = np.concatenate([[0], np.cumsum(-((lo - hi) // BLOCK))])
+        blocks = np.empty((first_block[-1], codes.shape[1], BLOCK), np.uint64)
+        block_items = np.empty((first_block[-1], BLOCK), np.int32)
+        lay_out(own, item, lo, hi, first_block, blocks, block_items)
+        return nodes, first_block, (hi - lo).astype(np.int32), blocks, block_items
+
+    def nearest(self, built: Forest, rows: PointRows, descriptors: np.ndarray) -> Nearest:
+        """Nearest points of descriptors (Q, D) float32 in the most probable leaves; similarities to 8 bits."""
+        best, second = np.full((2, len(descriptors)), -np.inf, np.float32)
+        point, compared = np.full(len(descriptors), -1, np.int32), 0
+        for at in range(0, len(descriptors), BATCH):
+            batch = slice(at, at + BATCH)
+            compared += self._nearest(built, descriptors[batch], best[batch], point[batch], second[batch])
+        source = np.where(point >= 0, LEAF, 0).astype(np.uint8)
+        return Nearest(best, point, second, source, compared / max(1, len(descriptors)))
+
+    def leaves(self, built: Forest, descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The leaves each query visits as CSR: indptr (Q + 1,) int64, leaves int32."""
+        costs = self.costs(built, descriptors)
+        nodes, roots, sizes = (np.asarray(v) for v in (built.nodes, built.roots, built.leaf_items))
+
+        def work(part: slice):
+            return leaves_of_queries(nodes, roots, costs[part], UNITS[self.budget_unit], self.budget, sizes)
+
+        parts = on_threads(work, sliced(len(costs), allowed_threads()))
+        counts = np.concatenate([np.diff(indptr) for indptr, _ in parts])
+        return np.concatenate([[0], np.cumsum(counts)]), np.concatenate([leaves for _, leaves in parts])
+
+    def costs(self, built: Forest, descriptors: np.ndarray) -> np.ndarray:
+        """Costs (Q, 2 D) int32 of the 0 and the 1 side of every possible test, in 1/64 nat.
+
+        gaussian: -log P(1) = -log Phi((q + mean - threshold) / sigma) (the paper's eq. 5-6: RT_AP). abs_value: a test's
+        own side is free, the other costs |q - threshold| (its ablation RT; here in units of sigma, which orders alike).
+        """
+        costs = np.empty((len(descriptors), 2 * descriptors.shape[1]), np.int32)
+        if self.order == "gaussian":
+            grid = np.rint(COST_UNIT * np.minimum(-log_ndtr(GRID), MAX_NATS)).astype(np.int32)
+            step = GRID[1] - GRID[0]
+            gaussian_costs(descriptors, built.thresholds, built.mean, built.sigma, grid, GRID[0], step, costs)
+        else:
+            value = np.rint(COST_UNIT * (descriptors - built.thresholds) / built.sigma)
+            value = np.clip(value, -COST_UNIT * MAX_NATS, COST_UNIT * MAX_NATS)
+            costs[:, 0::2], costs[:, 1::2] = np.maximum(value, 0), np.maximum(-value, 0)
+        return costs
+
+    def _nearest(self, built: Forest, descriptors, best, point, second) -> int:
+        """Fill best, point and second; how many codes were compared in all."""
+        num, threads = len(descriptors), allowed_threads()
+        indptr, leaves = self.leaves(built, descriptors)
+        sizes, first_block, codes = (np.asarray(v) for v in (built.leaf_items, built.first_block, built.codes))
+        start, queries = pairs_by_leaf(indptr, leaves, len(sizes))
+        query_codes = np.empty((num, num_words(descriptors.shape[1])), np.uint64)
+        pack_codes(descriptors, False, np.asarray(built.thresholds), query_codes)
+        # each thread scans as many codes; its leaves are consecutive, so the parts together are one scan
+        work = np.concatenate([[0], np.cumsum(np.diff(start) * np.diff(first_block))])
+        bounds = np.searchsorted(work, work[-1] * np.arange(threads + 1) // threads)
+        bounds[0], bounds[-1] = 0, len(sizes)
+        keys = np.empty((threads, num, 2 * self.num_scored), np.int64)
+        found = np.zeros((threads, num), np.int32)
+
+        def scan(t: int) -> None:
+            visits = bounds[t], bounds[t + 1], start, queries, first_block
+            words = query_codes.shape[1]
+            scan_leaves(*visits, codes, query_codes.reshape(-1), words, self.num_scored, keys[t], found[t])
+
+        def score(part: slice) -> None:
+            arrays = (np.asarray(v) for v in (built.values, built.scale, built.point, built.block_items))
+            results = best, point, second
+            best_two_of_shortlists(part.start, part.stop, descriptors, *arrays, self.num_scored, keys, found, *results)
+
+        on_threads(scan, range(threads), threads)
+        on_threads(score, sliced(num, threads), threads)
+        return int(sizes[leaves].sum(dtype=np.int64))

@@ -1,0 +1,94 @@
+"""What random trees are made of: flat arrays, the codes of the map, and how often two views of a point disagree."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from localize.kernels.codes import first_and_last_rows, flip_codes
+from localize.kernels.threads import on_threads, sliced
+from localize.kernels.vector_code import WORDS
+from localize.types import InputError, PointRows
+
+SAMPLE = 100_000  # rows looked at for statistics of the whole map
+
+
+@dataclass(frozen=True, eq=False)
+class Forest:
+    """All trees behind one another in flat arrays. Node: 1024 * first child + bit tested, or -1 - leaf."""
+
+    nodes: np.ndarray  # (N,) int64; a node's two children are adjacent, that for bit 0 first
+    roots: np.ndarray  # (trees,) int32
+    first_block: np.ndarray  # (L + 1,) int64: blocks of leaf l are first_block[l] to first_block[l + 1]
+    leaf_items: np.ndarray  # (L,) int32, number of items
+    codes: np.ndarray  # (B * words * 16,) uint64: blocks of 16 codes, word by word
+    block_items: np.ndarray  # (B * 16,) int32, the item of each code
+    values: np.ndarray  # (I, D) int8; descriptor = scale * values
+    scale: np.ndarray  # (I,) float32
+    point: np.ndarray  # (I,) int32 into PointRows.points
+    thresholds: np.ndarray  # (D,) float32, bit = value > threshold
+    mean: float
+    sigma: float
+
+
+def num_words(dim: int) -> int:
+    """64-bit words of a code of this many bits."""
+    if dim > 64 * WORDS[-1]:
+        raise InputError(f"descriptors have {dim} dimensions, but the trees take at most {64 * WORDS[-1]}")
+    return next(w for w in WORDS if 64 * w >= dim)
+
+
+def stored_rows(descriptors: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Rows as kernels read them, and whether they are the bits of float16 values (numba knows no float16)."""
+    if descriptors.dtype == np.float16:
+        return np.asarray(descriptors).view(np.uint16), True
+    return np.asarray(descriptors, np.float32), False
+
+
+def code_thresholds(descriptors: np.ndarray) -> np.ndarray:
+    """(D,) float32: 0, or the medians of up to 100,000 rows where no value is negative (RootSIFT: the sign is mute)."""
+    sample = np.asarray(descriptors[:: max(1, len(descriptors) // SAMPLE)], np.float32)
+    return (
+        np.median(sample, axis=0).astype(np.float32)
+        if sample.min(initial=0) >= 0
+        else np.zeros(sample.shape[1], np.float32)
+    )
+
+
+def bit_rates(codes: np.ndarray, dim: int) -> np.ndarray:
+    """Share of ones (D,) float64 of each bit; zeros without any code."""
+    bits = np.unpackbits(codes.view(np.uint8), axis=1, bitorder="little")[:, :dim]
+    return bits.mean(0) if len(codes) else np.zeros(dim)
+
+
+def point_flips(rows: PointRows, thresholds: np.ndarray, words: int, threads: int):
+    """Bits (P, words) in which each point's first and last row differ, and these two rows (P,) int32 (-1: none)."""
+    stored, half = stored_rows(rows.descriptors)
+    first, last = np.empty((2, len(rows.points)), np.int32)
+    first_and_last_rows(np.asarray(rows.point), first, last)
+    flips = np.zeros((len(rows.points), words), np.uint64)
+
+    def work(part: slice) -> None:
+        flip_codes(stored, half, thresholds, first[part], last[part], flips[part])
+
+    on_threads(work, sliced(len(flips), threads), threads)
+    return flips, first, last
+
+
+def join(trees: list) -> dict[str, np.ndarray]:
+    """The flat arrays of all trees behind one another."""
+    nodes, first_block, leaf_items, blocks, block_items = zip(*trees, strict=True)
+    first = {"node": 0, "leaf": 0, "block": 0}
+    roots, moved_nodes, moved_blocks = [], [], []
+    for n, b, i in zip(nodes, first_block, leaf_items, strict=True):
+        roots.append(first["node"])
+        moved_nodes.append(np.where(n >= 0, n + 1024 * first["node"], n - first["leaf"]))
+        moved_blocks.append(b[:-1] + first["block"])
+        first = {"node": first["node"] + len(n), "leaf": first["leaf"] + len(i), "block": first["block"] + b[-1]}
+    return {
+        "nodes": np.concatenate(moved_nodes),
+        "roots": np.array(roots, np.int32),
+        "first_block": np.concatenate([*moved_blocks, [first["block"]]]),
+        "leaf_items": np.concatenate(leaf_items),
+        "codes": np.concatenate([b.reshape(-1) for b in blocks]),
+        "block_items": np.concatenate([i.reshape(-1) for i in block_items]),
+    }

@@ -1,0 +1,105 @@
+"""Real descriptors as binary codes and as 8-bit values. Rows: float32, or the bits of float16 values as uint16."""
+
+import numpy as np
+from numba import njit
+
+from localize.kernels.nearest import WIDENED, widen
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _read(descriptors, row, half, bits, wide, values):
+    """Copy a row to values (D,) float32."""
+    if half:
+        widen(descriptors[row], bits)
+        for k in range(values.shape[0]):
+            values[k] = wide[k] * WIDENED
+    else:
+        for k in range(values.shape[0]):
+            values[k] = descriptors[row, k]
+
+
+@njit(nogil=True, cache=True)
+def _pack(values, thresholds, code):
+    """Bit k % 64 of word k // 64 is values[k] > thresholds[k]; bits beyond the last value are 0."""
+    code[:] = 0
+    for k in range(values.shape[0]):
+        if values[k] > thresholds[k]:
+            code[k >> 6] |= np.uint64(1) << np.uint64(k & 63)
+
+
+@njit(nogil=True, cache=True)
+def pack_codes(descriptors, half, thresholds, codes):
+    """Codes (N, words) uint64 of rows (N, D)."""
+    values = np.empty(descriptors.shape[1], np.float32)
+    bits = np.empty(values.shape[0], np.uint32)
+    wide = bits.view(np.float32)
+    for row in range(descriptors.shape[0]):
+        _read(descriptors, row, half, bits, wide, values)
+        _pack(values, thresholds, codes[row])
+
+
+@njit(nogil=True, cache=True)
+def flip_codes(descriptors, half, thresholds, first_row, last_row, flips):
+    """The bits (P, words) uint64 in which each point's first and last row (P,) differ."""
+    values = np.empty(descriptors.shape[1], np.float32)
+    bits = np.empty(values.shape[0], np.uint32)
+    wide = bits.view(np.float32)
+    code = np.empty(flips.shape[1], np.uint64)
+    for point in range(first_row.shape[0]):
+        if first_row[point] == last_row[point]:
+            continue
+        _read(descriptors, first_row[point], half, bits, wide, values)
+        _pack(values, thresholds, flips[point])
+        _read(descriptors, last_row[point], half, bits, wide, values)
+        _pack(values, thresholds, code)
+        for w in range(code.shape[0]):
+            flips[point, w] ^= code[w]
+
+
+@njit(nogil=True, cache=True)
+def first_and_last_rows(point, first_row, last_row):
+    """The first and the last row (P,) int32 of each point; -1 where it has none. point (M,)."""
+    first_row[:] = -1
+    last_row[:] = -1
+    for row in range(point.shape[0]):
+        if first_row[point[row]] < 0:
+            first_row[point[row]] = row
+        last_row[point[row]] = row
+
+
+@njit(nogil=True, cache=True)
+def quantise(descriptors, half, values, scale):
+    """8-bit values (N, D) int8 and scale (N,) float32 of rows (N, D): row = scale * values, to half of scale.
+
+    The largest magnitude of a row becomes 127.
+    """
+    row_values = np.empty(descriptors.shape[1], np.float32)
+    bits = np.empty(row_values.shape[0], np.uint32)
+    wide = bits.view(np.float32)
+    for row in range(descriptors.shape[0]):
+        _read(descriptors, row, half, bits, wide, row_values)
+        largest = np.float32(0)
+        for k in range(row_values.shape[0]):
+            largest = max(largest, abs(row_values[k]))
+        scale[row] = largest / np.float32(127)
+        step = np.float32(127) / largest if largest > 0 else np.float32(0)
+        for k in range(row_values.shape[0]):
+            values[row, k] = np.int8(np.rint(row_values[k] * step))
+
+
+@njit(nogil=True, cache=True)
+def gaussian_costs(descriptors, thresholds, mean, sigma, grid, start, step, costs):
+    """Costs (Q, 2 D) int32 of the 0 and the 1 side of a test on each dimension k, at 2 k and 2 k + 1.
+
+    grid (G,) int32: the cost of the 1 side at z = start + i * step; z = (value + mean - threshold) / sigma.
+    """
+    for q in range(descriptors.shape[0]):
+        for k in range(descriptors.shape[1]):
+            z = (descriptors[q, k] - thresholds[k] + mean) / sigma
+            costs[q, 2 * k] = grid[_place(-z, start, step, grid.shape[0])]
+            costs[q, 2 * k + 1] = grid[_place(z, start, step, grid.shape[0])]
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _place(z, start, step, size):
+    return np.int64(min(max((z - start) / step, 0.0), size - 1.0) + 0.5)

@@ -1,0 +1,143 @@
+"""The most probable leaves of random trees, exactly and without a heap: rounds of bounded breadth-first expansion.
+
+All nodes that cost no more than a bound are expanded, level by level; if that gives too few leaves, the bound is
+raised and the expansion goes on from the nodes put aside. Then the cheapest leaves are taken. Costs are whole numbers
+(-log probability in units of 1/64), so their order is exact and does not depend on the bounds tried.
+"""
+
+import numpy as np
+from numba import njit
+
+MAX_COST = 1 << 15  # of a path; dearer leaves count as equal
+STEP = 16  # by how much the bound is raised
+LEAVES, ITEMS, MASS = 0, 1, 2  # what a budget counts
+
+
+@njit(nogil=True, cache=True)
+def _expand(nodes, table, bound, size, node, cost, kept, kept_cost, num_kept, leaf, leaf_cost, num_leaves):
+    """Expand the first `size` nodes and all below that cost at most the bound; those that cost more are kept.
+
+    table (2 D,) int32: cost of the 0 and the 1 side of the test on bit d at 2 d and 2 d + 1. No branch but for leaves.
+    """
+    at = 0
+    while at < size:
+        value, paid = nodes[node[at]], cost[at]
+        at += 1
+        if value < 0:
+            leaf[num_leaves], leaf_cost[num_leaves] = -1 - value, paid
+            num_leaves += 1
+            continue
+        child, bit = value >> 10, value & 1023
+        for side in range(2):
+            price = min(paid + table[2 * bit + side], MAX_COST)
+            node[size], cost[size] = child + side, price
+            kept[num_kept], kept_cost[num_kept] = child + side, price
+            size += price <= bound
+            num_kept += price > bound
+    return num_kept, num_leaves
+
+
+@njit(nogil=True, cache=True)
+def _affordable(leaf, leaf_cost, num_leaves, bound, unit, budget, leaf_items, num_trees, per_cost):
+    """(whether the leaves fill the budget, the cost up to which they all are within it, room left at that cost)."""
+    for c in range(bound + 1):
+        per_cost[c] = 0.0
+    for i in range(num_leaves):
+        c = leaf_cost[i]
+        if unit == LEAVES:
+            per_cost[c] += 1
+        elif unit == ITEMS:
+            per_cost[c] += leaf_items[leaf[i]]
+        else:
+            per_cost[c] += np.exp(-c / 64.0) / num_trees
+    spent = 0.0
+    for c in range(bound + 1):
+        if spent + per_cost[c] >= budget:
+            return True, c, budget - spent
+        spent += per_cost[c]
+    return False, bound, np.inf
+
+
+@njit(nogil=True, cache=True)
+def cheapest_leaves(nodes, roots, table, unit, budget, leaf_items, bound, work, costs, per_cost, out):
+    """Write the cheapest leaves below the roots, as many as the budget pays for, into out; (how many, the last bound).
+
+    budget: LEAVES, ITEMS in them or probability MASS (0..1, of all trees together). The leaf that fills it is the
+    last; of leaves of equal cost those of smaller number are taken first. out: room for all leaves that can be taken.
+    work (3, nodes) int32 and costs (3, nodes) int32: scratch; per_cost (MAX_COST + 1,) float64 likewise.
+    """
+    node, kept, leaf = work[0], work[1], work[2]
+    cost, kept_cost, leaf_cost = costs[0], costs[1], costs[2]
+    size, num_kept, num_leaves = roots.shape[0], 0, 0
+    for r in range(size):
+        node[r], cost[r] = roots[r], 0
+    while True:
+        num_kept, num_leaves = _expand(
+            nodes, table, bound, size, node, cost, kept, kept_cost, num_kept, leaf, leaf_cost, num_leaves
+        )
+        full, last, room = False, bound, np.inf
+        if num_kept == 0 or unit != LEAVES or num_leaves >= budget:
+            full, last, room = _affordable(
+                leaf, leaf_cost, num_leaves, bound, unit, budget, leaf_items, roots.shape[0], per_cost
+            )
+        if full or num_kept == 0:
+            break
+        bound = min(bound + STEP, MAX_COST)
+        size, rest = 0, 0
+        for i in range(num_kept):
+            c, n = kept_cost[i], kept[i]
+            node[size], cost[size] = n, c
+            kept[rest], kept_cost[rest] = n, c
+            size += c <= bound
+            rest += c > bound
+        num_kept = rest
+    return _take(leaf, leaf_cost, num_leaves, last, room, unit, leaf_items, roots.shape[0], out), bound
+
+
+@njit(nogil=True, cache=True)
+def _take(leaf, leaf_cost, num_leaves, last, room, unit, leaf_items, num_trees, out):
+    """All leaves below the cost `last`, and those at it, smallest number first, until `room` is spent."""
+    taken, ties = 0, 0
+    for i in range(num_leaves):
+        if leaf_cost[i] < last:
+            out[taken] = leaf[i]
+            taken += 1
+        elif leaf_cost[i] == last:
+            leaf[ties] = leaf[i]  # never behind i
+            ties += 1
+    tied = np.sort(leaf[:ties])
+    for i in range(ties):
+        if room <= 0:
+            break
+        out[taken] = tied[i]
+        taken += 1
+        if unit == LEAVES:
+            room -= 1
+        elif unit == ITEMS:
+            room -= leaf_items[tied[i]]
+        else:
+            room -= np.exp(-last / 64.0) / num_trees
+    return taken
+
+
+@njit(nogil=True, cache=True)
+def leaves_of_queries(nodes, roots, tables, unit, budget, leaf_items):
+    """Leaves of each query as CSR: indptr (Q + 1,) int64, leaves int32. tables (Q, 2 D) int32."""
+    num_queries, capacity = tables.shape[0], nodes.shape[0] + 8
+    work, costs = np.empty((3, capacity), np.int32), np.empty((3, capacity), np.int32)
+    per_cost = np.empty(MAX_COST + 1, np.float64)
+    indptr = np.zeros(num_queries + 1, np.int64)
+    leaves = np.empty(64 * num_queries + leaf_items.shape[0], np.int32)
+    size, bound = 0, 8 * STEP
+    for q in range(num_queries):
+        if size + leaf_items.shape[0] > leaves.shape[0]:
+            larger = np.empty(2 * leaves.shape[0], np.int32)
+            larger[:size] = leaves[:size]
+            leaves = larger
+        taken, reached = cheapest_leaves(
+            nodes, roots, tables[q], unit, budget, leaf_items, bound, work, costs, per_cost, leaves[size:]
+        )
+        size += taken
+        bound = (7 * bound + max(reached - STEP, STEP)) // 8  # the next query's first; it changes its time only
+        indptr[q + 1] = size
+    return indptr, leaves[:size].copy()

@@ -1,0 +1,80 @@
+"""How many threads one computation may use, and libraries kept from starting more.
+
+A stage of a pipeline limits BLAS to one thread, as its workers are threads themselves; elsewhere, as in a Localizer
+that answers one query, BLAS may use all cores, and so may we.
+"""
+
+import contextlib
+import functools
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import threadpoolctl
+
+_lock = threading.Lock()
+
+
+@functools.cache
+def _blas() -> threadpoolctl.ThreadpoolController:
+    return threadpoolctl.ThreadpoolController().select(user_api="blas")  # finding the libraries takes milliseconds
+
+
+def allowed_threads() -> int:
+    """As many as BLAS may use now; 1 inside a stage, and while others are busy `on_threads`."""
+    return max((library["num_threads"] for library in _blas().info()), default=1)
+
+
+def available_cores() -> int:
+    """Cores this process may use, for work that no worker shares, such as building an index."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def sliced(size: int, parts: int) -> list[slice]:
+    """range(size) in as many consecutive slices of like size, fewer if there is less."""
+    parts = max(1, min(parts, size))
+    return [slice(size * k // parts, size * (k + 1) // parts) for k in range(parts)]
+
+
+def on_threads(work: Callable, parts: Sequence, threads: int | None = None) -> list:
+    """work(part) of all parts, on `threads` threads, or as many as are allowed, with BLAS on one thread in each.
+
+    work must release the interpreter's lock where it spends its time, and enter `one_torch_thread` before torch.
+    """
+    with contextlib.ExitStack() as stack:
+        with _lock:
+            threads = min(threads or allowed_threads(), len(parts))
+            if threads > 1:
+                stack.enter_context(_blas().limit(limits=1))
+        if threads <= 1:
+            return [work(part) for part in parts]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(work, parts))
+
+
+class _OneTorchThread:
+    """Torch starts no threads of its own inside; its own number comes back when the last user is done."""
+
+    def __init__(self):
+        self._lock, self._users, self._before = threading.Lock(), 0, 1
+
+    def __enter__(self):
+        import torch  # takes a second: only where it is used
+
+        with self._lock:
+            if not self._users:
+                self._before = torch.get_num_threads()
+            self._users += 1
+            torch.set_num_threads(1)
+
+    def __exit__(self, *_):
+        import torch
+
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                torch.set_num_threads(self._before)
+
+
+one_torch_thread = _OneTorchThread()
