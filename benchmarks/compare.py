@@ -31,9 +31,9 @@ ROWS = [
     ("direct, the paper's trees read literally", direct, {"index": LiteralTrees()}),
     ("serial, 20 frames (IR)", serial, {}),
     ("serial, 3 frames (IR)", serial, {"search": Frames(num_frames=3)}),
-    ("direct, faiss_flat", direct, {"index": FaissFlat()}),
-    ("direct, faiss_hnsw", direct, {"index": FaissHnsw()}),
-    ("direct, faiss_ivf", direct, {"index": FaissIvf()}),
+    ("direct, faiss_flat", direct, {"index": FaissFlat(items="all")}),
+    ("direct, faiss_hnsw", direct, {"index": FaissHnsw(items="all")}),
+    ("direct, faiss_ivf", direct, {"index": FaissIvf(items="all")}),
 ]
 
 

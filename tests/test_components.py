@@ -138,9 +138,9 @@ def test_ranking_leaves_out_the_query_itself_and_orders_ties():
 INDEXES = [
     RandomTrees(items="all", leaf_size=16, budget=20),
     LiteralTrees(num_leaves=20),
-    FaissFlat(5),
-    FaissHnsw(num_neighbours=5),
-    FaissIvf(num_lists=4, num_probes=4),
+    FaissFlat("all", 5),
+    FaissHnsw(items="all", num_neighbours=5),
+    FaissIvf(items="all", num_lists=4, num_probes=4),
 ]
 
 

@@ -1,9 +1,8 @@
-"""Standard nearest-neighbour indexes in the same role as the trees: flat, HNSW and inverted lists, by faiss.
+"""Standard nearest-neighbour indexes in the same role as the trees: flat, graph and inverted lists, by faiss.
 
 Johnson, Douze & Jegou, IEEE Big Data 2019; Malkov & Yashunin, PAMI 2018 (HNSW).
 """
 
-import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,114 +10,126 @@ import faiss
 import numpy as np
 
 from localize.components import check_component, query_field
-from localize.index.rescore import nearest_of_rows
+from localize.index.faiss_items import FaissItems, fill, nearest_points, num_inverted_lists, opened, pack, sample
+from localize.index.items import ITEMS, index_items
 from localize.types import Nearest, PointRows
 
-
-@dataclass(frozen=True, eq=False)
-class FaissBytes:
-    """A serialised faiss index, (B,) uint8."""
-
-    data: np.ndarray
-
-
-def _pack(index: faiss.Index) -> FaissBytes:
-    return FaissBytes(faiss.serialize_index(index))
-
-
-def _nearest(index: faiss.Index, rows: PointRows, descriptors: np.ndarray, k: int) -> Nearest:
-    """The nearest points among the k nearest rows of each descriptor; faiss marks missing rows by -1."""
-    _, found = index.search(np.ascontiguousarray(descriptors, np.float32), min(k, index.ntotal))
-    indptr = np.concatenate([[0], np.cumsum((found >= 0).sum(1))]).astype(np.int64)
-    return nearest_of_rows(rows, descriptors, indptr, found[found >= 0].astype(np.int32))
-
-
-@functools.lru_cache(maxsize=1)  # by identity: the same map is asked by query after query
-def _unpack(built: FaissBytes) -> faiss.Index:
-    return faiss.deserialize_index(np.array(built.data))
+CODES = {"flat": "Flat", "sq8": "SQ8"}  # values as float32, or in 8 bits
+COARSE = {"flat": "", "hnsw": "_HNSW32"}  # how the nearest lists are found
 
 
 @dataclass(frozen=True)
 class FaissFlat:
-    """Exact search: every row is compared."""
+    """Exact search: every item is compared."""
 
-    num_neighbours: int = query_field(100)  # rows compared exactly
+    items: str = "mean"  # one item per 3D point, or all observations
+    num_neighbours: int = query_field(100)  # rows compared by point where items=all
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     LIBRARIES: ClassVar[tuple] = ("faiss",)
 
     def __post_init__(self):
-        check_component(self, positive=("num_neighbours",))
+        check_component(self, positive=("num_neighbours",), choices={"items": ITEMS})
 
-    def build(self, rows: PointRows) -> FaissBytes:
+    def build(self, rows: PointRows) -> FaissItems:
         """The descriptors themselves."""
-        index = faiss.IndexFlatIP(rows.descriptors.shape[1])
-        index.add(np.ascontiguousarray(rows.descriptors, np.float32))
-        return _pack(index)
+        items = index_items(rows, self.items)
+        index = faiss.IndexFlatIP(items.descriptors.shape[1])
+        fill(index, items)
+        return pack(index, items)
 
-    def nearest(self, built: FaissBytes, rows: PointRows, descriptors: np.ndarray) -> Nearest:
-        """Nearest points among the nearest rows."""
-        return _nearest(_unpack(built), rows, descriptors, self.num_neighbours)
+    def nearest(self, built: FaissItems, rows: PointRows, descriptors: np.ndarray) -> Nearest:
+        """Nearest points among all items."""
+        neighbours = self.num_neighbours if self.items == "all" else None
+        return nearest_points(opened(built), built, rows, descriptors, neighbours)
 
 
 @dataclass(frozen=True)
 class FaissHnsw:
     """Navigable small-world graph."""
 
+    items: str = "mean"  # one item per 3D point, or all observations
+    code: str = "flat"  # values as float32 (flat) or in 8 bits (sq8)
     num_links: int = 32  # M of the paper
     ef_construction: int = 100
+    seed: int = 0
     ef_search: int = query_field(128)
-    num_neighbours: int = query_field(100)  # rows compared exactly
+    num_neighbours: int = query_field(100)  # rows compared by point where items=all
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     LIBRARIES: ClassVar[tuple] = ("faiss",)
 
     def __post_init__(self):
-        check_component(self, positive=("num_links", "ef_construction", "ef_search", "num_neighbours"))
+        positive = ("num_links", "ef_construction", "ef_search", "num_neighbours")
+        check_component(self, positive=positive, choices={"items": ITEMS, "code": tuple(CODES)})
 
-    def build(self, rows: PointRows) -> FaissBytes:
-        """The graph over all rows."""
-        index = faiss.IndexHNSWFlat(rows.descriptors.shape[1], self.num_links, faiss.METRIC_INNER_PRODUCT)
+    def build(self, rows: PointRows) -> FaissItems:
+        """The graph over all items."""
+        items = index_items(rows, self.items)
+        name = f"HNSW{self.num_links},{CODES[self.code]}"
+        index = faiss.index_factory(items.descriptors.shape[1], name, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = self.ef_construction
-        index.add(np.ascontiguousarray(rows.descriptors, np.float32))
-        return _pack(index)
+        if not index.is_trained:
+            index.train(sample(items, 100_000, self.seed))
+        fill(index, items)
+        return pack(index, items)
 
-    def nearest(self, built: FaissBytes, rows: PointRows, descriptors: np.ndarray) -> Nearest:
-        """Nearest points among the rows the graph search finds."""
-        index = _unpack(built)
-        index.hnsw.efSearch = max(self.ef_search, self.num_neighbours)
-        return _nearest(index, rows, descriptors, self.num_neighbours)
+    def nearest(self, built: FaissItems, rows: PointRows, descriptors: np.ndarray) -> Nearest:
+        """Nearest points among the items the graph search finds."""
+        neighbours = self.num_neighbours if self.items == "all" else None
+        parameters = faiss.SearchParametersHNSW(efSearch=max(self.ef_search, neighbours or 2))
+        return nearest_points(opened(built), built, rows, descriptors, neighbours, parameters)
 
 
 @dataclass(frozen=True)
 class FaissIvf:
     """Inverted lists of a k-means quantiser."""
 
-    num_lists: int = 256  # fewer if the map is small (39 rows per list at least)
+    items: str = "mean"  # one item per 3D point, or all observations
+    code: str = "flat"  # values as float32 (flat) or in 8 bits (sq8)
+    num_lists: int | None = None  # None: 8 sqrt(N); fewer if the map is small (39 items per list at least)
+    coarse: str = "flat"  # the nearest lists are found exactly (flat) or by a graph (hnsw)
+    train_per_list: int = 64  # items that k-means sees
     iterations: int = 10  # of k-means
     seed: int = 0
     num_probes: int = query_field(16)  # lists visited
-    num_neighbours: int = query_field(100)  # rows compared exactly
+    num_neighbours: int = query_field(100)  # rows compared by point where items=all
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     LIBRARIES: ClassVar[tuple] = ("faiss",)
 
     def __post_init__(self):
-        check_component(self, positive=("num_lists", "iterations", "num_probes", "num_neighbours"))
+        positive = ("num_lists", "train_per_list", "iterations", "num_probes", "num_neighbours")
+        choices = {"items": ITEMS, "code": tuple(CODES), "coarse": tuple(COARSE)}
+        check_component(self, positive=positive, choices=choices)
 
-    def build(self, rows: PointRows) -> FaissBytes:
-        """The lists; faiss trains them on at most 256 rows a list."""
-        descriptors = np.ascontiguousarray(rows.descriptors, np.float32)
-        num_lists = max(1, min(self.num_lists, len(descriptors) // 39))
-        quantizer = faiss.IndexFlatIP(descriptors.shape[1])
-        index = faiss.IndexIVFFlat(quantizer, descriptors.shape[1], num_lists, faiss.METRIC_INNER_PRODUCT)
-        index.cp.niter, index.cp.seed = self.iterations, self.seed
-        index.train(descriptors)
-        index.add(descriptors)
-        return _pack(index)
+    def build(self, rows: PointRows) -> FaissItems:
+        """The lists."""
+        items = index_items(rows, self.items)
+        num_lists = num_inverted_lists(self.num_lists, len(items.point))
+        name = f"IVF{num_lists}{COARSE[self.coarse]},{CODES[self.code]}"
+        index = faiss.index_factory(items.descriptors.shape[1], name, faiss.METRIC_INNER_PRODUCT)
+        train_lists(index, items, self.train_per_list, self.iterations, self.seed)
+        fill(index, items)
+        return pack(index, items)
 
-    def nearest(self, built: FaissBytes, rows: PointRows, descriptors: np.ndarray) -> Nearest:
-        """Nearest points among the nearest rows of the visited lists."""
-        index = _unpack(built)
-        index.nprobe = self.num_probes
-        return _nearest(index, rows, descriptors, self.num_neighbours)
+    def nearest(self, built: FaissItems, rows: PointRows, descriptors: np.ndarray) -> Nearest:
+        """Nearest points among the items of the visited lists."""
+        neighbours = self.num_neighbours if self.items == "all" else None
+        parameters = probing(self.num_probes, self.coarse)
+        return nearest_points(opened(built), built, rows, descriptors, neighbours, parameters)
+
+
+def train_lists(index: faiss.Index, items, per_list: int, iterations: int, seed: int) -> None:
+    """k-means, and the index's codes, on `per_list` random items for each list."""
+    lists = faiss.extract_index_ivf(index)
+    lists.cp.niter, lists.cp.seed, lists.cp.max_points_per_centroid = iterations, seed, per_list
+    index.train(sample(items, per_list * lists.nlist, seed))
+
+
+def probing(num_probes: int, coarse: str) -> faiss.SearchParametersIVF:
+    """How a search visits the nearest lists."""
+    if coarse == "flat":
+        return faiss.SearchParametersIVF(nprobe=num_probes)
+    graph = faiss.SearchParametersHNSW(efSearch=max(32, 2 * num_probes))
+    return faiss.SearchParametersIVF(nprobe=num_probes, quantizer_params=graph)

@@ -1,0 +1,108 @@
+"""Indexes over the descriptors' sign bits by faiss, whose finds are compared exactly: lists, graph, hash tables.
+
+Norouzi, Punjani & Fleet, PAMI 2014 (multi-index hashing); Malkov & Yashunin, PAMI 2018 (HNSW).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import faiss
+import numpy as np
+
+from localize.components import check_component, query_field
+from localize.index.faiss_items import BLOCK, as_csr, num_inverted_lists, opened, sample
+from localize.index.items import ITEMS, index_items
+from localize.index.rescore import nearest_of_rows
+from localize.types import InputError, Nearest, PointRows
+
+STRUCTURES = ("ivf", "hnsw", "multihash")
+
+
+@dataclass(frozen=True, eq=False)
+class FaissBits:
+    """A serialised binary index, and what its finds are compared by."""
+
+    data: np.ndarray  # (B,) uint8
+    thresholds: np.ndarray  # (D,) float32, bit = value > threshold
+    descriptors: np.ndarray  # (N, D) float16 means; (0, D) where the map's own rows serve
+    point: np.ndarray  # (N,) int32
+
+
+@dataclass(frozen=True)
+class FaissBinary:
+    """A bit is the sign of a value, or value > median of the map where no value is negative."""
+
+    structure: str = "ivf"  # ivf, hnsw or multihash
+    items: str = "mean"  # one item per 3D point, or all observations
+    num_lists: int | None = None  # of ivf. None: 8 sqrt(N); fewer if the map is small (39 items per list at least)
+    train_per_list: int = 64  # items that k-means sees
+    num_links: int = 16  # of hnsw, M of the paper
+    ef_construction: int = 100  # of hnsw
+    num_tables: int = 12  # of multihash
+    bits_per_table: int = 20  # of multihash
+    seed: int = 0
+    num_probes: int = query_field(16)  # lists of ivf visited
+    ef_search: int = query_field(128)  # of hnsw
+    num_flips: int = query_field(1)  # bits of a multihash key that may differ
+    num_neighbours: int = query_field(32)  # items compared exactly
+
+    VERSION: ClassVar[int] = 1
+    LIBRARIES: ClassVar[tuple] = ("faiss",)
+
+    def __post_init__(self):
+        positive = (
+            *("num_lists", "train_per_list", "num_links", "ef_construction", "num_tables", "bits_per_table"),
+            *("num_probes", "ef_search", "num_neighbours"),
+        )
+        choices = {"structure": STRUCTURES, "items": ITEMS}
+        check_component(self, positive=positive, not_negative=("num_flips",), choices=choices)
+
+    def build(self, rows: PointRows) -> FaissBits:
+        """The index over the bits, and for items=mean the means."""
+        items = index_items(rows, self.items)
+        dim = items.descriptors.shape[1]
+        thresholds = np.zeros(dim, np.float32)
+        examples = sample(items, 100_000, self.seed)
+        if examples.min(initial=0) >= 0:  # RootSIFT: the sign says nothing
+            thresholds = np.median(examples, axis=0).astype(np.float32)
+        index = self._empty(dim, len(items.point))
+        if not index.is_trained:
+            index.train(_bits(sample(items, self.train_per_list * index.nlist, self.seed), thresholds))
+        for at in range(0, len(items.point), BLOCK):
+            index.add(_bits(np.asarray(items.descriptors[at : at + BLOCK]), thresholds))
+        kept = np.zeros((0, dim), np.float16) if self.items == "all" else items.descriptors
+        return FaissBits(faiss.serialize_index_binary(index), thresholds, kept, np.asarray(items.point))
+
+    def _empty(self, dim: int, num_items: int) -> faiss.IndexBinary:
+        if self.structure == "hnsw":
+            index = faiss.IndexBinaryHNSW(8 * -(-dim // 8), self.num_links)
+            index.hnsw.efConstruction = self.ef_construction
+            return index
+        if self.structure == "multihash":
+            if self.num_tables * self.bits_per_table > dim:
+                raise InputError(
+                    f"num_tables={self.num_tables} of bits_per_table={self.bits_per_table} need more bits in all "
+                    f"than the {dim} of the descriptors: take fewer"
+                )
+            return faiss.IndexBinaryMultiHash(8 * -(-dim // 8), self.num_tables, self.bits_per_table)
+        name = f"BIVF{num_inverted_lists(self.num_lists, num_items)}"
+        index = faiss.index_binary_factory(8 * -(-dim // 8), name)
+        index.cp.seed, index.cp.max_points_per_centroid = self.seed, self.train_per_list
+        return index
+
+    def nearest(self, built: FaissBits, rows: PointRows, descriptors: np.ndarray) -> Nearest:
+        """Nearest points among the items whose bits are nearest."""
+        index = opened(built, faiss.deserialize_index_binary)
+        if self.structure == "hnsw":
+            index.hnsw.efSearch = max(self.ef_search, self.num_neighbours)
+        elif self.structure == "multihash":
+            index.nflip = self.num_flips
+        else:
+            index.nprobe = self.num_probes
+        _, found = index.search(_bits(descriptors, built.thresholds), min(self.num_neighbours, index.ntotal))
+        return nearest_of_rows(rows if self.items == "all" else built, descriptors, *as_csr(found))
+
+
+def _bits(descriptors: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """(N, D / 8) uint8."""
+    return np.packbits(descriptors > thresholds, axis=1)

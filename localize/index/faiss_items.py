@@ -1,0 +1,88 @@
+"""What the faiss indexes share: the record they are stored as, filling, training, and points from what they find."""
+
+import weakref
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+
+from localize.index.items import Items
+from localize.index.rescore import nearest_of_rows
+from localize.types import LEAF, Nearest, PointRows
+
+BLOCK = 1 << 16  # items converted to float32 at a time
+
+
+@dataclass(frozen=True, eq=False)
+class FaissItems:
+    """A serialised faiss index and the 3D points of its items."""
+
+    data: np.ndarray  # (B,) uint8
+    point: np.ndarray  # (N,) int32
+
+
+_opened: "weakref.WeakKeyDictionary" = weakref.WeakKeyDictionary()  # the same map is asked by query after query
+
+
+def opened(built, read=faiss.deserialize_index):
+    """The faiss index of a record with `data`; it lives as long as the record does."""
+    if built not in _opened:
+        _opened[built] = read(np.array(built.data))
+    return _opened[built]
+
+
+def pack(index: faiss.Index, items: Items) -> FaissItems:
+    """The index, which is used up, as a record."""
+    return FaissItems(faiss.serialize_index(index), np.asarray(items.point))
+
+
+def fill(index: faiss.Index, items: Items) -> None:
+    """Add all items, a block at a time."""
+    for at in range(0, len(items.point), BLOCK):
+        index.add(np.ascontiguousarray(items.descriptors[at : at + BLOCK], np.float32))
+
+
+def sample(items: Items, number: int, seed: int) -> np.ndarray:
+    """Up to `number` random items (N, D) float32 to train on."""
+    chosen = np.arange(len(items.point))
+    if number < len(chosen):
+        chosen = np.sort(np.random.default_rng(seed).choice(len(chosen), number, replace=False))
+    return np.ascontiguousarray(items.descriptors[chosen], np.float32)
+
+
+def num_inverted_lists(asked: int | None, num_items: int) -> int:
+    """The number asked for, or 8 sqrt(N); with at least 39 items a list, which is what faiss wants to train on."""
+    return max(1, min(asked or round(8 * num_items**0.5), num_items // 39))
+
+
+def nearest_points(
+    index: faiss.Index,
+    built: FaissItems,
+    rows: PointRows,
+    descriptors: np.ndarray,
+    neighbours: int | None,
+    parameters: faiss.SearchParameters | None = None,
+) -> Nearest:
+    """Nearest points of descriptors (Q, D) float32.
+
+    neighbours: number of rows found, which are then compared exactly; None where an item is a point's mean, so that two
+    of them and the index's own similarities are the answer.
+    """
+    k = min(neighbours or 2, index.ntotal)
+    similarity, found = index.search(np.ascontiguousarray(descriptors, np.float32), k, params=parameters)
+    if neighbours:
+        indptr, found = as_csr(found)
+        return nearest_of_rows(rows, descriptors, indptr, found)
+    similarity = np.where(found >= 0, similarity, -np.inf)
+    point = np.where(found >= 0, built.point[found], -1)
+    second = similarity[:, 1] if k > 1 else np.full(len(descriptors), -np.inf)
+    source = np.where(point[:, 0] >= 0, LEAF, 0)
+    return Nearest(
+        similarity[:, 0], point[:, 0], second, source, float((found >= 0).sum(1).mean()) if len(found) else 0.0
+    )
+
+
+def as_csr(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """indptr (Q + 1,) int64 and rows (C,) int32 of what faiss found (Q, K); it marks missing ones by -1."""
+    indptr = np.concatenate([[0], np.cumsum((found >= 0).sum(1))]).astype(np.int64)
+    return indptr, found[found >= 0].astype(np.int32)
