@@ -78,7 +78,7 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
     made = hydra.utils.instantiate(cfg, _convert_="all")
     pipeline = made["pipeline"]
     components = {name: value for name, value in made.items() if name not in SETTINGS}
-    store = Store(made["store"]["root"])
+    store = Store(made["store"]["root"], verify=made["store"]["verify"])
     if not getattr(pipeline.func, "needs_scene", True):
         given = {"workers": _workers(made), "progress": made["progress"], "output": output}
         if getattr(pipeline.func, "needs_components", False):

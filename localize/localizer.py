@@ -98,10 +98,11 @@ class Localizer:
         (folder / "localizer.json").write_text(json.dumps(text, indent=1))
 
     @classmethod
-    def load(cls, folder: str | os.PathLike, **changed) -> "Localizer":
+    def load(cls, folder: str | os.PathLike, *, verify: bool = False, **changed) -> "Localizer":
         """The map in a folder; `changed` replaces search, matching or pose, e.g. pose=PoseLib(max_error_px=4.0).
 
-        InputError if it holds no map, or one that other versions of the components or their libraries made.
+        It is memory-mapped: opening takes no time, and only what a query touches is read. verify: read everything once
+        and compare checksums; StoreError where a file is damaged. InputError if it holds no map, or one that other versions of the components or their libraries made.
         """
         folder = pathlib.Path(folder).expanduser().absolute()
         head = folder / "localizer.json"
@@ -123,10 +124,10 @@ class Localizer:
         index = components.pop("index", None)
         localizer = cls(
             **{**components, **changed},
-            references=load_record(folder / "references"),
-            rows=load_record(folder / "rows"),
-            index=BuiltIndex(index, load_record(folder / "index"), "") if index else None,
-            learned=load_record(folder / "learned"),
+            references=load_record(folder / "references", verify=verify),
+            rows=load_record(folder / "rows", verify=verify),
+            index=BuiltIndex(index, load_record(folder / "index", verify=verify), "") if index else None,
+            learned=load_record(folder / "learned", verify=verify),
             vectors=np.load(folder / "vectors.npy", mmap_mode="r"),
         )
         if localizer.search.uses_leaves and localizer.index is None:

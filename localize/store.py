@@ -64,8 +64,9 @@ def _writing(root: pathlib.Path) -> Iterator[None]:
 class Store:
     """A folder of results. Safe for several processes at once: each key has a lock."""
 
-    def __init__(self, root: str | os.PathLike):
+    def __init__(self, root: str | os.PathLike, *, verify: bool = False):
         self.root = pathlib.Path(root).expanduser().absolute()
+        self.verify = verify  # compare the checksums of artifacts, which reads them whole; items' are always compared
 
     def check_writable(self) -> None:
         """StoreError now rather than after hours."""
@@ -114,7 +115,7 @@ class Store:
         if not folder.is_dir():
             return None
         try:
-            return load_record(folder)
+            return load_record(folder, verify=self.verify)
         except StoreError as e:
             aside = folder.with_name(f"{folder.name}.damaged")
             log.warning("%s; it is set aside as %s and computed again", e, aside.name)

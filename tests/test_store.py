@@ -91,6 +91,28 @@ def test_damaged_artifact_is_named_and_made_again(store, caplog):
     assert store.artifact("map", {"x": 3}, lambda: pairs(0))[2]
 
 
+def test_a_flipped_bit_of_an_artifact_is_noticed_where_checksums_are_compared(store, caplog):
+    _, key, _ = store.artifact("map", {"x": 4}, lambda: pairs(100))
+    file = store.root / "map" / key / "rows.npy"
+    data = bytearray(file.read_bytes())
+    data[-5] ^= 1
+    file.write_bytes(data)
+    assert store.artifact("map", {"x": 4}, lambda: pairs(0))[2]  # only the pages that are used are read
+    careful = Store(store.root, verify=True)
+    record, _, reused = careful.artifact("map", {"x": 4}, lambda: pairs(100))
+    assert not reused
+    assert "rows.npy is damaged (its checksum is wrong)" in caplog.text
+    assert careful.artifact("map", {"x": 4}, lambda: pairs(0))[2]
+
+
+def test_a_result_of_another_format_is_not_read(store, caplog):
+    _, key, _ = store.artifact("map", {"x": 5}, lambda: pairs(3))
+    head = store.root / "map" / key / "record.json"
+    head.write_text(head.read_text().replace('"format": 1', '"format": 2'))
+    assert not store.artifact("map", {"x": 5}, lambda: pairs(3))[2]
+    assert "written by another version of localize (format 2)" in caplog.text
+
+
 def test_shelf_returns_what_was_put(store):
     shelf = store.shelf("features", {"f": 1})
     rng = np.random.default_rng(0)

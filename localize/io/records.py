@@ -4,10 +4,14 @@ import dataclasses
 import importlib
 import json
 import pathlib
+import zlib
 
 import numpy as np
 
 from localize.types import StoreError
+
+FORMAT = 1  # of a record's folder
+CHUNK = 1 << 24  # bytes summed at a time
 
 
 def _name(cls: type) -> str:
@@ -72,21 +76,40 @@ def save_array(path: pathlib.Path, array: np.ndarray) -> None:
 
 
 def save_record(folder: pathlib.Path, record) -> None:
-    """Write a record into a folder: one .npy per array, record.json for the rest."""
+    """Write a record into a folder: one .npy per array, record.json for the rest, with a checksum of each array."""
     arrays, text = record_to_arrays(record)
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in arrays.items():
         save_array(folder / f"{name}.npy", array)
-    (folder / "record.json").write_text(text)
+    head = {"format": FORMAT, "crc32": {name: _checksum(array) for name, array in arrays.items()}}
+    (folder / "record.json").write_text(json.dumps(head | json.loads(text)))
 
 
-def load_record(folder: pathlib.Path):
-    """Read what `save_record` wrote; arrays are memory-mapped, so only touched pages are read."""
+def _checksum(array: np.ndarray) -> int:
+    """CRC-32 of the array's bytes."""
+    data, total = np.ascontiguousarray(array).reshape(-1).view(np.uint8), 0
+    for at in range(0, len(data), CHUNK):
+        total = zlib.crc32(data[at : at + CHUNK], total)
+    return total
+
+
+def load_record(folder: pathlib.Path, *, verify: bool = False):
+    """Read what `save_record` wrote; arrays are memory-mapped, so only touched pages are read.
+
+    A missing, shortened or foreign file is a StoreError; with `verify` everything is read once, and one whose checksum
+    is another as well.
+    """
     try:
         text = (folder / "record.json").read_text()
+        head = json.loads(text)
+        if head.get("format", FORMAT) != FORMAT:
+            raise StoreError(f"{folder} was written by another version of localize (format {head['format']})")
         arrays = {p.stem: np.load(p, mmap_mode="r", allow_pickle=False) for p in sorted(folder.glob("*.npy"))}
+        for name, expected in head.get("crc32", {}).items() if verify else ():
+            if _checksum(arrays[name]) != expected:
+                raise StoreError(f"{folder / name}.npy is damaged (its checksum is wrong)")
         return record_from_arrays(arrays, text)
     except FileNotFoundError as e:
         raise StoreError(f"{folder} holds no saved result ({e.filename} is missing)") from e
-    except (ValueError, TypeError, EOFError) as e:
+    except (ValueError, TypeError, EOFError, KeyError, AttributeError) as e:
         raise StoreError(f"{folder} is damaged ({e})") from e
