@@ -168,7 +168,8 @@ def _of_method(use: Components, method: str) -> Components:
     if method in ORDERS and getattr(use.submission, "fallback", None):  # there are no frames to fall back to
         use = dataclasses.replace(use, submission=dataclasses.replace(use.submission, fallback=None))
     if method == "IR":
-        return dataclasses.replace(use, search=Frames(use.search.num_frames, getattr(use.search, "rows", "in_frames")))
+        names = [f.name for f in dataclasses.fields(Frames) if hasattr(use.search, f.name)]
+        return dataclasses.replace(use, search=Frames(**{name: getattr(use.search, name) for name in names}))
     if method == "parallel":
         return use
     if not hasattr(use.index, "order"):

@@ -20,6 +20,7 @@ from localize.matching.mutual import MutualNearest
 from localize.matching.ratio import RatioTest
 from localize.retrieval.ranking import rank
 from localize.retrieval.vlad import Vlad
+from localize.search import frames
 from localize.search.prior import Frames, Leaves, Union, merged, rows_in_frames
 from localize.types import FRAME, LEAF, Features, Image, ImageList, InputError, Nearest
 
@@ -207,6 +208,22 @@ def test_rows_in_frames():
     assert rows_in_frames(rows, [1], "all_obs").tolist() == [r for r, p in enumerate(rows.point) if p in seen]
 
 
+def test_large_products_are_taken_in_int8_where_the_processor_can(monkeypatch):
+    """As seen by the similarity: products of int8 alone choose the row, the others compare all of them."""
+    rows = random_rows(np.random.default_rng(5), num_points=100, num_images=1)
+    queries = np.tile(rows.descriptors, (4, 1))
+    used = []
+    monkeypatch.setattr(frames, "SMALL", len(queries) * len(rows.point))
+    for name in ("scan_float32", "scan_int8"):
+        scan = getattr(frames, name)
+        monkeypatch.setattr(frames, name, lambda *a, scan=scan, name=name: used.append(name) or scan(*a))
+    for can in (True, False):
+        monkeypatch.setattr(frames, "computes_int8", lambda can=can: can)
+        for part in (queries, queries[1:]):
+            Frames().nearest(None, [0], rows, part)
+    assert used == ["scan_int8", "scan_float32", "scan_float32", "scan_float32"]
+
+
 def slow_ratio_matches(query, leaves, frames, rows, ratio=0.9, single=0.8):
     """The specification, one keypoint after the other: (keypoint, point, distance, source)."""
     accepted = []
@@ -238,7 +255,7 @@ def _found(bit, candidates, rows, q, point):
     return bit if nearest is not None and rows.point[nearest] == point else 0
 
 
-@pytest.mark.parametrize("search", [Union(), Leaves(), Frames()], ids=str)
+@pytest.mark.parametrize("search", [Union(), Union(precision="int8"), Leaves(), Frames()], ids=str)
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_ratio_matches_are_the_slow_ones(search, dtype):
     rng = np.random.default_rng(6)
@@ -250,12 +267,12 @@ def test_ratio_matches_are_the_slow_ones(search, dtype):
     some = [rng.permutation(len(rows.point))[: rng.integers(0, 60)].tolist() for _ in true]
     leaves = [list(dict.fromkeys([*s, int(t)])) for s, t in zip(some, true, strict=True)]
     leaves[0] = []
-    frames = rows_in_frames(rows, [0, 2])
+    shared = rows_in_frames(rows, [0, 2])
     csr = np.cumsum([0, *map(len, leaves)]), np.concatenate(leaves).astype(np.int32)
     in_leaves = nearest_of_rows(rows, descriptors, *csr)
     matches = RatioTest().match(query, search.nearest(in_leaves, [0, 2, -1], rows, descriptors), rows)
     use_leaves = leaves if search.uses_leaves else [[]] * 60
-    use_frames = frames.tolist() if search.uses_frames else []
+    use_frames = shared.tolist() if search.uses_frames else []
     slow = slow_ratio_matches(query, use_leaves, use_frames, rows)
     assert len(slow) > 10
     assert matches.keypoint.tolist() == [m[0] for m in slow]

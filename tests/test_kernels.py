@@ -1,13 +1,18 @@
 """Each fast kernel against a slow, readable twin."""
 
 import heapq
+import threading
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 from localize.index.leaf_model import branch_costs
 from localize.index.literal_trees import LiteralTrees
 from localize.kernels.nearest import best_two_columns, best_two_points_dense, best_two_points_sparse
+from localize.kernels.rows import as_stored, quantise_rows, read_rows
+from localize.kernels.scan import KEPT, best_columns, quantised, scan_float32, scan_int8
+from localize.kernels.threads import allowed_threads, on_threads
 from localize.kernels.tree_build import build_tree, choose_test, random_below
 from localize.types import PointRows
 
@@ -53,20 +58,103 @@ def test_best_two_points_dense_and_sparse(dtype):
     picks = [rng.permutation(len(d))[: rng.integers(0, 40)].astype(np.int32) for _ in queries]
     picks[3] = np.flatnonzero(point == point[0]).astype(np.int32)  # one point only: no second
     indptr = np.cumsum([0, *map(len, picks)])
-    half = dtype == np.float16
-    out = nothing_yet(20)
-    best_two_points_sparse(queries, d.view(np.uint16) if half else d, half, point, indptr, np.concatenate(picks), *out)
+    out, chosen = nothing_yet(20), np.concatenate(picks)
+    best_two_points_sparse(queries, *as_stored(d), point[chosen], indptr, chosen, *out)
     for q, pick in enumerate(picks):
         value, best, second = slow_best_two_points(d[pick].astype("f") @ queries[q], point[pick])
         assert out[0][q] == pytest.approx(value, abs=1e-5)
         assert out[1][q] == best
         assert out[2][q] == pytest.approx(second, abs=1e-5)
-    similarity = np.round(queries @ d.astype("f").T, 1)  # many ties
+    similarity = np.round(queries @ d.astype("f").T)  # many ties
     out = nothing_yet(20)
     for columns in np.array_split(np.arange(len(point)), 3):  # in blocks, as it is used
         best_two_points_dense(similarity[:, columns], point[columns], *out)
     for q in range(20):
         assert (out[0][q], out[1][q], out[2][q]) == slow_best_two_points(similarity[q], point)
+
+
+def test_every_float16_is_read_exactly():
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    every = every[np.isfinite(every)].reshape(-1, 2)
+    values = np.empty(every.shape, "f")
+    read_rows(*as_stored(every), np.arange(len(every)), values)
+    np.testing.assert_array_equal(values.view(np.uint32), every.astype("f").view(np.uint32))  # -0 too
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_quantised_rows(dtype):
+    d = random_rows(np.random.default_rng(2), dim=24).descriptors.astype(dtype)
+    d[5] = 0
+    rows = np.array([7, 5, 0, 7])
+    values, scale = np.empty((4, 24), np.int8), np.empty(4, "f")
+    quantise_rows(*as_stored(d), rows, values, scale)
+    largest = np.abs(d[rows].astype("f")).max(1)
+    np.testing.assert_allclose(scale, largest / 127)
+    assert np.abs(values).max(1).tolist() == [127, 0, 127, 127]
+    assert np.all(np.abs(values * scale[:, None] - d[rows]) <= 0.501 * scale[:, None])
+
+
+def crowd(rng, num_queries=1030, num_points=500, dim=48):
+    """Queries near some of the rows, and more rows than a block."""
+    rows = random_rows(rng, num_points=num_points, dim=dim)
+    near = rows.descriptors[rng.integers(len(rows.point), size=num_queries)]
+    queries = near + 0.1 * rng.normal(size=near.shape)
+    return (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype("f"), rows
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_scans_are_the_slow_one(dtype, threads):
+    queries, rows = crowd(np.random.default_rng(3))
+    stored = as_stored(rows.descriptors.astype(dtype))
+    chosen = np.flatnonzero(rows.point % 5 > 0)  # not every row
+    point = rows.point[chosen]
+    assert len(chosen) > 1024
+    with threadpoolctl.threadpool_limits(threads):
+        exact = scan_float32(queries, *stored, chosen, point)
+        short = scan_int8(queries, *stored, chosen, point)
+    similarity = queries @ rows.descriptors[chosen].astype(dtype).astype("f").T
+    slow = [slow_best_two_points(line, point) for line in similarity]
+    for found, least in ((exact, 1), (short, 0.98)):
+        best, best_point, second = found
+        same = best_point == [p for _, p, _ in slow]
+        assert same.mean() >= least
+        np.testing.assert_allclose(best[same], np.array([b for b, _, _ in slow])[same], atol=0.01)
+        np.testing.assert_allclose(second, [s for _, _, s in slow], atol=0.03)
+    np.testing.assert_allclose(exact[0], [b for b, _, _ in slow], atol=1e-5)
+    np.testing.assert_allclose(exact[2], [s for _, _, s in slow], atol=1e-5)
+
+
+def test_best_columns_are_the_slow_ones():
+    """Of each of the points most similar in int8 the best column, in order."""
+    queries, rows = crowd(np.random.default_rng(4), num_queries=40)
+    everything = np.arange(len(rows.point))
+    values, scale = quantised(*as_stored(rows.descriptors), everything)
+    ours, _ = quantised(*as_stored(queries), np.arange(len(queries)))
+    sums = (ours.astype(int) @ values.astype(int).T).astype("f") * scale
+    for line, found in zip(sums, best_columns(queries, values, scale, rows.point), strict=True):
+        expected, seen = [], set()
+        for column in np.argsort(-line, kind="stable"):
+            if rows.point[column] not in seen and len(seen) < KEPT:
+                seen.add(rows.point[column])
+                expected.append(column)
+        assert found.tolist() == expected
+    two = rows.point < 2  # fewer points than are kept
+    found = best_columns(queries, values[two], scale[two], rows.point[two])
+    assert ((found >= 0).sum(1) == 2).all()
+
+
+def test_work_is_split_over_the_threads_that_are_allowed():
+    """A stage's limit is kept; BLAS has one thread in each of ours, and its own number afterwards."""
+    with threadpoolctl.threadpool_limits(3):
+        before = allowed_threads()
+        inside = on_threads(lambda _: (threading.get_ident(), allowed_threads()), range(20))
+        assert allowed_threads() == before
+    assert before == 3
+    assert {n for _, n in inside} == {1}
+    assert threading.get_ident() not in {thread for thread, _ in inside}
+    with threadpoolctl.threadpool_limits(1):
+        assert on_threads(lambda _: threading.get_ident(), [1, 2]) == 2 * [threading.get_ident()]
 
 
 def slow_choice(bits, point, window, candidates, tolerance):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from localize.kernels.nearest import best_two_points_sparse
+from localize.kernels.rows import as_stored
 from localize.types import LEAF, Nearest, PointRows
 
 
@@ -14,8 +15,8 @@ def nearest_of_rows(rows: PointRows, descriptors: np.ndarray, indptr: np.ndarray
     num = len(descriptors)
     best, second = np.full((2, num), -np.inf, np.float32)
     point = np.full(num, -1, np.int32)
-    half = rows.descriptors.dtype == np.float16
-    stored = np.asarray(rows.descriptors).view(np.uint16) if half else np.asarray(rows.descriptors, np.float32)
-    best_two_points_sparse(descriptors, stored, half, np.asarray(rows.point), indptr, found, best, point, second)
+    best_two_points_sparse(
+        descriptors, *as_stored(rows.descriptors), rows.point[found], indptr, found, best, point, second
+    )
     source = np.where(point >= 0, LEAF, 0).astype(np.uint8)
     return Nearest(best, point, second, source, len(found) / num if num else 0.0)

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from localize.kernels.nearest import WIDENED, widen
+from localize.kernels.rows import WIDENED, widen
 
 
 @njit(nogil=True, cache=True, inline="always")

@@ -7,6 +7,10 @@ thread without the GIL, so callers run several at once. Ties go to the smaller r
 import numpy as np
 from numba import njit
 
+from localize.kernels.rows import read_row
+
+CHUNK = 64  # columns looked at together: most blocks of 64 hold nothing better, and vectors see that at once
+
 
 @njit(nogil=True, cache=True)
 def best_two_columns(similarity, first_row, best, best_column, second, column_best, column_best_row):
@@ -44,29 +48,62 @@ def best_two_points_dense(similarity, point, best, best_point, second):
     """
     for i in range(similarity.shape[0]):
         b, p, s = best[i], best_point[i], second[i]
-        for j in range(similarity.shape[1]):
-            v = similarity[i, j]
-            if v < s:
+        for c in range(0, similarity.shape[1], CHUNK):
+            values, points = similarity[i, c : c + CHUNK], point[c : c + CHUNK]
+            any_better = False
+            for j in range(values.shape[0]):
+                any_better |= values[j] >= s
+            if not any_better:
                 continue
-            q = point[j]
-            if q == p:
-                b = max(b, v)
-            elif _better(v, q, b, p):
-                b, p, s = v, q, b
-            else:
-                s = max(s, v)
+            for j in range(values.shape[0]):
+                v, q = values[j], points[j]
+                if q == p:
+                    b = max(b, v)
+                elif _better(v, q, b, p):
+                    b, p, s = v, q, b
+                else:
+                    s = max(s, v)
         best[i], best_point[i], second[i] = b, p, s
 
 
 @njit(nogil=True, cache=True)
-def widen(half, bits):
-    """The bits (D,) uint32 of float32 values, 2^-112 of the float16 values whose bits are half (D,) uint16."""
-    for k in range(half.shape[0]):
-        h = np.uint32(half[k])
-        bits[k] = ((h & np.uint32(0x8000)) << np.uint32(16)) | ((h & np.uint32(0x7FFF)) << np.uint32(13))
+def keep_best_points(product, scale, point, first, kept, kept_column, kept_point):
+    """For each line of a block (B, N) the R points with the largest values, best first, and the best column of each.
+
+    product: int32 sums of int8 products; scale (N,) float32 makes column j's comparable: value = product * scale[j].
+    first: number of the block's first column. kept (B, R) float32 (-inf: none), kept_column and kept_point (B, R) int32
+    (-1: none) hold what earlier columns gave and are updated in place. Of equal values the earlier column counts.
+    """
+    for i in range(product.shape[0]):
+        worst = kept[i, -1]
+        for c in range(0, product.shape[1], CHUNK):
+            sums, factors = product[i, c : c + CHUNK], scale[c : c + CHUNK]
+            any_better = False
+            for j in range(sums.shape[0]):
+                any_better |= np.float32(sums[j]) * factors[j] > worst
+            if not any_better:
+                continue
+            for j in range(sums.shape[0]):
+                v = np.float32(sums[j]) * factors[j]
+                if v > worst:
+                    _keep(v, first + c + j, point[c + j], kept[i], kept_column[i], kept_point[i])
+                    worst = kept[i, -1]
 
 
-WIDENED = np.float32(2.0**112)  # the exponents of float16 and float32 count from 15 and 127
+@njit(nogil=True, cache=True)
+def _keep(value, column, point, kept, kept_column, kept_point):
+    """Take a column among the kept ones, instead of the one of the same point if there is one, else of the last."""
+    at = kept.shape[0] - 1
+    for r in range(kept.shape[0]):
+        if kept_point[r] == point:
+            if kept[r] >= value:
+                return
+            at = r
+            break
+    while at > 0 and kept[at - 1] < value:
+        kept[at], kept_column[at], kept_point[at] = kept[at - 1], kept_column[at - 1], kept_point[at - 1]
+        at -= 1
+    kept[at], kept_column[at], kept_point[at] = value, column, point
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
@@ -77,33 +114,19 @@ def _dot(a, b):
     return s
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def _dot_widened(a, b):
-    s = np.float32(0)
-    for k in range(a.shape[0]):
-        s += a[k] * (b[k] * WIDENED)
-    return s
-
-
 @njit(nogil=True, cache=True)
-def best_two_points_sparse(queries, descriptors, half, point_of_row, indptr, rows, best, best_point, second):
-    """The same, where query i (Q, D) float32 is compared with rows[indptr[i]:indptr[i + 1]] of descriptors (M, D).
+def best_two_points_sparse(queries, stored, half, point, indptr, rows, best, best_point, second):
+    """As `best_two_points_dense`, where query i (Q, D) float32 is compared with rows[indptr[i]:indptr[i + 1]].
 
-    half: whether descriptors are the bits of float16 values as uint16 (numba knows no float16), else float32. Only the
-    named rows are read.
+    stored (M, D), half: descriptors as `rows.as_stored` gives them; point: of each of `rows`. Only these rows are read.
     """
-    bits = np.empty(descriptors.shape[1], np.uint32)
-    wide = bits.view(np.float32)
+    bits = np.empty(stored.shape[1], np.uint32)
+    row_values = bits.view(np.float32)
     for i in range(queries.shape[0]):
         b, p, s = best[i], best_point[i], second[i]
         for j in range(indptr[i], indptr[i + 1]):
-            row = rows[j]
-            if half:
-                widen(descriptors[row], bits)
-                v = _dot_widened(queries[i], wide)
-            else:
-                v = _dot(queries[i], descriptors[row])
-            q = point_of_row[row]
+            read_row(stored[rows[j]], half, bits, row_values)
+            v, q = _dot(queries[i], row_values), point[j]
             if q == p:
                 b = max(b, v)
             elif _better(v, q, b, p):

@@ -7,7 +7,7 @@ no two write to the same sum and the order of addition, hence the result, is alw
 import numpy as np
 from numba import njit
 
-from localize.kernels.nearest import WIDENED, widen
+from localize.kernels.rows import WIDENED, widen
 
 
 @njit(nogil=True, cache=True)

@@ -8,12 +8,13 @@ batch norm folded into the convolutions make 1.1 times as many patches a second,
 import copy
 import itertools
 import pathlib
-import threading
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from localize.kernels.threads import one_torch_thread
 
 CPU_BATCH = 64
 GPU_BATCH = 512  # always the same: what else is on the GPU must not change the last digits
@@ -75,7 +76,7 @@ def describe(network: nn.Module, patches: np.ndarray, batch_size: int | None = N
     device = next(network.last.parameters()).device
     batch_size = batch_size or (GPU_BATCH if device.type == "cuda" else CPU_BATCH)
     out = np.empty((len(patches), network.dim), np.float32)
-    with _one_thread:
+    with one_torch_thread:  # the workers are ours
         for at in range(0, len(patches), batch_size):
             part = patches[at : at + batch_size]
             batch = np.zeros((batch_size, 1, *part.shape[1:]), np.float32)
@@ -83,26 +84,3 @@ def describe(network: nn.Module, patches: np.ndarray, batch_size: int | None = N
             found = network(torch.from_numpy(batch).to(device))
             out[at : at + batch_size] = found[: len(part)].cpu().numpy()
     return out
-
-
-class _OneThread:
-    """The workers are ours, so torch starts no threads; its own number comes back when the last of them is done."""
-
-    def __init__(self):
-        self._lock, self._users, self._before = threading.Lock(), 0, 1
-
-    def __enter__(self):
-        with self._lock:
-            if not self._users:
-                self._before = torch.get_num_threads()
-            self._users += 1
-            torch.set_num_threads(1)
-
-    def __exit__(self, *_):
-        with self._lock:
-            self._users -= 1
-            if not self._users:
-                torch.set_num_threads(self._before)
-
-
-_one_thread = _OneThread()

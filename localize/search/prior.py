@@ -10,38 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from localize.components import check_component
-from localize.kernels.nearest import best_two_points_dense
-from localize.types import FRAME, Nearest, PointRows
-
-BLOCK = 512  # query keypoints at a time against the frames' rows
-
-
-def rows_in_frames(rows: PointRows, frames: np.ndarray, mode: str = "in_frames") -> np.ndarray:
-    """Rows (F,) int32 ascending that the frames bring in; frames: indices of references, -1 = none.
-
-    in_frames: the observations made in these frames. all_obs: every observation of the points seen in them.
-    """
-    spans = [np.arange(rows.image_indptr[i], rows.image_indptr[i + 1]) for i in sorted({int(f) for f in frames} - {-1})]
-    found = np.concatenate(spans) if spans else np.zeros(0, np.int64)
-    if mode == "all_obs":
-        visible = np.zeros(len(rows.points), bool)
-        visible[rows.point[found]] = True
-        found = np.flatnonzero(visible[rows.point])
-    return found.astype(np.int32)
-
-
-def nearest_in_frames(rows: PointRows, frame_rows: np.ndarray, descriptors: np.ndarray) -> Nearest:
-    """Nearest points of descriptors (Q, D) float32 among the rows (F,) that all of them are compared with."""
-    num = len(descriptors)
-    best, second = np.full((2, num), -np.inf, np.float32)
-    point = np.full(num, -1, np.int32)
-    theirs = np.asarray(rows.descriptors[frame_rows], np.float32)
-    points = np.asarray(rows.point[frame_rows])
-    for at in range(0, num, BLOCK):
-        block = slice(at, at + BLOCK)
-        best_two_points_dense(descriptors[block] @ theirs.T, points, best[block], point[block], second[block])
-    source = np.where(point >= 0, FRAME, 0).astype(np.uint8)
-    return Nearest(best, point, second, source, float(len(frame_rows)))
+from localize.search.frames import PRECISIONS, nearest_in_rows, rows_in_frames
+from localize.types import Nearest, PointRows
 
 
 def merged(a: Nearest, b: Nearest) -> Nearest:
@@ -78,17 +48,20 @@ class Frames:
 
     num_frames: int = 20
     rows: str = "in_frames"  # the frames' own observations, or all_obs of the points seen in them
+    precision: str = "auto"  # of the comparison: float32, int8, or int8 where it is faster; stored under one key
 
     VERSION: ClassVar[int] = 2
     uses_leaves: ClassVar[bool] = False
     uses_frames: ClassVar[bool] = True
 
     def __post_init__(self):
-        check_component(self, positive=("num_frames",), choices={"rows": ("in_frames", "all_obs")})
+        check_component(
+            self, positive=("num_frames",), choices={"rows": ("in_frames", "all_obs"), "precision": PRECISIONS}
+        )
 
     def nearest(self, leaves, frames, rows: PointRows, descriptors: np.ndarray) -> Nearest:
         """Nearest points among the rows of the frames."""
-        return nearest_in_frames(rows, rows_in_frames(rows, frames, self.rows), descriptors)
+        return nearest_in_rows(rows, rows_in_frames(rows, frames, self.rows), descriptors, self.precision)
 
 
 @dataclass(frozen=True)
