@@ -11,7 +11,8 @@ import numpy as np
 
 from localize.components import check_component, query_field
 from localize.index.leaf_model import branch_costs, estimate_gaussian
-from localize.index.rescore import nearest_of_rows
+from localize.index.rescore import joined_queries, nearest_of_rows
+from localize.kernels.threads import allowed_threads, on_threads, sliced
 from localize.kernels.tree_build import build_tree
 from localize.kernels.tree_search import rows_of_best_leaves
 from localize.types import Nearest, PointRows
@@ -108,7 +109,11 @@ class LiteralTrees:
 
     def nearest(self, built: Trees, rows: PointRows, descriptors: np.ndarray) -> Nearest:
         """Nearest points among the rows in the best leaves of each descriptor."""
-        return nearest_of_rows(rows, descriptors, *self.best_rows(built, descriptors))
+
+        def work(part: slice) -> Nearest:
+            return nearest_of_rows(rows, descriptors[part], *self.best_rows(built, descriptors[part]))
+
+        return joined_queries(on_threads(work, sliced(len(descriptors), allowed_threads())))
 
     def best_rows(self, built: Trees, descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distinct rows in the best leaves of each descriptor (Q, D) as CSR: indptr (Q + 1,) int64, rows int32."""

@@ -1,5 +1,7 @@
 """Nearest points among the rows that an index names, by the map's own descriptors."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from localize.kernels.nearest import best_two_points_sparse
@@ -20,3 +22,13 @@ def nearest_of_rows(rows: PointRows, descriptors: np.ndarray, indptr: np.ndarray
     )
     source = np.where(point >= 0, LEAF, 0).astype(np.uint8)
     return Nearest(best, point, second, source, len(found) / num if num else 0.0)
+
+
+def joined_queries(parts: Sequence[Nearest]) -> Nearest:
+    """Answers for consecutive parts of the queries as one."""
+    if len(parts) == 1:
+        return parts[0]
+    names = "similarity", "point", "second", "source"
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    num = max(1, sum(map(len, parts)))
+    return Nearest(**arrays, compared=sum(part.compared * len(part) for part in parts) / num)
