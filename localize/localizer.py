@@ -102,7 +102,8 @@ class Localizer:
         """The map in a folder; `changed` replaces search, matching or pose, e.g. pose=PoseLib(max_error_px=4.0).
 
         It is memory-mapped: opening takes no time, and only what a query touches is read. verify: read everything once
-        and compare checksums; StoreError where a file is damaged. InputError if it holds no map, or one that other versions of the components or their libraries made.
+        and compare checksums; StoreError where a file is damaged. InputError if it holds no map, or one that other
+        versions of the components or their libraries made.
         """
         folder = pathlib.Path(folder).expanduser().absolute()
         head = folder / "localizer.json"

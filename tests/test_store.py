@@ -99,7 +99,7 @@ def test_a_flipped_bit_of_an_artifact_is_noticed_where_checksums_are_compared(st
     file.write_bytes(data)
     assert store.artifact("map", {"x": 4}, lambda: pairs(0))[2]  # only the pages that are used are read
     careful = Store(store.root, verify=True)
-    record, _, reused = careful.artifact("map", {"x": 4}, lambda: pairs(100))
+    _, _, reused = careful.artifact("map", {"x": 4}, lambda: pairs(100))
     assert not reused
     assert "rows.npy is damaged (its checksum is wrong)" in caplog.text
     assert careful.artifact("map", {"x": 4}, lambda: pairs(0))[2]

@@ -22,8 +22,11 @@ def _blas() -> threadpoolctl.ThreadpoolController:
 
 
 def allowed_threads() -> int:
-    """As many as BLAS may use now; 1 inside a stage, and while others are busy `on_threads`."""
-    return max((library["num_threads"] for library in _blas().info()), default=1)
+    """As many as BLAS may use now; 1 inside a stage, and while others are busy `on_threads`.
+
+    The smallest number of all BLAS there are: one on OpenMP (faiss brings it) forgets the limit in a new thread.
+    """
+    return min((library["num_threads"] for library in _blas().info()), default=1)
 
 
 def available_cores() -> int:
