@@ -17,10 +17,11 @@ from typing import ClassVar
 import numpy as np
 
 from localize.components import check_component
+from localize.types import InputError
 
 CHUNK = 50_000  # points drawn at a time, each chunk from a seed of its own
 CLUSTER = 0.35  # share of a cluster in the power of its points
-POINTS, QUERIES = 1, 2  # what a seed is for
+POINTS, QUERIES, COUNTS = 1, 2, 3  # what a seed is for
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,19 +42,33 @@ class DescriptorModel:
     dim: int = 256
     num_clusters: int = 20_000
     duplicates: float = 0.05  # share of the points that copy another one
+    max_observations: int | None = None  # of a point; None: as many as are drawn
     seed: int = 0
 
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
         check_component(self, positive=("num_points", "dim", "num_clusters"), shares=("duplicates",))
+        if self.max_observations is not None and self.max_observations < 2:
+            raise InputError(f"DescriptorModel.max_observations is {self.max_observations}, but must be at least 2")
+
+    @property
+    def num_observations(self) -> int:
+        """Of all points together."""
+        return sum(int(self._counts(first).sum()) for first in range(0, self.num_points, CHUNK))
+
+    def _counts(self, first: int) -> np.ndarray:
+        """Number of observations of each point of a chunk, (P,) int64."""
+        rng = np.random.default_rng([self.seed, COUNTS, first])
+        counts = 2 + rng.poisson(2.5, min(CHUNK, self.num_points - first))
+        return counts if self.max_observations is None else np.minimum(counts, self.max_observations)
 
     def chunks(self) -> Iterator[PointChunk]:
         """All points with all their observations."""
         world = _World(self)
         for first in range(0, self.num_points, CHUNK):
             base, sigma, rng = world.points(first)
-            count = 2 + rng.poisson(2.5, len(base))
+            count = self._counts(first)
             owner = np.repeat(np.arange(len(base)), count)
             descriptors = world.observe(base[owner], sigma[owner], rng)
             means = np.add.reduceat(descriptors, np.cumsum(count) - count)

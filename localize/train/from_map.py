@@ -70,6 +70,26 @@ class Tracks:
         same = _components(point[near], best[near], len(town.points))
         return self._thinned(photo[first], row[first], same[point[first]])
 
+    def seen_by(
+        self, town: Map, photos: ImageList, features: Mapping[str, Features], clear_px: float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(photo, row, point), each (N,) int64: keypoint `row` of photo `photo` lies where `point` of the map shows.
+
+        features: of the photos and of the map's own ones, as in `find`. clear_px: with another point, be it hidden, as
+        near as that, a keypoint does not count.
+        """
+        seen = _Observations.of(town, features)
+        found = [np.zeros((3, 0), np.int64)]
+        for i, photo in enumerate(photos):
+            row, point, _, _ = self._in_photo(town, seen, photo, features[photo.name])
+            if clear_px and len(row):
+                at_px, inside = project(photo, town.points)
+                near = cKDTree(at_px[inside]).query_ball_point(features[photo.name].keypoints[row], clear_px)
+                alone = np.array([len(n) for n in near]) == 1
+                row, point = row[alone], point[alone]
+            found.append(np.stack([np.full(len(row), i), row, point]))
+        return tuple(np.concatenate(found, axis=1))
+
     def _in_photo(self, town: Map, seen: "_Observations", photo: Image, features: Features):
         """Keypoint rows, the points they see, the errors in px, and the keypoints' size in m at the points."""
         none = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
@@ -171,6 +191,15 @@ def project(photo: Image, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         at_px[narrow] = np.asarray(to_pycolmap_camera(camera).img_from_cam(safe[narrow]))
     inside = narrow & (at_px >= 0).all(1) & (at_px <= (camera.width, camera.height)).all(1)
     return at_px, inside
+
+
+def near_points(town: Map, photo: Image, features: Features, distance_px: float) -> np.ndarray:
+    """Keypoints (K,) of a photo that lie so near to the projection of any point of the map, be it hidden."""
+    at_px, inside = project(photo, town.points)
+    if not inside.any() or not len(features):
+        return np.zeros(0, np.int64)
+    away_px, _ = cKDTree(at_px[inside]).query(features.keypoints, distance_upper_bound=distance_px)
+    return np.flatnonzero(np.isfinite(away_px))
 
 
 def _components(a: np.ndarray, b: np.ndarray, size: int) -> np.ndarray:
