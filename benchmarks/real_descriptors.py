@@ -14,11 +14,12 @@ import pathlib
 
 from localize.datasets.minitown import Minitown
 from localize.datasets.strecha import Strecha
-from localize.evaluate.descriptor_sets import joined, write_set
+from localize.evaluate.descriptor_sets import joined
 from localize.evaluate.scene_descriptors import distractors
 from localize.features.sift import Sift
 from localize.features.sift_crbnet import SiftCrbnet
 from localize.io.images import read_photo
+from localize.io.records import save_record
 from localize.pipelines.map_descriptors import descriptors_of_scene
 from localize.stages import Workbench, extract_features
 from localize.store import Store
@@ -71,7 +72,7 @@ def main() -> None:
         sets.append(distractors(features.readable(images), features, root))
         print(f"{root}: {sets[-1].num_points} distractors", flush=True)
     number = sum(s.num_points for s in sets)
-    write_set(joined(sets, f"{number} points of real photos, {given.feature}"), given.folder)
+    save_record(pathlib.Path(given.folder), joined(sets, f"{number} points of real photos, {given.feature}"))
     print(f"{number} points, {sum(len(s.point) for s in sets)} rows are in {given.folder}")
 
 

@@ -15,7 +15,7 @@ from localize.types import InputError
 PROBES = (1, 2, 4, 8, 16, 32, 64, 128)
 WIDTHS = (16, 32, 64, 128, 256, 512)
 KNOWN = {  # name: component, its swept field, values
-    "trees": (RandomTrees(), "num_leaves", (25, 50, 100, 200, 400, 600, 1000, 1500)),
+    "trees": (RandomTrees(), "budget", (25.0, 50.0, 100.0, 200.0, 300.0, 400.0, 600.0, 1000.0)),
     "literal": (LiteralTrees(), "num_leaves", (10, 25, 50, 100, 200, 400)),
     "flat": (FaissFlat(), "num_neighbours", (100,)),
     "hnsw": (FaissHnsw(), "ef_search", WIDTHS),

@@ -9,9 +9,10 @@ import pytest
 from localize.datasets.synthetic import Synthetic
 from localize.evaluate import descriptor_model
 from localize.evaluate.descriptor_model import DescriptorModel
-from localize.evaluate.descriptor_sets import joined, read_set, write_model, write_set
+from localize.evaluate.descriptor_sets import joined, read_set, write_model
 from localize.evaluate.search_curves import Contender, Curve, Measured
 from localize.index.items import point_means
+from localize.io.records import save_record
 from localize.pipelines import benchmark_index
 from localize.pipelines.index_contenders import read_contenders
 from localize.store import Store
@@ -78,7 +79,7 @@ def test_model_does_not_depend_on_what_was_asked_before(monkeypatch):
 
 def test_sets_are_joined_and_kept(drawn, tmp_path):
     both = joined([drawn, drawn], "twice")
-    write_set(both, tmp_path / "set")
+    save_record(tmp_path / "set", both)
     again = read_set(tmp_path / "set")
     assert again.num_points == 6000
     assert again.conditions == ("easy", "hard")

@@ -87,23 +87,11 @@ def write_model(model: DescriptorModel, folder: str | pathlib.Path, num_queries=
         truth=np.concatenate([easy_truth, hard_truth]),
         condition=np.repeat([0, 1], [len(easy), len(hard)]),
     )
-    _write(found, folder, without=BIG)
-    return read_set(folder)
-
-
-def write_set(found: DescriptorSet, folder: str | pathlib.Path) -> None:
-    """All of a set into a folder."""
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(found, folder)
-
-
-def _write(found: DescriptorSet, folder: pathlib.Path, without: Sequence[str] = ()) -> None:
     arrays, text = record_to_arrays(found)
-    for name, array in arrays.items():
-        if name not in without:
-            save_array(folder / f"{name}.npy", array)
+    for name in set(arrays) - set(BIG):
+        save_array(folder / f"{name}.npy", arrays[name])
     (folder / "record.json").write_text(text)
+    return read_set(folder)
 
 
 def joined(sets: Sequence[DescriptorSet], name: str) -> DescriptorSet:

@@ -1,6 +1,5 @@
 """Recall against time of an index, measured over a sweep of one of its query-time settings."""
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import functools
@@ -79,10 +78,10 @@ def measure(
     exact: Curve | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Curve:
-    """Build the index on the rows and search each condition's queries with every value, on `workers` threads.
+    """Build the index on the rows, and search it for each condition's queries, all at once, with every value.
 
-    exact: what the exact search gave. Each thread searches one part of the batch; libraries run on one
-    thread then. The first search is not timed.
+    exact: what the exact search gave. Libraries, and kernels that go by them, use `workers` threads. The first search
+    of each setting is not timed.
     """
     curve = Curve(contender)
     tell(f"{contender.name}: building")
@@ -91,38 +90,33 @@ def measure(
         built = contender.component.build(rows)
     curve.build_s, curve.build_cpu_s = time.perf_counter() - wall, time.process_time() - cpu
     curve.memory_mb = num_bytes(built) / 1e6
-    with threadpoolctl.threadpool_limits(1), concurrent.futures.ThreadPoolExecutor(workers) as pool:
+    with threadpoolctl.threadpool_limits(workers):
         for value in contender.values:
             tell(f"{contender.name}: {contender.swept}={value}")
             component = dataclasses.replace(contender.component, **{contender.swept: value})
             for condition in found.conditions:
                 queries, truth = found.asked(condition)
-                search = functools.partial(component.nearest, built, rows)
-                parts = np.array_split(queries, workers)
-                answers, wall, cpu = _timed(search, parts, pool, repeats)
-                point = np.concatenate([a.point for a in answers])
-                same = 1.0 if exact is None else float((point == exact.answers[condition]).mean())
-                right = float((point == truth).mean())
-                compared = sum(a.compared * len(a) for a in answers) / len(queries)
-                per_query = 1e6 / len(queries)
-                timed = wall * per_query, cpu * per_query, compared
+                answer, wall, cpu = _timed(functools.partial(component.nearest, built, rows, queries), repeats)
+                same = 1.0 if exact is None else float((answer.point == exact.answers[condition]).mean())
+                right = float((answer.point == truth).mean())
+                timed = 1e6 * wall / len(queries), 1e6 * cpu / len(queries), answer.compared
                 curve.measured.append(Measured(condition, value, right, same, *timed))
-                curve.answers[condition] = point
-    del built, search
+                curve.answers[condition] = answer.point
+    del built
     gc.collect()
     return curve
 
 
-def _timed(search: Callable, parts: list, pool: concurrent.futures.Executor, repeats: int) -> tuple[list, float, float]:
-    """What the search finds for the parts, its median seconds, and those of the processor; it runs once before."""
-    answers, times, cpu_times = [], [], []
+def _timed(work: Callable, repeats: int) -> tuple[Any, float, float]:
+    """What the work gives, its median seconds, and those of the processor; it runs once before."""
+    times, cpu_times = [], []
     start = time.perf_counter()
     while len(times) < 2 or (len(times) <= repeats and time.perf_counter() - start < ENOUGH_S):
         wall, cpu = time.perf_counter(), time.process_time()
-        answers = list(pool.map(search, parts))
+        answer = work()
         times.append(time.perf_counter() - wall)
         cpu_times.append(time.process_time() - cpu)
-    return answers, float(np.median(times[1:])), float(np.median(cpu_times[1:]))
+    return answer, float(np.median(times[1:])), float(np.median(cpu_times[1:]))
 
 
 def num_bytes(record) -> int:
