@@ -2,10 +2,10 @@
 
     python benchmarks/frames.py [--keypoints 2000] [--frames 20] [--per-frame 2000] [--threads 1 2]
 
-Descriptors are made: clustered points with a decaying spectrum, observations at a cosine of 0.8 to 0.95, half of the
-queries fresh observations (cosine 0.4 to 0.95) of points in the frames, the others of points that are not there.
-"same" is the share of queries whose best point and whose verdict by the ratio test are those of the first row. Medians
-of several runs that take turns; memory is what the process needed above what it held before.
+Descriptors are drawn from a model (localize/evaluate/descriptor_model.py). Half of the queries show points that the
+frames see, half others; half of each are easy, half hard. "same" is the share of queries whose best point and whose
+verdict by the ratio test are those of the first row. Medians of several runs that take turns; memory is what the
+process needed above what it held before.
 """
 
 import argparse
@@ -18,13 +18,13 @@ import numpy as np
 import threadpoolctl
 import torch
 
+from localize.evaluate.descriptor_model import DescriptorModel
 from localize.kernels import scan
 from localize.kernels.nearest import best_two_points_dense
 from localize.kernels.rows import as_stored
 from localize.stages.workbench import _peak_memory_mb, _reset_peak_memory
 
 RATIO = 0.9
-DIM = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,31 +37,16 @@ class Query:
     point: np.ndarray
 
 
-def unit(d: np.ndarray) -> np.ndarray:
-    return (d / np.linalg.norm(d, axis=1, keepdims=True)).astype(np.float32)
-
-
-def observed(rng, base: np.ndarray, spectrum: np.ndarray, cosine: np.ndarray) -> np.ndarray:
-    """Base descriptors, changed to this cosine."""
-    noise = unit(rng.normal(size=base.shape) * spectrum)
-    return unit(cosine[:, None] * base + np.sqrt(1 - cosine**2)[:, None] * noise)
-
-
-def made_query(num_keypoints: int, num_frames: int, per_frame: int, seed: int = 0) -> Query:
-    rng = np.random.default_rng(seed)
-    num_points = num_frames * per_frame // 3  # a place is seen by about three of its frames
-    spectrum = np.arange(1, DIM + 1) ** -0.4
-    centres = unit(rng.normal(size=(num_points // 20, DIM)) * spectrum)
-    near = centres[rng.integers(len(centres), size=2 * num_points)]
-    base = observed(rng, near, spectrum, np.full(2 * num_points, 0.6))
-    first, twin = rng.permutation(num_points)[: num_points // 20 * 2].reshape(2, -1)  # repeated texture
-    base[twin] = observed(rng, base[first], spectrum, rng.uniform(0.8, 0.99, len(twin)))
-    seen = np.concatenate([np.sort(rng.permutation(num_points)[:per_frame]) for _ in range(num_frames)])
-    stored = observed(rng, base[seen], spectrum, rng.uniform(0.8, 0.95, len(seen))).astype(np.float16)
-    there = np.arange(num_keypoints) % 2 == 1
-    true = np.where(there, rng.choice(seen, num_keypoints), num_points + rng.integers(num_points, size=num_keypoints))
-    queries = observed(rng, base[true], spectrum, rng.uniform(0.4, 0.95, num_keypoints))
-    return Query(queries, stored, np.arange(len(seen), dtype=np.int32), seen.astype(np.int32))
+def made_query(num_keypoints: int, num_frames: int, per_frame: int) -> Query:
+    """A map of twice the points that the frames see."""
+    num_rows = num_frames * per_frame
+    model = DescriptorModel(num_points=num_rows // 2)
+    chunks = list(model.chunks())
+    stored = np.concatenate([c.descriptors for c in chunks]).astype(np.float16)
+    point = np.concatenate([c.point for c in chunks])
+    rows = np.flatnonzero(point < model.num_points // 2)[:num_rows].astype(np.int32)
+    both = [model.queries(num_keypoints // 2, hard)[0] for hard in (False, True)]
+    return Query(np.concatenate(both), stored, rows, point[rows])
 
 
 def whole_product(q: Query):

@@ -6,11 +6,13 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import norm
 
 from localize.datasets.aachen import Aachen
 from localize.datasets.robotcar import RobotCar
 from localize.features.sift import Sift
+from localize.index.exact import Exact
 from localize.index.faiss_index import FaissFlat, FaissHnsw, FaissIvf
 from localize.index.leaf_model import branch_costs, estimate_gaussian
 from localize.index.literal_trees import LiteralTrees
@@ -139,6 +141,9 @@ def test_ranking_leaves_out_the_query_itself_and_orders_ties():
 INDEXES = [
     RandomTrees(items="all", leaf_size=16, budget=20),
     LiteralTrees(num_leaves=20),
+    Exact(items="all", precision="float32"),
+    Exact(items="all", precision="int8"),
+    Exact(items="all", precision="float16", device="cpu"),
     FaissFlat("all", 5),
     FaissHnsw(items="all", num_neighbours=5),
     FaissIvf(items="all", num_lists=4, num_probes=4),
@@ -164,6 +169,32 @@ def test_indexes_find_the_nearest_points(index):
     assert found.compared >= 1
     nobody = index.nearest(built, rows, queries[:0])
     assert len(nobody) == nobody.compared == 0
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_exact_finds_the_best_two_of_the_means(precision):
+    rng = np.random.default_rng(3)
+    rows = random_rows(rng, num_points=150)
+    rows = dataclasses.replace(rows, descriptors=rows.descriptors.astype(np.float16))
+    index = Exact(precision=precision, device="cpu")
+    built = index.build(rows)
+    means = _unit(np.array([rows.descriptors[rows.point == p].astype(float).mean(0) for p in range(150)]))
+    queries = _unit(means[rng.integers(150, size=70)] + 0.1 * rng.normal(size=(70, 32)))
+    found = index.nearest(built, rows, queries)
+    slow = np.sort(queries @ means.T)
+    np.testing.assert_array_equal(found.point, (queries @ means.T).argmax(1))
+    np.testing.assert_allclose(found.similarity, slow[:, -1], atol=1e-3)
+    np.testing.assert_allclose(found.second, slow[:, -2], atol=1e-3)
+    assert found.compared == 150
+    assert not len(Exact(items="all").build(rows).point)  # the map has them
+
+
+def test_exact_says_what_cannot_be():
+    with pytest.raises(InputError, match="is for the processor"):
+        Exact(device="cuda", precision="int8")
+    assert Exact().preflight() == []
+    if not torch.cuda.is_available():
+        assert "sees no GPU" in Exact(device="cuda").preflight()[0]
 
 
 def test_bits_are_signs_or_where_no_value_is_negative_above_the_median():

