@@ -5,9 +5,10 @@ import heapq
 import numpy as np
 import pytest
 
-from localize.index.forest import num_words
+from localize.index.forest import num_words, point_flips
+from localize.index.leaf_model import gaussian_of_pairs
 from localize.index.random_trees import COST_UNIT, RandomTrees
-from localize.kernels.codes import pack_codes, quantise
+from localize.kernels.codes import pack_codes
 from localize.kernels.forest_build import PRIOR, choose_bit
 from localize.kernels.vector_code import BLOCK
 from localize.types import InputError, PointRows
@@ -53,6 +54,24 @@ def test_the_bit_chosen_keeps_most_information():
         arrays = packed(bits), item, 10, 50, point, packed(flips), has_flips, rate
         assert choose_bit(*arrays, candidates) == candidates[kept.argmax()]
     assert choose_bit(*arrays, np.array([7])) == -1
+
+
+def test_flips_and_noise_are_those_of_each_points_first_and_last_row():
+    rng = np.random.default_rng(4)
+    rows = random_rows(rng, num_points=3000, dim=40, noise=0.4)
+    thresholds = np.linspace(-0.1, 0.1, 40).astype(np.float32)
+    flips, first, last = point_flips(rows, thresholds, 2, threads=2)
+    seen = [np.flatnonzero(rows.point == p) for p in range(3000)]
+    assert [f for f, s in zip(first, seen, strict=True) if len(s)] == [s[0] for s in seen if len(s)]
+    assert [f for f, s in zip(last, seen, strict=True) if len(s)] == [s[-1] for s in seen if len(s)]
+    bits = bits_of(rows.descriptors, thresholds)
+    np.testing.assert_array_equal(flips, packed(bits[first] ^ bits[last]))
+    twice = first != last
+    mean, sigma = gaussian_of_pairs(rows, first[twice], last[twice], np.arange(40), num_tests=40)
+    change = (rows.descriptors[last] - rows.descriptors[first])[twice]
+    assert abs(mean) < 0.01
+    assert sigma == pytest.approx(change.std(), rel=0.05)
+    assert gaussian_of_pairs(rows, first[:0], last[:0], np.arange(40))[1] > 0  # nobody seen twice
 
 
 def leaf_paths(built):
@@ -215,16 +234,6 @@ def test_maps_without_any_choice(rows, seconds):
     assert found.similarity == pytest.approx(1.0, abs=0.005)
     assert found.point[0] in rows.point
     assert found.second == pytest.approx(seconds, abs=0.005)
-
-
-def test_eight_bits_are_exact_to_half_a_step():
-    rows = np.random.default_rng(6).normal(size=(20, 33)).astype(np.float32)
-    rows[3] = 0
-    values, scale = np.empty(rows.shape, np.int8), np.empty(20, np.float32)
-    quantise(rows, False, values, scale)
-    assert np.all(np.abs(scale[:, None] * values - rows) <= 0.5001 * scale[:, None])
-    assert not values[3].any()
-    np.testing.assert_allclose(np.abs(rows).max(1), 127 * scale, rtol=1e-6)
 
 
 def test_a_budget_of_mass_is_a_share():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from localize.kernels.codes import first_and_last_rows, flip_codes
+from localize.kernels.rows import as_stored
 from localize.kernels.threads import on_threads, sliced
 from localize.kernels.vector_code import WORDS
 from localize.types import InputError, PointRows
@@ -37,13 +38,6 @@ def num_words(dim: int) -> int:
     return next(w for w in WORDS if 64 * w >= dim)
 
 
-def stored_rows(descriptors: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Rows as kernels read them, and whether they are the bits of float16 values (numba knows no float16)."""
-    if descriptors.dtype == np.float16:
-        return np.asarray(descriptors).view(np.uint16), True
-    return np.asarray(descriptors, np.float32), False
-
-
 def code_thresholds(descriptors: np.ndarray) -> np.ndarray:
     """(D,) float32: 0, or the medians of up to 100,000 rows where no value is negative (RootSIFT: the sign is mute)."""
     sample = np.asarray(descriptors[:: max(1, len(descriptors) // SAMPLE)], np.float32)
@@ -62,7 +56,7 @@ def bit_rates(codes: np.ndarray, dim: int) -> np.ndarray:
 
 def point_flips(rows: PointRows, thresholds: np.ndarray, words: int, threads: int):
     """Bits (P, words) in which each point's first and last row differ, and these two rows (P,) int32 (-1: none)."""
-    stored, half = stored_rows(rows.descriptors)
+    stored, half = as_stored(rows.descriptors)
     first, last = np.empty((2, len(rows.points)), np.int32)
     first_and_last_rows(np.asarray(rows.point), first, last)
     flips = np.zeros((len(rows.points), words), np.uint64)

@@ -19,15 +19,15 @@ from localize.index.forest import (
     join,
     num_words,
     point_flips,
-    stored_rows,
 )
 from localize.index.items import ITEMS, index_items
 from localize.index.leaf_model import gaussian_of_pairs
-from localize.kernels.codes import gaussian_costs, pack_codes, quantise
+from localize.kernels.codes import gaussian_costs, pack_codes
 from localize.kernels.forest_build import build_tree, lay_out
 from localize.kernels.forest_scan import best_two_of_shortlists, pairs_by_leaf, scan_leaves
 from localize.kernels.forest_search import ITEMS as COUNT_ITEMS
 from localize.kernels.forest_search import LEAVES, MASS, leaves_of_queries
+from localize.kernels.rows import as_stored, quantise_rows
 from localize.kernels.threads import allowed_threads, available_cores, on_threads, sliced
 from localize.kernels.vector_code import BLOCK
 from localize.types import LEAF, InputError, Nearest, PointRows
@@ -68,14 +68,14 @@ class RandomTrees:
         """Trees over all rows, or over their points' means (M >= 1), on all cores."""
         threads = available_cores()
         items = index_items(rows, self.items, threads)
-        stored, half = stored_rows(items.descriptors)
+        stored, half = as_stored(items.descriptors)
         thresholds = code_thresholds(items.descriptors)
         codes = np.empty((len(stored), num_words(stored.shape[1])), np.uint64)
         values, scale = np.empty(stored.shape, np.int8), np.empty(len(stored), np.float32)
 
         def encode(part: slice) -> None:
             pack_codes(stored[part], half, thresholds, codes[part])
-            quantise(stored[part], half, values[part], scale[part])
+            quantise_rows(stored, half, np.arange(part.start, part.stop), values[part], scale[part])
 
         on_threads(encode, sliced(len(stored), threads), threads)
         flips, first, last = point_flips(rows, thresholds, codes.shape[1], threads)

@@ -1,21 +1,9 @@
-"""Real descriptors as binary codes and as 8-bit values. Rows: float32, or the bits of float16 values as uint16."""
+"""Real descriptors as binary codes, and what a test on a bit costs a query."""
 
 import numpy as np
 from numba import njit
 
-from localize.kernels.rows import WIDENED, widen
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _read(descriptors, row, half, bits, wide, values):
-    """Copy a row to values (D,) float32."""
-    if half:
-        widen(descriptors[row], bits)
-        for k in range(values.shape[0]):
-            values[k] = wide[k] * WIDENED
-    else:
-        for k in range(values.shape[0]):
-            values[k] = descriptors[row, k]
+from localize.kernels.rows import read_row
 
 
 @njit(nogil=True, cache=True)
@@ -28,29 +16,27 @@ def _pack(values, thresholds, code):
 
 
 @njit(nogil=True, cache=True)
-def pack_codes(descriptors, half, thresholds, codes):
-    """Codes (N, words) uint64 of rows (N, D)."""
-    values = np.empty(descriptors.shape[1], np.float32)
-    bits = np.empty(values.shape[0], np.uint32)
-    wide = bits.view(np.float32)
-    for row in range(descriptors.shape[0]):
-        _read(descriptors, row, half, bits, wide, values)
+def pack_codes(stored, half, thresholds, codes):
+    """Codes (N, words) uint64 of rows (N, D), as `rows.as_stored` gives them."""
+    bits = np.empty(stored.shape[1], np.uint32)
+    values = bits.view(np.float32)
+    for row in range(stored.shape[0]):
+        read_row(stored[row], half, bits, values)
         _pack(values, thresholds, codes[row])
 
 
 @njit(nogil=True, cache=True)
-def flip_codes(descriptors, half, thresholds, first_row, last_row, flips):
+def flip_codes(stored, half, thresholds, first_row, last_row, flips):
     """The bits (P, words) uint64 in which each point's first and last row (P,) differ."""
-    values = np.empty(descriptors.shape[1], np.float32)
-    bits = np.empty(values.shape[0], np.uint32)
-    wide = bits.view(np.float32)
+    bits = np.empty(stored.shape[1], np.uint32)
+    values = bits.view(np.float32)
     code = np.empty(flips.shape[1], np.uint64)
     for point in range(first_row.shape[0]):
         if first_row[point] == last_row[point]:
             continue
-        _read(descriptors, first_row[point], half, bits, wide, values)
+        read_row(stored[first_row[point]], half, bits, values)
         _pack(values, thresholds, flips[point])
-        _read(descriptors, last_row[point], half, bits, wide, values)
+        read_row(stored[last_row[point]], half, bits, values)
         _pack(values, thresholds, code)
         for w in range(code.shape[0]):
             flips[point, w] ^= code[w]
@@ -65,26 +51,6 @@ def first_and_last_rows(point, first_row, last_row):
         if first_row[point[row]] < 0:
             first_row[point[row]] = row
         last_row[point[row]] = row
-
-
-@njit(nogil=True, cache=True)
-def quantise(descriptors, half, values, scale):
-    """8-bit values (N, D) int8 and scale (N,) float32 of rows (N, D): row = scale * values, to half of scale.
-
-    The largest magnitude of a row becomes 127.
-    """
-    row_values = np.empty(descriptors.shape[1], np.float32)
-    bits = np.empty(row_values.shape[0], np.uint32)
-    wide = bits.view(np.float32)
-    for row in range(descriptors.shape[0]):
-        _read(descriptors, row, half, bits, wide, row_values)
-        largest = np.float32(0)
-        for k in range(row_values.shape[0]):
-            largest = max(largest, abs(row_values[k]))
-        scale[row] = largest / np.float32(127)
-        step = np.float32(127) / largest if largest > 0 else np.float32(0)
-        for k in range(row_values.shape[0]):
-            values[row, k] = np.int8(np.rint(row_values[k] * step))
 
 
 @njit(nogil=True, cache=True)
