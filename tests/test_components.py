@@ -256,28 +256,24 @@ def test_large_products_are_taken_in_int8_where_the_processor_can(monkeypatch):
 
 
 def slow_ratio_matches(query, leaves, frames, rows, ratio=0.9, single=0.8):
-    """The specification, one keypoint after the other: (keypoint, point, distance, source)."""
+    """The specification, one keypoint after the other: (keypoint, point, distance, source, distance / limit)."""
     accepted = []
     for i, q in enumerate(query.descriptors.astype(float)):
         candidates = sorted(set(leaves[i]) | set(frames))
         if not candidates:
             continue
-        distance = np.linalg.norm(rows.descriptors[candidates] - q, axis=1)
+        distance = np.sqrt(np.maximum(0, 2 - 2 * rows.descriptors[candidates] @ q))  # halves are unit length nearly
         order = np.argsort(distance, kind="stable")
         best = rows.point[candidates[order[0]]]
         others = [distance[k] for k in order if rows.point[candidates[k]] != best]
-        d1 = distance[order[0]]
-        if (d1 < ratio * others[0]) if others else (d1 <= single):
-            accepted.append(
-                (i, best, d1, _found(LEAF, leaves[i], rows, q, best) | _found(FRAME, frames, rows, q, best))
-            )
-    accepted.sort(key=lambda m: m[2])
-    unique, taken = [], set()
-    for match in accepted:
-        if match[1] not in taken:
-            taken.add(match[1])
-            unique.append(match)
-    return unique
+        d1, limit = distance[order[0]], ratio * others[0] if others else single
+        if d1 < limit:
+            source = _found(LEAF, leaves[i], rows, q, best) | _found(FRAME, frames, rows, q, best)
+            accepted.append((i, best, d1, source, d1 / limit))
+    nearest = {}  # of each point
+    for match in sorted(accepted, key=lambda m: m[2]):
+        nearest.setdefault(match[1], match)
+    return sorted(nearest.values(), key=lambda m: m[4])
 
 
 def _found(bit, candidates, rows, q, point):

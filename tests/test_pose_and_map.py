@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import poselib
 import pytest
 
 from localize.evaluate.recall import evaluate_poses
@@ -49,12 +50,26 @@ def test_pose_of_noisy_matches_with_outliers(estimator, camera):
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
 def test_halving_the_threshold_changes_the_inliers(estimator):
-    import dataclasses
-
     matches = matches_of(PINHOLE, random_pose(np.random.default_rng(2)), noise_px=3)
     strict = dataclasses.replace(estimator, max_error_px=3.0).estimate(matches, PINHOLE)
     loose = dataclasses.replace(estimator, max_error_px=12.0).estimate(matches, PINHOLE)
     assert strict.num_inliers < loose.num_inliers - 20
+
+
+def test_prosac_draws_from_the_best_matches():
+    assert PoseLib().options().keys() <= poselib.RansacOptions().keys()  # it ignores others in silence
+    truth = random_pose(np.random.default_rng(4))
+    good, bad = matches_of(PINHOLE, truth, 40, outliers=0), matches_of(PINHOLE, truth, 760, outliers=1, seed=1)
+    best_first, worst_first = joined(good, bad), joined(bad, good)
+    few = PoseLib(min_iterations=50, max_iterations=50)
+    assert few.estimate(best_first, PINHOLE).num_inliers >= 40
+    assert few.estimate(worst_first, PINHOLE).pose is None
+    assert dataclasses.replace(few, prosac=False).estimate(best_first, PINHOLE).pose is None
+
+
+def joined(first: Matches2D3D, second: Matches2D3D) -> Matches2D3D:
+    columns = ("xy", "xyz", "keypoint", "point", "distance", "source")
+    return Matches2D3D(*(np.concatenate([getattr(first, c), getattr(second, c)]) for c in columns))
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)

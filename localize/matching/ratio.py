@@ -20,21 +20,24 @@ class RatioTest:
     single_max_distance: float = 0.8  # accepted distance where a keypoint was compared with one point only
     unique_points: bool = True  # of several keypoints matched to one 3D point keep the nearest
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     def __post_init__(self):
         check_component(self, positive=("ratio", "single_max_distance"))
 
     def match(self, query: Features, nearest: Nearest, rows: PointRows) -> Matches2D3D:
-        """Matches in ascending order of distance."""
+        """Matches, the clearest first: in ascending order of distance by the largest distance accepted.
+
+        That tells right from wrong better than the distance does, and RANSAC draws its samples in this order.
+        """
         d1, d2 = (np.sqrt(np.maximum(0, 2 - 2 * s)) for s in (nearest.similarity, nearest.second))
-        clear = np.where(np.isfinite(nearest.second), d1 < self.ratio * d2, d1 <= self.single_max_distance)
-        keypoint = np.flatnonzero((nearest.point >= 0) & clear)
-        keypoint = keypoint[np.argsort(d1[keypoint], kind="stable")]
-        point = nearest.point[keypoint]
+        limit = np.where(np.isfinite(nearest.second), self.ratio * d2, self.single_max_distance)
+        keypoint = np.flatnonzero((nearest.point >= 0) & (d1 < limit))
         if self.unique_points:
-            first = np.sort(np.unique(point, return_index=True)[1])
-            keypoint, point = keypoint[first], point[first]
+            keypoint = keypoint[np.argsort(d1[keypoint], kind="stable")]
+            keypoint = keypoint[np.unique(nearest.point[keypoint], return_index=True)[1]]
+        keypoint = keypoint[np.argsort(d1[keypoint] / limit[keypoint], kind="stable")]
+        point = nearest.point[keypoint]
         return Matches2D3D(
             xy=query.keypoints[keypoint],
             xyz=rows.points[point],

@@ -1,4 +1,7 @@
-"""Pose by PoseLib: LO-RANSAC with P3P, MSAC scoring and a final robust refinement (Larsson, PoseLib)."""
+"""Pose by PoseLib: LO-RANSAC with P3P, MSAC scoring and a final robust refinement (Larsson, PoseLib).
+
+PROSAC: Chum & Matas, "Matching with PROSAC: progressive sample consensus", CVPR 2005.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,6 +16,7 @@ from localize.types import Camera, Matches2D3D, PoseEstimate
 
 # Any other name silently becomes a null model in PoseLib 2.0.5.
 _MODELS = {"SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE", "FULL_OPENCV"}
+_ALL_AFTER = 100_000  # PROSAC samples until all matches take part: after 1,000 it is the best fifth, after 10,000 half
 
 
 @dataclass(frozen=True)
@@ -21,17 +25,31 @@ class PoseLib:
 
     max_error_px: float = 12.0  # reprojection error of an inlier
     min_inliers: int = 12  # fewer: the query failed
-    min_iterations: int = 1000
-    max_iterations: int = 100_000
-    confidence: float = 0.9999
+    min_iterations: int = 100
+    max_iterations: int = 10_000
+    confidence: float = 0.9999  # that one of the samples was free of outliers
+    prosac: bool = True  # samples come from the best matches first, then from more and more of them
     seed: int = 0
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     LIBRARIES: ClassVar[tuple] = ("poselib",)
 
     def __post_init__(self):
         check_component(self, positive=POSITIVE, shares=("confidence",))
         check_iterations(self)
+
+    def options(self) -> dict:
+        """These fields by PoseLib's names."""
+        return {
+            "max_reproj_error": self.max_error_px,
+            "min_iterations": self.min_iterations,
+            "max_iterations": self.max_iterations,
+            "success_prob": self.confidence,
+            "dyn_num_trials_mult": 1.0,  # PoseLib's 3 makes of a confidence of 0.9999 one of 1 - 1e-12
+            "progressive_sampling": self.prosac,
+            "max_prosac_iterations": _ALL_AFTER,
+            "seed": self.seed,
+        }
 
     def estimate(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
         """cam_from_world from matches in pixels of this camera."""
@@ -46,13 +64,7 @@ class PoseLib:
             xy[usable],
             matches.xyz[usable],
             {"model": model, "width": camera.width, "height": camera.height, "params": list(map(float, params))},
-            {
-                "max_reproj_error": self.max_error_px,
-                "min_iterations": self.min_iterations,
-                "max_iterations": self.max_iterations,
-                "success_prob": self.confidence,
-                "seed": self.seed,
-            },
+            self.options(),
             {},
         )
         inliers = np.zeros(len(matches), bool)
