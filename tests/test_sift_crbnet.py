@@ -5,9 +5,11 @@ The weights are random, which is enough for all but the quality of the matches.
 
 import dataclasses
 import pathlib
+import threading
 
 import numpy as np
 import pytest
+import threadpoolctl
 import torch
 from torch import nn
 
@@ -80,11 +82,22 @@ def test_a_descriptor_does_not_depend_on_the_other_patches(precision):
     assert describe(network, patches[:0]).shape == (0, 128)
 
 
+def test_batches_on_several_threads_are_those_on_one():
+    network, patches, threads = prepared(random_network("l2net128"), device="cpu"), noise(300), set()
+    network.register_forward_hook(lambda *_: threads.add(threading.get_ident()))
+    with threadpoolctl.threadpool_limits(1):
+        alone = describe(network, patches, 32)
+    assert threads == {threading.get_ident()}
+    with threadpoolctl.threadpool_limits(3):
+        np.testing.assert_array_equal(describe(network, patches, 32), alone)
+    assert len(threads) > 2
+
+
 def test_torchs_own_threads_come_back():
     threads, network = torch.get_num_threads(), prepared(random_network("l2net128"), device="cpu")
     try:
         torch.set_num_threads(threads + 1)
-        describe(network, noise(1))
+        describe(network, noise(200))
         assert torch.get_num_threads() == threads + 1
     finally:
         torch.set_num_threads(threads)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from localize.kernels.threads import one_torch_thread
+from localize.kernels.threads import on_threads, one_torch_thread
 
 CPU_BATCH = 64
 GPU_BATCH = 512  # always the same: what else is on the GPU must not change the last digits
@@ -65,22 +65,27 @@ def folded(network: nn.Module) -> nn.Module:
     return network
 
 
-@torch.inference_mode()
 def describe(network: nn.Module, patches: np.ndarray, batch_size: int | None = None) -> np.ndarray:
     """Descriptors (N, D) float32 of unit length of patches (N, S, S), uint8 or float32 grey values.
 
     network: as `prepared` returns it. batch_size: None takes 64 on a CPU and 512 on a GPU.
-    A CPU computes on one thread. A patch's descriptor does not depend on the others: the last batch is filled up, as
-    libraries choose their method by the size of the batch.
+    A CPU computes a batch on one thread, and several batches at once where it may. A patch's descriptor does not depend
+    on the others: the last batch is filled up, as libraries choose their method by the size of the batch.
     """
     device = next(network.last.parameters()).device
-    batch_size = batch_size or (GPU_BATCH if device.type == "cuda" else CPU_BATCH)
+    on_gpu = device.type == "cuda"
+    batch_size = batch_size or (GPU_BATCH if on_gpu else CPU_BATCH)
     out = np.empty((len(patches), network.dim), np.float32)
-    with one_torch_thread:  # the workers are ours
-        for at in range(0, len(patches), batch_size):
-            part = patches[at : at + batch_size]
-            batch = np.zeros((batch_size, 1, *part.shape[1:]), np.float32)
-            batch[: len(part), 0] = part
+
+    @torch.inference_mode()  # of the thread that enters it
+    def work(at: int) -> None:
+        part = patches[at : at + batch_size]
+        batch = np.zeros((batch_size, 1, *part.shape[1:]), np.float32)
+        batch[: len(part), 0] = part
+        with one_torch_thread:
             found = network(torch.from_numpy(batch).to(device))
-            out[at : at + batch_size] = found[: len(part)].cpu().numpy()
+        out[at : at + batch_size] = found[: len(part)].cpu().numpy()
+
+    with one_torch_thread:  # here too, as the last one to leave puts torch's own number back
+        on_threads(work, range(0, len(patches), batch_size), 1 if on_gpu else None)
     return out
