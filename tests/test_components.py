@@ -139,7 +139,7 @@ def test_ranking_leaves_out_the_query_itself_and_orders_ties():
 
 
 INDEXES = [
-    RandomTrees(items="all", leaf_size=16, budget=20),
+    RandomTrees(items="all", leaf_size=16, budget=20, budget_unit="leaves"),
     LiteralTrees(num_leaves=20),
     Exact(items="all", precision="float32"),
     Exact(items="all", precision="int8"),

@@ -4,6 +4,8 @@ import heapq
 
 import numpy as np
 import pytest
+from scipy.special import expit
+from scipy.stats import norm
 
 from localize.index.forest import num_words, point_flips
 from localize.index.leaf_model import gaussian_of_pairs
@@ -159,6 +161,20 @@ def test_the_leaves_visited_are_exactly_the_most_probable(order, unit, budget):
         assert sorted(leaves[indptr[q] : indptr[q + 1]]) == sorted(slow_leaves(built, costs[q], unit, budget))
 
 
+def test_costs_are_probabilities():
+    rows = random_rows(np.random.default_rng(1), num_points=50)
+    values = np.random.default_rng(2).normal(size=(20, 32)).astype("f") / 4
+    for order, probability in (("gaussian", norm.cdf), ("abs_value", expit)):
+        index = RandomTrees(order=order, noise=1.5)
+        built = index.build(rows)
+        costs = index.costs(built, values) / COST_UNIT
+        z = (values - built.thresholds + built.mean) / (1.5 * built.sigma)
+        likely = np.abs(z) < 2
+        np.testing.assert_allclose(np.exp(-costs[:, 1::2])[likely], probability(z)[likely], atol=0.012)
+        np.testing.assert_allclose((np.exp(-costs[:, 0::2]) + np.exp(-costs[:, 1::2]))[likely], 1, atol=0.02)
+        assert costs.max() <= 16
+
+
 def slow_nearest(index, built, descriptors):
     """Best similarity, its point and the best of another point among the codes nearest in Hamming distance."""
     indptr, leaves = index.leaves(built, descriptors)
@@ -188,7 +204,7 @@ class WithBits:
 def test_the_best_points_are_those_of_the_slow_scan(dim, num_scored):
     rng = np.random.default_rng(dim)
     rows = random_rows(rng, num_points=150, dim=dim, noise=0.4)
-    index = RandomTrees(items="all", num_trees=2, leaf_size=30, budget=5, num_scored=num_scored)
+    index = RandomTrees(items="all", num_trees=2, leaf_size=30, budget=5, budget_unit="leaves", num_scored=num_scored)
     built = index.build(rows)
     queries = unit(rows.descriptors[rng.integers(len(rows.point), size=40)] + 0.1 * rng.normal(size=(40, dim)))
     found = index.nearest(built, rows, queries)
@@ -202,7 +218,7 @@ def test_the_number_of_threads_changes_nothing(monkeypatch):
     rng = np.random.default_rng(5)
     rows = random_rows(rng, num_points=500, noise=0.5)
     queries = (rng.normal(size=(300, 32)) / 5).astype("f")
-    index = RandomTrees(leaf_size=16, budget=20, num_scored=3)
+    index = RandomTrees(leaf_size=16, budget=20, budget_unit="leaves", num_scored=3)
     answers = []
     for threads in (1, 3):
         monkeypatch.setattr("localize.index.random_trees.allowed_threads", lambda threads=threads: threads)

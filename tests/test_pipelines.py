@@ -50,7 +50,7 @@ def test_second_run_reuses_everything(finished, scene, tmp_path):
     [
         ({"pose": PoseLib(max_error_px=6.0)}, {"poses"}),
         ({"search": Union(num_frames=2)}, {"matches", "poses"}),
-        ({"index": RandomTrees(budget=50)}, {"matches", "poses"}),
+        ({"index": RandomTrees(budget=0.3)}, {"matches", "poses"}),
         ({"index": RandomTrees(num_trees=2)}, {"index", "matches", "poses"}),
     ],
 )

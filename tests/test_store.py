@@ -39,7 +39,7 @@ def test_keys_follow_what_decides_the_result():
     assert key_of([np.arange(3)]) != key_of([np.arange(3.0)])
     assert "library pycolmap" in describe(Sift())  # another version may give other keypoints
     assert key_of(PoseLib(max_error_px=12)) == key_of(PoseLib(max_error_px=12.0))  # as typed on the command line
-    fewer = RandomTrees(budget=7)
+    fewer = RandomTrees(budget=0.7)
     assert key_of(fewer) != key_of(RandomTrees())
     assert key_of(describe(fewer, building=True)) == key_of(describe(RandomTrees(), building=True))
     with pytest.raises(TypeError, match="cannot be part of a key"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import log_ndtr
+from scipy.special import log_expit, log_ndtr
 
 from localize.components import check_component, query_field
 from localize.index.forest import (
@@ -22,11 +22,11 @@ from localize.index.forest import (
 )
 from localize.index.items import ITEMS, index_items
 from localize.index.leaf_model import gaussian_of_pairs
-from localize.kernels.codes import gaussian_costs, pack_codes
+from localize.kernels.codes import pack_codes, test_costs
 from localize.kernels.forest_build import build_tree, lay_out
 from localize.kernels.forest_scan import best_two_of_shortlists, pairs_by_leaf, scan_leaves
 from localize.kernels.forest_search import ITEMS as COUNT_ITEMS
-from localize.kernels.forest_search import LEAVES, MASS, leaves_of_queries
+from localize.kernels.forest_search import LEAVES, MASS, MAX_COST, leaves_of_queries
 from localize.kernels.rows import as_stored, quantise_rows
 from localize.kernels.threads import allowed_threads, available_cores, on_threads, sliced
 from localize.kernels.vector_code import BLOCK
@@ -50,15 +50,16 @@ class RandomTrees:
     num_candidates: int = 32  # random bits tried per node
     window: int = 512  # items looked at to choose a test
     seed: int = 0
-    budget: float = query_field(200.0)  # how much of the trees a query visits
-    budget_unit: str = query_field("leaves")  # leaves, items in them, or mass: their probability, below 1
+    budget: float = query_field(0.6)  # how much of the trees a query visits
+    budget_unit: str = query_field("mass")  # leaves, items in them, or mass: their probability, below 1
+    noise: float = query_field(2.0)  # how much more a query differs from the map than its observations do; 1: as they
     num_scored: int = query_field(64)  # codes nearest in Hamming distance that are scored by their real values
     order: str = query_field("gaussian")  # leaf probability (RT_AP), or abs_value of the descriptor (RT)
 
     VERSION: ClassVar[int] = 2
 
     def __post_init__(self):
-        positive = ("num_trees", "max_depth", "leaf_size", "num_candidates", "window", "budget", "num_scored")
+        positive = ("num_trees", "max_depth", "leaf_size", "num_candidates", "window", "budget", "noise", "num_scored")
         choices = {"items": ITEMS, "budget_unit": tuple(UNITS), "order": ("gaussian", "abs_value")}
         check_component(self, positive=positive, choices=choices)
         if self.budget_unit == "mass" and self.budget >= 1:
@@ -117,29 +118,27 @@ class RandomTrees:
         """The leaves each query visits as CSR: indptr (Q + 1,) int64, leaves int32."""
         costs = self.costs(built, descriptors)
         nodes, roots, sizes = (np.asarray(v) for v in (built.nodes, built.roots, built.leaf_items))
+        mass = np.exp(-np.arange(MAX_COST + 1) / COST_UNIT) / len(roots)
 
         def work(part: slice):
-            return leaves_of_queries(nodes, roots, costs[part], UNITS[self.budget_unit], self.budget, sizes)
+            return leaves_of_queries(nodes, roots, costs[part], UNITS[self.budget_unit], self.budget, sizes, mass)
 
         parts = on_threads(work, sliced(len(costs), allowed_threads()))
         counts = np.concatenate([np.diff(indptr) for indptr, _ in parts])
         return np.concatenate([[0], np.cumsum(counts)]), np.concatenate([leaves for _, leaves in parts])
 
     def costs(self, built: Forest, descriptors: np.ndarray) -> np.ndarray:
-        """Costs (Q, 2 D) int32 of the 0 and the 1 side of every possible test, in 1/64 nat.
+        """Costs (Q, 2 D) int32 of the 0 and the 1 side of every possible test: -log of its probability, in 1/64 nat.
 
-        gaussian: -log P(1) = -log Phi((q + mean - threshold) / sigma) (the paper's eq. 5-6: RT_AP). abs_value: a test's
-        own side is free, the other costs |q - threshold| (its ablation RT; here in units of sigma, which orders alike).
+        With z = (q + mean - threshold) / sigma, and for sigma `noise` times that between observations of a point, as
+        photos of another time differ more: gaussian: P(1) = Phi(z) (the paper's eq. 5-6: RT_AP). abs_value: |z| are the
+        log-odds of the query's own bit (its ablation RT, which names no probability).
         """
+        price = log_ndtr if self.order == "gaussian" else log_expit
+        grid = np.rint(COST_UNIT * np.minimum(-price(GRID), MAX_NATS)).astype(np.int32)
         costs = np.empty((len(descriptors), 2 * descriptors.shape[1]), np.int32)
-        if self.order == "gaussian":
-            grid = np.rint(COST_UNIT * np.minimum(-log_ndtr(GRID), MAX_NATS)).astype(np.int32)
-            step = GRID[1] - GRID[0]
-            gaussian_costs(descriptors, built.thresholds, built.mean, built.sigma, grid, GRID[0], step, costs)
-        else:
-            value = np.rint(COST_UNIT * (descriptors - built.thresholds) / built.sigma)
-            value = np.clip(value, -COST_UNIT * MAX_NATS, COST_UNIT * MAX_NATS)
-            costs[:, 0::2], costs[:, 1::2] = np.maximum(value, 0), np.maximum(-value, 0)
+        step, sigma = GRID[1] - GRID[0], self.noise * built.sigma
+        test_costs(descriptors, np.asarray(built.thresholds), built.mean, sigma, grid, GRID[0], step, costs)
         return costs
 
     def _nearest(self, built: Forest, descriptors, best, point, second) -> int:

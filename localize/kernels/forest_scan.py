@@ -15,6 +15,7 @@ from localize.kernels.vector_code import (
     near_4,
     near_8,
     near_16,
+    popcount,
     prefetch,
     trailing_zeros,
 )
@@ -42,15 +43,24 @@ def pairs_by_leaf(indptr, leaves, num_leaves):
 
 
 @njit(nogil=True, cache=True)
-def _near(codes, at, query_codes, query_at, words, limit, found):
+def _near(codes, at, query_codes, query_at, words, limit):
     """Mask of a block's codes within a Hamming distance of the query's."""
     if words == 4:
-        return near_4(codes, at, query_codes, query_at, limit, found)
+        return near_4(codes, at, query_codes, query_at, limit)
     if words == 2:
-        return near_2(codes, at, query_codes, query_at, limit, found)
+        return near_2(codes, at, query_codes, query_at, limit)
     if words == 8:
-        return near_8(codes, at, query_codes, query_at, limit, found)
-    return near_16(codes, at, query_codes, query_at, limit, found)
+        return near_8(codes, at, query_codes, query_at, limit)
+    return near_16(codes, at, query_codes, query_at, limit)
+
+
+@njit(nogil=True, cache=True)
+def _distance(codes, at, query_codes, query_at, words):
+    """Hamming distance of one code of a block, whose words are BLOCK apart."""
+    ones = np.uint64(0)
+    for w in range(words):
+        ones += popcount(codes[np.uint64(at + BLOCK * w)] ^ query_codes[np.uint64(query_at + w)])
+    return np.int64(ones)
 
 
 @njit(nogil=True, cache=True)
@@ -88,17 +98,17 @@ def scan_leaves(first_leaf, last_leaf, start, queries, first_block, codes, query
     blocks and in the order of the scan.
     """
     bound = np.full(size.shape[0], 64 * words + 1, np.int32)
-    histogram, found = np.zeros(64 * words + 1, np.int32), np.empty(BLOCK, np.uint64)
+    histogram = np.zeros(64 * words + 1, np.int32)
     for leaf in range(first_leaf, last_leaf):
         for k in range(start[leaf], start[leaf + 1]):
             q = queries[k]
             limit = np.int64(bound[q]) - 1
             for block in range(first_block[leaf], first_block[leaf + 1]):
-                near = _near(codes, block * words * BLOCK, query_codes, q * words, words, limit, found)
+                near = _near(codes, block * words * BLOCK, query_codes, q * words, words, limit)
                 while near:
                     lane = np.int64(trailing_zeros(near))
                     near &= near - np.uint64(1)
-                    distance = np.int64(found[lane])
+                    distance = _distance(codes, block * words * BLOCK + lane, query_codes, q * words, words)
                     if distance > limit:  # it fell within this block
                         continue
                     n = size[q]

@@ -17,70 +17,78 @@ LEAVES, ITEMS, MASS = 0, 1, 2  # what a budget counts
 def _expand(nodes, table, bound, size, node, cost, kept, kept_cost, num_kept, leaf, leaf_cost, num_leaves):
     """Expand the first `size` nodes and all below that cost at most the bound; those that cost more are kept.
 
-    table (2 D,) int32: cost of the 0 and the 1 side of the test on bit d at 2 d and 2 d + 1. No branch but for leaves.
+    table (2 D,) int32: cost of the 0 and the 1 side of the test on bit d at 2 d and 2 d + 1. No branch but for leaves;
+    places are unsigned, for which numba needs no check of negative ones.
     """
-    at = 0
+    one, at, size = np.uint64(1), np.uint64(0), np.uint64(size)
+    num_kept, num_leaves, bound = np.uint64(num_kept), np.uint64(num_leaves), np.int32(bound)
     while at < size:
         value, paid = nodes[node[at]], cost[at]
-        at += 1
+        at += one
         if value < 0:
             leaf[num_leaves], leaf_cost[num_leaves] = -1 - value, paid
-            num_leaves += 1
+            num_leaves += one
             continue
-        child, bit = value >> 10, value & 1023
-        for side in range(2):
-            price = min(paid + table[2 * bit + side], MAX_COST)
-            node[size], cost[size] = child + side, price
-            kept[num_kept], kept_cost[num_kept] = child + side, price
-            size += price <= bound
-            num_kept += price > bound
-    return num_kept, num_leaves
+        child, zero = np.uint32(value >> 10), np.uint64(2 * (value & 1023))
+        price = np.int32(min(paid + table[zero], MAX_COST))
+        within = np.uint64(price <= bound)
+        node[size], cost[size] = child, price
+        kept[num_kept], kept_cost[num_kept] = child, price
+        size += within
+        num_kept += one - within
+        price = np.int32(min(paid + table[zero + one], MAX_COST))
+        within = np.uint64(price <= bound)
+        node[size], cost[size] = child + np.uint32(1), price
+        kept[num_kept], kept_cost[num_kept] = child + np.uint32(1), price
+        size += within
+        num_kept += one - within
+    return np.int64(num_kept), np.int64(num_leaves)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _price(leaf, cost, unit, leaf_items, mass):
+    """What visiting a leaf takes from the budget."""
+    if unit == LEAVES:
+        return 1.0
+    return np.float64(leaf_items[leaf]) if unit == ITEMS else mass[cost]
 
 
 @njit(nogil=True, cache=True)
-def _affordable(leaf, leaf_cost, num_leaves, bound, unit, budget, leaf_items, num_trees, per_cost):
-    """(whether the leaves fill the budget, the cost up to which they all are within it, room left at that cost)."""
-    for c in range(bound + 1):
-        per_cost[c] = 0.0
+def _affordable(leaf, leaf_cost, num_leaves, bound, unit, budget, leaf_items, mass, per_cost):
+    """The cost below which all leaves are within the budget, and what is left for those at it."""
+    per_cost[: bound + 1] = 0.0
     for i in range(num_leaves):
-        c = leaf_cost[i]
-        if unit == LEAVES:
-            per_cost[c] += 1
-        elif unit == ITEMS:
-            per_cost[c] += leaf_items[leaf[i]]
-        else:
-            per_cost[c] += np.exp(-c / 64.0) / num_trees
+        per_cost[leaf_cost[i]] += _price(leaf[i], leaf_cost[i], unit, leaf_items, mass)
     spent = 0.0
     for c in range(bound + 1):
         if spent + per_cost[c] >= budget:
-            return True, c, budget - spent
+            return c, budget - spent
         spent += per_cost[c]
-    return False, bound, np.inf
+    return bound, np.inf
 
 
 @njit(nogil=True, cache=True)
-def cheapest_leaves(nodes, roots, table, unit, budget, leaf_items, bound, work, costs, per_cost, out):
+def cheapest_leaves(nodes, roots, table, unit, budget, leaf_items, mass, bound, work, costs, per_cost, out):
     """Write the cheapest leaves below the roots, as many as the budget pays for, into out; (how many, the last bound).
 
-    budget: LEAVES, ITEMS in them or probability MASS (0..1, of all trees together). The leaf that fills it is the
-    last; of leaves of equal cost those of smaller number are taken first. out: room for all leaves that can be taken.
-    work (3, nodes) int32 and costs (3, nodes) int32: scratch; per_cost (MAX_COST + 1,) float64 likewise.
+    budget: LEAVES, ITEMS in them or probability MASS (0..1, of all trees together; mass (MAX_COST + 1,) float64 is that
+    of a leaf by its cost). The leaf that fills it is the last; of leaves of equal cost those of smaller number are
+    taken first. out: room for all leaves. work (3, nodes) uint32, costs (3, nodes) int32 and per_cost (MAX_COST + 1,)
+    float64: scratch.
     """
     node, kept, leaf = work[0], work[1], work[2]
     cost, kept_cost, leaf_cost = costs[0], costs[1], costs[2]
-    size, num_kept, num_leaves = roots.shape[0], 0, 0
+    size, num_kept, num_leaves, counted, spent = roots.shape[0], 0, 0, 0, 0.0
     for r in range(size):
         node[r], cost[r] = roots[r], 0
     while True:
         num_kept, num_leaves = _expand(
             nodes, table, bound, size, node, cost, kept, kept_cost, num_kept, leaf, leaf_cost, num_leaves
         )
-        full, last, room = False, bound, np.inf
-        if num_kept == 0 or unit != LEAVES or num_leaves >= budget:
-            full, last, room = _affordable(
-                leaf, leaf_cost, num_leaves, bound, unit, budget, leaf_items, roots.shape[0], per_cost
-            )
-        if full or num_kept == 0:
+        for i in range(counted, num_leaves):
+            spent += _price(leaf[i], leaf_cost[i], unit, leaf_items, mass)
+        counted = num_leaves
+        if spent >= budget or num_kept == 0:
             break
         bound = min(bound + STEP, MAX_COST)
         size, rest = 0, 0
@@ -91,11 +99,14 @@ def cheapest_leaves(nodes, roots, table, unit, budget, leaf_items, bound, work, 
             size += c <= bound
             rest += c > bound
         num_kept = rest
-    return _take(leaf, leaf_cost, num_leaves, last, room, unit, leaf_items, roots.shape[0], out), bound
+    last, room = bound, np.inf
+    if spent >= budget:
+        last, room = _affordable(leaf, leaf_cost, num_leaves, bound, unit, budget, leaf_items, mass, per_cost)
+    return _take(leaf, leaf_cost, num_leaves, last, room, unit, leaf_items, mass, out), bound
 
 
 @njit(nogil=True, cache=True)
-def _take(leaf, leaf_cost, num_leaves, last, room, unit, leaf_items, num_trees, out):
+def _take(leaf, leaf_cost, num_leaves, last, room, unit, leaf_items, mass, out):
     """All leaves below the cost `last`, and those at it, smallest number first, until `room` is spent."""
     taken, ties = 0, 0
     for i in range(num_leaves):
@@ -111,20 +122,15 @@ def _take(leaf, leaf_cost, num_leaves, last, room, unit, leaf_items, num_trees, 
             break
         out[taken] = tied[i]
         taken += 1
-        if unit == LEAVES:
-            room -= 1
-        elif unit == ITEMS:
-            room -= leaf_items[tied[i]]
-        else:
-            room -= np.exp(-last / 64.0) / num_trees
+        room -= _price(tied[i], last, unit, leaf_items, mass)
     return taken
 
 
 @njit(nogil=True, cache=True)
-def leaves_of_queries(nodes, roots, tables, unit, budget, leaf_items):
+def leaves_of_queries(nodes, roots, tables, unit, budget, leaf_items, mass):
     """Leaves of each query as CSR: indptr (Q + 1,) int64, leaves int32. tables (Q, 2 D) int32."""
     num_queries, capacity = tables.shape[0], nodes.shape[0] + 8
-    work, costs = np.empty((3, capacity), np.int32), np.empty((3, capacity), np.int32)
+    work, costs = np.empty((3, capacity), np.uint32), np.empty((3, capacity), np.int32)
     per_cost = np.empty(MAX_COST + 1, np.float64)
     indptr = np.zeros(num_queries + 1, np.int64)
     leaves = np.empty(64 * num_queries + leaf_items.shape[0], np.int32)
@@ -135,7 +141,7 @@ def leaves_of_queries(nodes, roots, tables, unit, budget, leaf_items):
             larger[:size] = leaves[:size]
             leaves = larger
         taken, reached = cheapest_leaves(
-            nodes, roots, tables[q], unit, budget, leaf_items, bound, work, costs, per_cost, leaves[size:]
+            nodes, roots, tables[q], unit, budget, leaf_items, mass, bound, work, costs, per_cost, leaves[size:]
         )
         size += taken
         bound = (7 * bound + max(reached - STEP, STEP)) // 8  # the next query's first; it changes its time only

@@ -53,17 +53,27 @@ def _splat(builder, value):
     )
 
 
-def _near_codes(words: int):
-    """near(codes, at, query, query_at, limit, distances): which of a block's codes are within a Hamming distance.
+@intrinsic
+def popcount(typingctx, word):
+    """Number of ones of a uint64."""
 
-    codes: uint64, the block begins at `at`; query: uint64, the code begins at `query_at`; distances (BLOCK,) uint64 is
-    filled. Returns a mask, bit i for code i.
+    def codegen(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), codegen
+
+
+def _near_codes(words: int):
+    """near(codes, at, query, query_at, limit): which of a block's codes are within a Hamming distance.
+
+    codes: uint64, the block begins at `at`; query: uint64, the code begins at `query_at`. Returns a mask, bit i for
+    code i. Nothing is stored, so the compiler keeps the query in registers over all blocks of a leaf.
     """
 
     @intrinsic
-    def near(typingctx, codes, at, query, query_at, limit, distances):
+    def near(typingctx, codes, at, query, query_at, limit):
         def codegen(context, builder, signature, arguments):
-            codes, at, query, query_at, limit, distances = arguments
+            codes, at, query, query_at, limit = arguments
             kind = ir.FunctionType(_LANES, [_LANES])
             ones = cgutils.get_or_insert_function(builder.module, kind, f"llvm.ctpop.v{BLOCK}i64")
             distance = None
@@ -75,12 +85,10 @@ def _near_codes(words: int):
                 word = builder.load(_pointer(context, builder, signature.args[2], query, place))
                 differing = builder.call(ones, [builder.xor(block, _splat(builder, word))])
                 distance = differing if distance is None else builder.add(distance, differing)
-            address = _pointer(context, builder, signature.args[5], distances, ir.Constant(_I64, 0))
-            builder.store(distance, builder.bitcast(address, _LANES.as_pointer()), align=8)
             mask = builder.icmp_signed("<=", distance, _splat(builder, limit))
             return builder.zext(builder.bitcast(mask, ir.IntType(BLOCK)), _I64)
 
-        arrays = codes, types.int64, query, types.int64, types.int64, distances
+        arrays = codes, types.int64, query, types.int64, types.int64
         return types.uint64(*arrays), codegen
 
     return near
