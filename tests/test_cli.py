@@ -58,7 +58,7 @@ def test_bad_settings(run_cli, synthetic_root, arguments, sentence):
 def test_no_pipeline_names_them(run_cli):
     code, text = run_cli()
     assert code == 2
-    assert "say what to run: +pipeline=build_map|" in text
+    assert "say what to run: +pipeline=benchmark_index|build_map|" in text
     assert ", or +table=aachen|crbnet|minitown|robotcar" in text
 
 
