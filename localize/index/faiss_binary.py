@@ -34,7 +34,7 @@ class FaissBinary:
 
     structure: str = "ivf"  # ivf, hnsw or multihash
     items: str = "mean"  # one item per 3D point, or all observations
-    num_lists: int | None = None  # of ivf. None: 8 sqrt(N); fewer if the map is small (39 items per list at least)
+    num_lists: int | None = None  # of ivf. None: 4 sqrt(N); fewer if the map is small (39 items per list at least)
     train_per_list: int = 64  # items that k-means sees
     num_links: int = 16  # of hnsw, M of the paper
     ef_construction: int = 100  # of hnsw

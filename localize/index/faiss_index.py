@@ -50,7 +50,7 @@ class FaissHnsw:
 
     items: str = "mean"  # one item per 3D point, or all observations
     code: str = "flat"  # values as float32 (flat) or in 8 bits (sq8)
-    num_links: int = 32  # M of the paper
+    num_links: int = 16  # M of the paper
     ef_construction: int = 100
     seed: int = 0
     ef_search: int = query_field(128)
@@ -87,7 +87,7 @@ class FaissIvf:
 
     items: str = "mean"  # one item per 3D point, or all observations
     code: str = "flat"  # values as float32 (flat) or in 8 bits (sq8)
-    num_lists: int | None = None  # None: 8 sqrt(N); fewer if the map is small (39 items per list at least)
+    num_lists: int | None = None  # None: 4 sqrt(N); fewer if the map is small (39 items per list at least)
     coarse: str = "flat"  # the nearest lists are found exactly (flat) or by a graph (hnsw)
     train_per_list: int = 64  # items that k-means sees
     iterations: int = 10  # of k-means

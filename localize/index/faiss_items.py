@@ -51,8 +51,8 @@ def sample(items: Items, number: int, seed: int) -> np.ndarray:
 
 
 def num_inverted_lists(asked: int | None, num_items: int) -> int:
-    """The number asked for, or 8 sqrt(N); with at least 39 items a list, which is what faiss wants to train on."""
-    return max(1, min(asked or round(8 * num_items**0.5), num_items // 39))
+    """The number asked for, or 4 sqrt(N); with at least 39 items a list, which is what faiss wants to train on."""
+    return max(1, min(asked or round(4 * num_items**0.5), num_items // 39))
 
 
 def nearest_points(

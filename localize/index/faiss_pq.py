@@ -23,16 +23,16 @@ class FaissIvfPq:
     """IVF-PQ FastScan with 4-bit codes; the best are compared again by finer codes."""
 
     items: str = "mean"  # one item per 3D point, or all observations
-    num_lists: int | None = None  # None: 8 sqrt(N); fewer if the map is small (39 items per list at least)
+    num_lists: int | None = None  # None: 4 sqrt(N); fewer if the map is small (39 items per list at least)
     coarse: str = "flat"  # the nearest lists are found exactly (flat) or by a graph (hnsw)
-    num_codes: int = 128  # of 4 bits per item; a divisor of the descriptor's length
+    num_codes: int = 64  # of 4 bits per item; a divisor of the descriptor's length
     rotation: bool = False  # learn one first (OPQ)
     refine: str = "sq8"  # codes the best are compared by again: none, sq8, fp16, flat
     train_per_list: int = 64  # items that k-means sees
     iterations: int = 10  # of k-means
     seed: int = 0
     num_probes: int = query_field(16)  # lists visited
-    num_refined: int = query_field(32)  # items compared again
+    num_refined: int = query_field(8)  # items compared again
     num_neighbours: int = query_field(100)  # rows compared by point where items=all
 
     VERSION: ClassVar[int] = 1
