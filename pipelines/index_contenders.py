@@ -5,6 +5,7 @@ import dataclasses
 
 from localize.components import check_component
 from localize.evaluate.search_curves import Contender
+from localize.index.exact import Exact
 from localize.index.faiss_binary import FaissBinary
 from localize.index.faiss_index import FaissFlat, FaissHnsw, FaissIvf
 from localize.index.faiss_pq import FaissIvfPq
@@ -17,6 +18,7 @@ WIDTHS = (16, 32, 64, 128, 256, 512)
 KNOWN = {  # name: component, its swept field, values
     "trees": (RandomTrees(), "budget", (25.0, 50.0, 100.0, 200.0, 300.0, 400.0, 600.0, 1000.0)),
     "literal": (LiteralTrees(), "num_leaves", (10, 25, 50, 100, 200, 400)),
+    "exact": (Exact(device="cpu"), "precision", ("auto",)),
     "flat": (FaissFlat(), "num_neighbours", (100,)),
     "hnsw": (FaissHnsw(), "ef_search", WIDTHS),
     "hnsw_sq8": (FaissHnsw(code="sq8"), "ef_search", WIDTHS),

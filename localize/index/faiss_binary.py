@@ -13,6 +13,7 @@ from localize.components import check_component, query_field
 from localize.index.faiss_items import BLOCK, as_csr, num_inverted_lists, opened, sample
 from localize.index.items import ITEMS, index_items
 from localize.index.rescore import nearest_of_rows
+from localize.kernels.threads import available_cores
 from localize.types import InputError, Nearest, PointRows
 
 STRUCTURES = ("ivf", "hnsw", "multihash")
@@ -59,7 +60,7 @@ class FaissBinary:
 
     def build(self, rows: PointRows) -> FaissBits:
         """The index over the bits, and for items=mean the means."""
-        items = index_items(rows, self.items)
+        items = index_items(rows, self.items, available_cores())
         dim = items.descriptors.shape[1]
         thresholds = np.zeros(dim, np.float32)
         examples = sample(items, 100_000, self.seed)

@@ -12,6 +12,7 @@ import numpy as np
 from localize.components import check_component, query_field
 from localize.index.faiss_items import FaissItems, fill, nearest_points, num_inverted_lists, opened, pack, sample
 from localize.index.items import ITEMS, index_items
+from localize.kernels.threads import available_cores
 from localize.types import Nearest, PointRows
 
 CODES = {"flat": "Flat", "sq8": "SQ8"}  # values as float32, or in 8 bits
@@ -33,7 +34,7 @@ class FaissFlat:
 
     def build(self, rows: PointRows) -> FaissItems:
         """The descriptors themselves."""
-        items = index_items(rows, self.items)
+        items = index_items(rows, self.items, available_cores())
         index = faiss.IndexFlatIP(items.descriptors.shape[1])
         fill(index, items)
         return pack(index, items)
@@ -65,7 +66,7 @@ class FaissHnsw:
 
     def build(self, rows: PointRows) -> FaissItems:
         """The graph over all items."""
-        items = index_items(rows, self.items)
+        items = index_items(rows, self.items, available_cores())
         name = f"HNSW{self.num_links},{CODES[self.code]}"
         index = faiss.index_factory(items.descriptors.shape[1], name, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = self.ef_construction
@@ -105,7 +106,7 @@ class FaissIvf:
 
     def build(self, rows: PointRows) -> FaissItems:
         """The lists."""
-        items = index_items(rows, self.items)
+        items = index_items(rows, self.items, available_cores())
         num_lists = num_inverted_lists(self.num_lists, len(items.point))
         name = f"IVF{num_lists}{COARSE[self.coarse]},{CODES[self.code]}"
         index = faiss.index_factory(items.descriptors.shape[1], name, faiss.METRIC_INNER_PRODUCT)

@@ -13,6 +13,7 @@ from localize.components import check_component, query_field
 from localize.index.faiss_index import COARSE, probing, train_lists
 from localize.index.faiss_items import FaissItems, fill, nearest_points, num_inverted_lists, opened, pack
 from localize.index.items import ITEMS, index_items
+from localize.kernels.threads import available_cores
 from localize.types import Nearest, PointRows
 
 REFINE = {"none": "", "sq8": ",Refine(SQ8)", "fp16": ",Refine(SQfp16)", "flat": ",RFlat"}
@@ -45,7 +46,7 @@ class FaissIvfPq:
 
     def build(self, rows: PointRows) -> FaissItems:
         """The lists, and the codes to refine by."""
-        items = index_items(rows, self.items)
+        items = index_items(rows, self.items, available_cores())
         num_lists = num_inverted_lists(self.num_lists, len(items.point))
         rotation = f"OPQ{self.num_codes}," if self.rotation else ""
         name = f"{rotation}IVF{num_lists}{COARSE[self.coarse]},PQ{self.num_codes}x4fs{REFINE[self.refine]}"
