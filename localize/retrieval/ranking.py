@@ -30,10 +30,10 @@ def rank(
     for rows, allowed in _searches(queries, references, grouped):
         if not len(allowed):
             continue
-        flat = faiss.IndexFlatIP(vectors.shape[1])
-        flat.add(vectors if len(allowed) == len(vectors) else vectors[allowed])
+        among = vectors if len(allowed) == len(vectors) else vectors[allowed]  # a city's are 1 GB: no copy, no index
         ahead = min(len(allowed), num_frames + 1)  # one more, as the photo itself may be among them
-        scores, found = flat.search(np.ascontiguousarray(query_vectors[rows], np.float32), ahead)
+        asked = np.ascontiguousarray(query_vectors[rows], np.float32)
+        scores, found = faiss.knn(asked, among, ahead, metric=faiss.METRIC_INNER_PRODUCT)
         for q, s, f in zip(rows, scores, allowed[found], strict=True):
             order = np.lexsort((f, -s))
             order = order[f[order] != same.get(queries.names[q], -1)][:num_frames]
