@@ -1,6 +1,6 @@
 """Where the milliseconds of one query go, from the photo's file to the pose, as a Markdown table per scene.
 
-    python benchmarks/whole_query.py Herz-Jesu-P25 minitown [--max-keypoints 2000] [--store outputs/store]
+    python benchmarks/whole_query.py Herz-Jesu-P25 minitown [--max-keypoints 2000] [--first-octave -1] [--store FOLDER]
 
 Localizer.localize is called for one query after the other, on all cores, as a user does; its steps are clocked inside.
 Every query runs once for the compilers, then twice; a step's figure is the median over the queries of its smaller time.
@@ -106,13 +106,14 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("scenes", nargs="+")
     arguments.add_argument("--max-keypoints", type=int, default=2000)
+    arguments.add_argument("--first-octave", type=int, default=SiftCrbnet.first_octave)
     arguments.add_argument("--store", default="outputs/store")
     given = arguments.parse_args()
     for name in given.scenes:
         town = scene(name)
-        feature = SiftCrbnet(max_keypoints=given.max_keypoints)
+        feature = SiftCrbnet(max_keypoints=given.max_keypoints, first_octave=given.first_octave)
         localizer = build_map.run(town, Store(given.store), feature=feature, progress=True)
-        camera = town.queries.names and town.queries.by_name[town.queries.names[0]].camera
+        camera = town.queries.images[0].camera
         size = f"{camera.width} x {camera.height} px, at most {given.max_keypoints} keypoints"
         in_map = f"{len(localizer.rows.points)} points from {len(town.references)} photos"
         print(f"\n{town.name}: {len(town.queries)} queries, {size}; {in_map}\n")
