@@ -16,7 +16,7 @@ from localize.types import InputError
 PROBES = (1, 2, 4, 8, 16, 32, 64, 128)
 WIDTHS = (16, 32, 64, 128, 256, 512)
 KNOWN = {  # name: component, its swept field, values
-    "trees": (RandomTrees(), "budget", (25.0, 50.0, 100.0, 200.0, 300.0, 400.0, 600.0, 1000.0)),
+    "trees": (RandomTrees(), "budget", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)),
     "literal": (LiteralTrees(), "num_leaves", (10, 25, 50, 100, 200, 400)),
     "exact": (Exact(device="cpu"), "precision", ("auto",)),
     "flat": (FaissFlat(), "num_neighbours", (100,)),

@@ -14,6 +14,7 @@ from localize.components import check_component, query_field
 from localize.index.forest import (
     SAMPLE,
     Forest,
+    aligned,
     bit_rates,
     code_thresholds,
     join,
@@ -44,7 +45,7 @@ class RandomTrees:
     """Random trees; a bit is the sign of the descriptor, or value > median of the map where no value is negative."""
 
     items: str = "mean"  # one normalised mean descriptor per point, or all observations
-    num_trees: int = 4
+    num_trees: int = 6
     max_depth: int = 23
     leaf_size: int = 256  # items; a larger node is split, above max_depth
     num_candidates: int = 32  # random bits tried per node
@@ -72,7 +73,7 @@ class RandomTrees:
         stored, half = as_stored(items.descriptors)
         thresholds = code_thresholds(items.descriptors)
         codes = np.empty((len(stored), num_words(stored.shape[1])), np.uint64)
-        values, scale = np.empty(stored.shape, np.int8), np.empty(len(stored), np.float32)
+        values, scale = aligned(stored.shape, np.int8), np.empty(len(stored), np.float32)
 
         def encode(part: slice) -> None:
             pack_codes(stored[part], half, thresholds, codes[part])
@@ -158,8 +159,8 @@ class RandomTrees:
 
         def scan(t: int) -> None:
             visits = bounds[t], bounds[t + 1], start, queries, first_block
-            words = query_codes.shape[1]
-            scan_leaves(*visits, codes, query_codes.reshape(-1), words, self.num_scored, keys[t], found[t])
+            width = (0,) * query_codes.shape[1]
+            scan_leaves(*visits, codes, query_codes.reshape(-1), width, self.num_scored, keys[t], found[t])
 
         def score(part: slice) -> None:
             arrays = (np.asarray(v) for v in (built.values, built.scale, built.point, built.block_items))

@@ -90,13 +90,15 @@ def keep_nearest(keys, size, keep, histogram):
 
 
 @njit(nogil=True, cache=True)
-def scan_leaves(first_leaf, last_leaf, start, queries, first_block, codes, query_codes, words, keep, keys, size):
+def scan_leaves(first_leaf, last_leaf, start, queries, first_block, codes, query_codes, width, keep, keys, size):
     """Compare the codes of the leaves first..last with the queries that visit them.
 
-    codes: all blocks, flat uint64; query_codes (Q * words,) uint64 flat. keys (Q, 2 * keep) int64 and size (Q,) int32,
-    which starts at 0: after this the `keep` nearest codes of query q are among keys[q, :size[q]], by position in the
-    blocks and in the order of the scan.
+    codes: all blocks, flat uint64; query_codes (Q * words,) uint64 flat; width: a tuple of as many items as a code has
+    words, so that each number of words gets a loop of its own. keys (Q, 2 * keep) int64 and size (Q,) int32, which
+    starts at 0: after this the `keep` nearest codes of query q are among keys[q, :size[q]], by position in the blocks
+    and in the order of the scan.
     """
+    words = len(width)
     bound = np.full(size.shape[0], 64 * words + 1, np.int32)
     histogram = np.zeros(64 * words + 1, np.int32)
     for leaf in range(first_leaf, last_leaf):
