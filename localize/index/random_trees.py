@@ -117,14 +117,14 @@ class RandomTrees:
 
     def leaves(self, built: Forest, descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The leaves each query visits as CSR: indptr (Q + 1,) int64, leaves int32."""
-        costs = self.costs(built, descriptors)
         nodes, roots, sizes = (np.asarray(v) for v in (built.nodes, built.roots, built.leaf_items))
         mass = np.exp(-np.arange(MAX_COST + 1) / COST_UNIT) / len(roots)
 
         def work(part: slice):
-            return leaves_of_queries(nodes, roots, costs[part], UNITS[self.budget_unit], self.budget, sizes, mass)
+            costs = self.costs(built, descriptors[part])
+            return leaves_of_queries(nodes, roots, costs, UNITS[self.budget_unit], self.budget, sizes, mass)
 
-        parts = on_threads(work, sliced(len(costs), allowed_threads()))
+        parts = on_threads(work, sliced(len(descriptors), 4 * allowed_threads()))
         counts = np.concatenate([np.diff(indptr) for indptr, _ in parts])
         return np.concatenate([[0], np.cumsum(counts)]), np.concatenate([leaves for _, leaves in parts])
 
@@ -149,7 +149,8 @@ class RandomTrees:
         sizes, first_block, codes = (np.asarray(v) for v in (built.leaf_items, built.first_block, built.codes))
         start, queries = pairs_by_leaf(indptr, leaves, len(sizes))
         query_codes = np.empty((num, num_words(descriptors.shape[1])), np.uint64)
-        pack_codes(descriptors, False, np.asarray(built.thresholds), query_codes)
+        thresholds = np.asarray(built.thresholds)
+        on_threads(lambda p: pack_codes(descriptors[p], False, thresholds, query_codes[p]), sliced(num, threads))
         # each thread scans as many codes; its leaves are consecutive, so the parts together are one scan
         work = np.concatenate([[0], np.cumsum(np.diff(start) * np.diff(first_block))])
         bounds = np.searchsorted(work, work[-1] * np.arange(threads + 1) // threads)
@@ -168,5 +169,5 @@ class RandomTrees:
             best_two_of_shortlists(part.start, part.stop, descriptors, *arrays, self.num_scored, keys, found, *results)
 
         on_threads(scan, range(threads), threads)
-        on_threads(score, sliced(num, threads), threads)
+        on_threads(score, sliced(num, 4 * threads), threads)
         return int(sizes[leaves].sum(dtype=np.int64))
