@@ -14,7 +14,7 @@ import pathlib
 
 from localize.datasets.minitown import Minitown
 from localize.datasets.strecha import Strecha
-from localize.evaluate.descriptor_sets import joined
+from localize.evaluate.descriptor_sets import joined, thinned
 from localize.evaluate.scene_descriptors import distractors
 from localize.features.sift import Sift
 from localize.features.sift_crbnet import SiftCrbnet
@@ -55,7 +55,7 @@ def main() -> None:
     arguments.add_argument("--feature", choices=FEATURES, default="sift_crbnet")
     arguments.add_argument("--store", default="outputs/store")
     arguments.add_argument("--workers", type=int, default=1)
-    arguments.add_argument("--queries", type=int, default=2000, help="of each condition and scene")
+    arguments.add_argument("--queries", type=int, default=2000, help="of each condition")
     given = arguments.parse_args()
     feature, store = FEATURES[given.feature](), Store(given.store)
     scenes = [town(root).load() for root in given.towns]
@@ -72,7 +72,8 @@ def main() -> None:
         sets.append(distractors(features.readable(images), features, root))
         print(f"{root}: {sets[-1].num_points} distractors", flush=True)
     number = sum(s.num_points for s in sets)
-    save_record(pathlib.Path(given.folder), joined(sets, f"{number} points of real photos, {given.feature}"))
+    found = thinned(joined(sets, f"{number} points of real photos, {given.feature}"), given.queries)
+    save_record(pathlib.Path(given.folder), found)
     print(f"{number} points, {sum(len(s.point) for s in sets)} rows are in {given.folder}")
 
 

@@ -9,7 +9,7 @@ import pytest
 from localize.datasets.synthetic import Synthetic
 from localize.evaluate import descriptor_model
 from localize.evaluate.descriptor_model import DescriptorModel
-from localize.evaluate.descriptor_sets import joined, read_set, write_model
+from localize.evaluate.descriptor_sets import joined, read_set, thinned, write_model
 from localize.evaluate.search_curves import Contender, Curve, Measured
 from localize.index.items import point_means
 from localize.io.records import save_record
@@ -87,6 +87,9 @@ def test_sets_are_joined_and_kept(drawn, tmp_path):
     queries, truth = again.asked("hard")
     assert np.array_equal(truth[300:] - 3000, truth[:300])
     assert np.mean(_nearest(again, queries[:300]) == truth[:300]) > 0.95  # of equals the first
+    few = thinned(again, 40)
+    assert [len(few.asked(c)[1]) for c in few.conditions] == [40, 40]
+    assert set(few.asked("hard")[1]) <= set(truth)
     with pytest.raises(InputError, match="no set of descriptors can be read from"):
         read_set(tmp_path)
 

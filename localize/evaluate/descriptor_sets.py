@@ -113,3 +113,16 @@ def joined(sets: Sequence[DescriptorSet], name: str) -> DescriptorSet:
         truth=np.concatenate([s.truth + k for s, k in zip(sets, first_point[:-1], strict=True)]),
         condition=np.concatenate(codes),
     )
+
+
+def thinned(found: DescriptorSet, num_queries: int, seed: int = 0) -> DescriptorSet:
+    """The set with at most so many random queries under each condition."""
+    rng = np.random.default_rng(seed)
+    rank = np.empty(len(found.truth), np.int64)
+    for c in range(len(found.conditions)):
+        mine = np.flatnonzero(found.condition == c)
+        rank[mine] = rng.permutation(len(mine))
+    kept = rank < num_queries
+    return dataclasses.replace(
+        found, queries=found.queries[kept], truth=found.truth[kept], condition=found.condition[kept]
+    )
