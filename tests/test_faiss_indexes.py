@@ -9,6 +9,7 @@ from localize.index import items
 from localize.index.faiss_binary import FaissBinary
 from localize.index.faiss_index import FaissFlat, FaissHnsw, FaissIvf
 from localize.index.faiss_pq import FaissIvfPq
+from localize.kernels.point_sums import add_rows
 from localize.types import LEAF, InputError
 
 from .conftest import random_rows
@@ -35,17 +36,19 @@ def _means(rows):
     return present, _unit(np.stack([rows.descriptors[rows.point == p].astype("f").sum(0) for p in present]))
 
 
+def _partly_seen(rows, dtype=np.float32):
+    """The rows without those of some points: these have no item."""
+    kept = np.flatnonzero(rows.point % 9 != 4)
+    descriptors, indptr = rows.descriptors[kept].astype(dtype), np.array([0, len(kept)])
+    return dataclasses.replace(rows, descriptors=descriptors, point=rows.point[kept], image_indptr=indptr)
+
+
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_items_are_the_means_of_the_points_seen(half, workers, monkeypatch):
     monkeypatch.setattr(items, "SUM_BYTES", 4 * 32 * 70)  # several passes
     monkeypatch.setattr(items, "BLOCK", 16)
-    rows = random_rows(np.random.default_rng(0))
-    kept = np.flatnonzero(rows.point % 9 != 4)  # points that nothing shows have no item
-    descriptors = rows.descriptors[kept].astype(np.float16 if half else np.float32)
-    rows = dataclasses.replace(
-        rows, descriptors=descriptors, point=rows.point[kept], image_indptr=np.array([0, len(kept)])
-    )
+    rows = _partly_seen(random_rows(np.random.default_rng(0)), np.float16 if half else np.float32)
     found = items.point_means(rows, workers)
     present, means = _means(rows)
     assert found.descriptors.dtype == np.float16
@@ -54,10 +57,19 @@ def test_items_are_the_means_of_the_points_seen(half, workers, monkeypatch):
     assert items.index_items(rows, "all").descriptors is rows.descriptors
 
 
+def test_threads_write_to_sums_of_their_own():
+    rows = random_rows(np.random.default_rng(0), num_points=10)
+    sums, identity = np.zeros((4, 32), np.float32), np.arange(10, dtype=np.int32)
+    add_rows(rows.descriptors, False, rows.point, identity, 3, 1, 2, sums)  # items 3 to 6, of which 1 and 3 are its
+    assert not sums[[0, 2]].any()
+    for k in (1, 3):
+        np.testing.assert_allclose(sums[k], rows.descriptors[rows.point == 3 + k].sum(0), atol=1e-5)
+
+
 @pytest.mark.parametrize("index", MEAN, ids=str)
 def test_standard_indexes_find_the_nearest_means(index):
     rng = np.random.default_rng(2)
-    rows = random_rows(rng, num_points=300)
+    rows = _partly_seen(random_rows(rng, num_points=300))
     built = index.build(rows)
     present, means = _means(rows)
     true = rng.integers(len(present), size=100)
