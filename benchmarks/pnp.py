@@ -31,9 +31,9 @@ ROWS = [  # name, order of the matches, estimator
     ("no PROSAC", "clearest", dataclasses.replace(DEFAULT, prosac=False)),
     ("PROSAC, nearest first", "nearest", DEFAULT),
     ("**PROSAC, clearest first**", "clearest", DEFAULT),
-    ("at least 20 iterations", "clearest", dataclasses.replace(DEFAULT, min_iterations=20)),
+    ("at least 100 iterations", "clearest", dataclasses.replace(DEFAULT, min_iterations=100)),
     ("at least 1,000 iterations", "clearest", dataclasses.replace(DEFAULT, min_iterations=1000)),
-    ("at most 1,000 iterations", "clearest", dataclasses.replace(DEFAULT, max_iterations=1000)),
+    ("at most 10,000 iterations", "clearest", dataclasses.replace(DEFAULT, max_iterations=10_000)),
     ("at most 100,000 iterations", "clearest", dataclasses.replace(DEFAULT, max_iterations=100_000)),
     ("COLMAP", "clearest", Colmap()),
 ]

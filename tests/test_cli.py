@@ -33,7 +33,7 @@ from .conftest import RUN
         (["workers=0"], "workers is 0, but must be a whole number of at least 1"),
         (["index.seed=-1"], "RandomTrees.seed is -1, but must not be negative"),
         (["pose.confidence=2"], "PoseLib.confidence is 2, but must lie between 0 and 1"),
-        (["pose.min_iterations=9999999"], "min_iterations is 9999999, over max_iterations 10000"),
+        (["pose.min_iterations=9999999"], "min_iterations is 9999999, over max_iterations 30000"),
         (["pipeline=serial"], "write +pipeline=..., with a plus"),
         (["pose=null"], "give every group one of its choices"),
         (["search=union"], "take search=frames, or +pipeline=parallel_search"),

@@ -25,8 +25,8 @@ class PoseLib:
 
     max_error_px: float = 12.0  # reprojection error of an inlier
     min_inliers: int = 12  # fewer: the query failed
-    min_iterations: int = 100
-    max_iterations: int = 10_000
+    min_iterations: int = 300
+    max_iterations: int = 30_000
     confidence: float = 0.9999  # that one of the samples was free of outliers
     prosac: bool = True  # samples come from the best matches first, then from more and more of them
     seed: int = 0
