@@ -108,10 +108,14 @@ class RandomTrees:
     def nearest(self, built: Forest, rows: PointRows, descriptors: np.ndarray) -> Nearest:
         """Nearest points of descriptors (Q, D) float32 in the most probable leaves; similarities to 8 bits."""
         best, second = np.full((2, len(descriptors)), -np.inf, np.float32)
-        point, compared = np.full(len(descriptors), -1, np.int32), 0
-        for at in range(0, len(descriptors), BATCH):
-            batch = slice(at, at + BATCH)
-            compared += self._nearest(built, descriptors[batch], best[batch], point[batch], second[batch])
+        point = np.full(len(descriptors), -1, np.int32)
+        threads = allowed_threads()
+        parts = sliced(len(descriptors), max(threads, -(-len(descriptors) // BATCH)))
+
+        def work(part: slice) -> int:
+            return self._nearest(built, descriptors[part], best[part], point[part], second[part])
+
+        compared = sum(on_threads(work, parts, threads))
         source = np.where(point >= 0, LEAF, 0).astype(np.uint8)
         return Nearest(best, point, second, source, compared / max(1, len(descriptors)))
 
@@ -119,14 +123,8 @@ class RandomTrees:
         """The leaves each query visits as CSR: indptr (Q + 1,) int64, leaves int32."""
         nodes, roots, sizes = (np.asarray(v) for v in (built.nodes, built.roots, built.leaf_items))
         mass = np.exp(-np.arange(MAX_COST + 1) / COST_UNIT) / len(roots)
-
-        def work(part: slice):
-            costs = self.costs(built, descriptors[part])
-            return leaves_of_queries(nodes, roots, costs, UNITS[self.budget_unit], self.budget, sizes, mass)
-
-        parts = on_threads(work, sliced(len(descriptors), 4 * allowed_threads()))
-        counts = np.concatenate([np.diff(indptr) for indptr, _ in parts])
-        return np.concatenate([[0], np.cumsum(counts)]), np.concatenate([leaves for _, leaves in parts])
+        costs = self.costs(built, descriptors)
+        return leaves_of_queries(nodes, roots, costs, UNITS[self.budget_unit], self.budget, sizes, mass)
 
     def costs(self, built: Forest, descriptors: np.ndarray) -> np.ndarray:
         """Costs (Q, 2 D) int32 of the 0 and the 1 side of every possible test: -log of its probability, in 1/64 nat.
@@ -143,31 +141,16 @@ class RandomTrees:
         return costs
 
     def _nearest(self, built: Forest, descriptors, best, point, second) -> int:
-        """Fill best, point and second; how many codes were compared in all."""
-        num, threads = len(descriptors), allowed_threads()
+        """Fill best, point and second, on one thread; how many codes were compared in all."""
+        num, width = len(descriptors), (0,) * num_words(descriptors.shape[1])
+        sizes = np.asarray(built.leaf_items)
         indptr, leaves = self.leaves(built, descriptors)
-        sizes, first_block, codes = (np.asarray(v) for v in (built.leaf_items, built.first_block, built.codes))
         start, queries = pairs_by_leaf(indptr, leaves, len(sizes))
-        query_codes = np.empty((num, num_words(descriptors.shape[1])), np.uint64)
-        thresholds = np.asarray(built.thresholds)
-        on_threads(lambda p: pack_codes(descriptors[p], False, thresholds, query_codes[p]), sliced(num, threads))
-        # each thread scans as many codes; its leaves are consecutive, so the parts together are one scan
-        work = np.concatenate([[0], np.cumsum(np.diff(start) * np.diff(first_block))])
-        bounds = np.searchsorted(work, work[-1] * np.arange(threads + 1) // threads)
-        bounds[0], bounds[-1] = 0, len(sizes)
-        keys = np.empty((threads, num, 2 * self.num_scored), np.int64)
-        found = np.zeros((threads, num), np.int32)
-
-        def scan(t: int) -> None:
-            visits = bounds[t], bounds[t + 1], start, queries, first_block
-            width = (0,) * query_codes.shape[1]
-            scan_leaves(*visits, codes, query_codes.reshape(-1), width, self.num_scored, keys[t], found[t])
-
-        def score(part: slice) -> None:
-            arrays = (np.asarray(v) for v in (built.values, built.scale, built.point, built.block_items))
-            results = best, point, second
-            best_two_of_shortlists(part.start, part.stop, descriptors, *arrays, self.num_scored, keys, found, *results)
-
-        on_threads(scan, range(threads), threads)
-        on_threads(score, sliced(num, 4 * threads), threads)
+        query_codes = np.empty((num, len(width)), np.uint64)
+        pack_codes(descriptors, False, np.asarray(built.thresholds), query_codes)
+        keys, found = np.empty((num, 2 * self.num_scored), np.int64), np.zeros(num, np.int32)
+        blocks = np.asarray(built.first_block), np.asarray(built.codes)
+        scan_leaves(start, queries, *blocks, query_codes.reshape(-1), width, self.num_scored, keys, found)
+        items = (np.asarray(v) for v in (built.values, built.scale, built.point, built.block_items))
+        best_two_of_shortlists(descriptors, *items, self.num_scored, keys, found, best, point, second)
         return int(sizes[leaves].sum(dtype=np.int64))

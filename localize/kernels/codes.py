@@ -9,10 +9,11 @@ from localize.kernels.rows import read_row
 @njit(nogil=True, cache=True)
 def _pack(values, thresholds, code):
     """Bit k % 64 of word k // 64 is values[k] > thresholds[k]; bits beyond the last value are 0."""
-    code[:] = 0
-    for k in range(values.shape[0]):
-        if values[k] > thresholds[k]:
-            code[k >> 6] |= np.uint64(1) << np.uint64(k & 63)
+    for w in range(code.shape[0]):
+        word = np.uint64(0)
+        for k in range(64 * w, min(64 * w + 64, values.shape[0])):
+            word |= np.uint64(values[k] > thresholds[k]) << np.uint64(k - 64 * w)
+        code[w] = word
 
 
 @njit(nogil=True, cache=True)

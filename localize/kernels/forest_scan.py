@@ -90,8 +90,8 @@ def keep_nearest(keys, size, keep, histogram):
 
 
 @njit(nogil=True, cache=True)
-def scan_leaves(first_leaf, last_leaf, start, queries, first_block, codes, query_codes, width, keep, keys, size):
-    """Compare the codes of the leaves first..last with the queries that visit them.
+def scan_leaves(start, queries, first_block, codes, query_codes, width, keep, keys, size):
+    """Compare the codes of all leaves with the queries that visit them.
 
     codes: all blocks, flat uint64; query_codes (Q * words,) uint64 flat; width: a tuple of as many items as a code has
     words, so that each number of words gets a loop of its own. keys (Q, 2 * keep) int64 and size (Q,) int32, which
@@ -101,7 +101,7 @@ def scan_leaves(first_leaf, last_leaf, start, queries, first_block, codes, query
     words = len(width)
     bound = np.full(size.shape[0], 64 * words + 1, np.int32)
     histogram = np.zeros(64 * words + 1, np.int32)
-    for leaf in range(first_leaf, last_leaf):
+    for leaf in range(start.shape[0] - 1):
         for k in range(start[leaf], start[leaf + 1]):
             q = queries[k]
             limit = np.int64(bound[q]) - 1
@@ -122,24 +122,19 @@ def scan_leaves(first_leaf, last_leaf, start, queries, first_block, codes, query
 
 
 @njit(nogil=True, cache=True)
-def shortlist(q, keep, keys, size, block_items, merged, histogram, table, chosen):
-    """The distinct items of query q's `keep` nearest codes over all parts of the scan; how many, written to chosen.
+def shortlist(keys, size, keep, block_items, histogram, table, chosen):
+    """The distinct items of a query's `keep` nearest codes; how many, written to chosen (keep,) int32.
 
-    keys (T, Q, 2 keep) and size (T, Q) of T consecutive parts; merged (T * 2 * keep,) int64, histogram and table (a
-    power of two above 2 keep, int32): scratch.
+    keys (2 keep,) and size as `scan_leaves` leaves them; histogram and table (a power of two above 2 keep, int32):
+    scratch.
     """
-    count = 0
-    for t in range(keys.shape[0]):
-        for i in range(size[t, q]):
-            merged[count] = keys[t, q, i]
-            count += 1
-    count, _ = keep_nearest(merged, count, keep, histogram)
+    count, _ = keep_nearest(keys, size, keep, histogram)
     for i in range(count):
-        prefetch(block_items, merged[i] & POSITION)
+        prefetch(block_items, keys[i] & POSITION)
     table[:] = -1
     distinct = 0
     for i in range(count):
-        item = block_items[merged[i] & POSITION]
+        item = block_items[keys[i] & POSITION]
         place = (np.int64(item) * 2654435761 >> 16) & (table.shape[0] - 1)
         while table[place] != -1 and table[place] != item:
             place = (place + 1) & (table.shape[0] - 1)
@@ -160,10 +155,8 @@ def _similarity(query, values):
 
 
 @njit(nogil=True, cache=True)
-def best_two_of_shortlists(
-    first, last, descriptors, values, scale, point, block_items, keep, keys, size, best, best_point, second
-):
-    """For the queries first..last the best similarity, its point, and the best similarity of another point.
+def best_two_of_shortlists(descriptors, values, scale, point, block_items, keep, keys, size, best, best_point, second):
+    """For each query the best similarity, its point, and the best similarity of another point.
 
     descriptors (Q, D) float32; values (N, D) int8 and scale (N,) float32: the items' descriptors; point (N,).
     Ties go to the smaller point. A query without items gets -inf and -1.
@@ -173,9 +166,9 @@ def best_two_of_shortlists(
     while room <= 2 * keep:
         room *= 2
     table, chosen = np.empty(room, np.int32), np.empty(keep, np.int32)
-    merged, histogram = np.empty(keys.shape[0] * keys.shape[2], np.int64), np.zeros(MAX_BITS + 1, np.int32)
-    for q in range(first, last):
-        count = shortlist(q, keep, keys, size, block_items, merged, histogram, table, chosen)
+    histogram = np.zeros(MAX_BITS + 1, np.int32)
+    for q in range(descriptors.shape[0]):
+        count = shortlist(keys[q], size[q], keep, block_items, histogram, table, chosen)
         b, s, p = -np.inf, -np.inf, -1
         for i in range(count + AHEAD):
             if i < count:

@@ -8,57 +8,61 @@ raised and the expansion goes on from the nodes put aside. Then the cheapest lea
 import numpy as np
 from numba import njit
 
-MAX_COST = 1 << 15  # of a path; dearer leaves count as equal
+MAX_COST = 1 << 15  # of a path
 STEP = 16  # by how much the bound is raised
 LEAVES, ITEMS, MASS = 0, 1, 2  # what a budget counts
+COST = np.uint64(32)  # an entry is cost << COST | node or leaf, so that one comparison and one store do for both
+NUMBER = np.uint64((1 << 32) - 1)
 
 
 @njit(nogil=True, cache=True)
-def _expand(nodes, table, bound, size, node, cost, kept, kept_cost, num_kept, leaf, leaf_cost, num_leaves):
+def _expand(nodes, table, bound, size, front, kept, num_kept, leaf, num_leaves):
     """Expand the first `size` nodes and all below that cost at most the bound; those that cost more are kept.
 
-    table (2 D,) int32: cost of the 0 and the 1 side of the test on bit d at 2 d and 2 d + 1. No branch but for leaves;
-    places are unsigned, for which numba needs no check of negative ones.
+    table (2 D,) uint64: cost << COST of the 0 and the 1 side of the test on bit d at 2 d and 2 d + 1. No branch but for
+    leaves; places are unsigned, for which numba needs no check of negative ones.
     """
     one, at, size = np.uint64(1), np.uint64(0), np.uint64(size)
-    num_kept, num_leaves, bound = np.uint64(num_kept), np.uint64(num_leaves), np.int32(bound)
+    num_kept, num_leaves = np.uint64(num_kept), np.uint64(num_leaves)
+    last = np.uint64(bound) << COST | NUMBER
     while at < size:
-        value, paid = nodes[node[at]], cost[at]
+        entry = front[at]
         at += one
+        value, paid = nodes[entry & NUMBER], entry & ~NUMBER
         if value < 0:
-            leaf[num_leaves], leaf_cost[num_leaves] = -1 - value, paid
+            leaf[num_leaves] = paid | np.uint64(-1 - value)
             num_leaves += one
             continue
-        child, zero = np.uint32(value >> 10), np.uint64(2 * (value & 1023))
-        price = np.int32(min(paid + table[zero], MAX_COST))
-        within = np.uint64(price <= bound)
-        node[size], cost[size] = child, price
-        kept[num_kept], kept_cost[num_kept] = child, price
+        zero = np.uint64(2 * (value & 1023))
+        child = paid + np.uint64(value >> 10)
+        first, second = child + table[zero], child + one + table[zero + one]
+        front[size] = first
+        kept[num_kept] = first
+        within = np.uint64(first <= last)
         size += within
         num_kept += one - within
-        price = np.int32(min(paid + table[zero + one], MAX_COST))
-        within = np.uint64(price <= bound)
-        node[size], cost[size] = child + np.uint32(1), price
-        kept[num_kept], kept_cost[num_kept] = child + np.uint32(1), price
+        front[size] = second
+        kept[num_kept] = second
+        within = np.uint64(second <= last)
         size += within
         num_kept += one - within
     return np.int64(num_kept), np.int64(num_leaves)
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _price(leaf, cost, unit, leaf_items, mass):
+def _price(entry, unit, leaf_items, mass):
     """What visiting a leaf takes from the budget."""
     if unit == LEAVES:
         return 1.0
-    return np.float64(leaf_items[leaf]) if unit == ITEMS else mass[cost]
+    return np.float64(leaf_items[entry & NUMBER]) if unit == ITEMS else mass[entry >> COST]
 
 
 @njit(nogil=True, cache=True)
-def _affordable(leaf, leaf_cost, num_leaves, bound, unit, budget, leaf_items, mass, per_cost):
+def _affordable(leaf, num_leaves, bound, unit, budget, leaf_items, mass, per_cost):
     """The cost below which all leaves are within the budget, and what is left for those at it."""
     per_cost[: bound + 1] = 0.0
     for i in range(num_leaves):
-        per_cost[leaf_cost[i]] += _price(leaf[i], leaf_cost[i], unit, leaf_items, mass)
+        per_cost[leaf[i] >> COST] += _price(leaf[i], unit, leaf_items, mass)
     spent = 0.0
     for c in range(bound + 1):
         if spent + per_cost[c] >= budget:
@@ -68,69 +72,64 @@ def _affordable(leaf, leaf_cost, num_leaves, bound, unit, budget, leaf_items, ma
 
 
 @njit(nogil=True, cache=True)
-def cheapest_leaves(nodes, roots, table, unit, budget, leaf_items, mass, bound, work, costs, per_cost, out):
+def cheapest_leaves(nodes, roots, table, unit, budget, leaf_items, mass, bound, work, per_cost, out):
     """Write the cheapest leaves below the roots, as many as the budget pays for, into out; (how many, the last bound).
 
     budget: LEAVES, ITEMS in them or probability MASS (0..1, of all trees together; mass (MAX_COST + 1,) float64 is that
     of a leaf by its cost). The leaf that fills it is the last; of leaves of equal cost those of smaller number are
-    taken first. out: room for all leaves. work (3, nodes) uint32, costs (3, nodes) int32 and per_cost (MAX_COST + 1,)
-    float64: scratch.
+    taken first. out: room for all leaves. work (3, nodes) uint64 and per_cost (MAX_COST + 1,) float64: scratch.
     """
-    node, kept, leaf = work[0], work[1], work[2]
-    cost, kept_cost, leaf_cost = costs[0], costs[1], costs[2]
+    front, kept, leaf = work[0], work[1], work[2]
     size, num_kept, num_leaves, counted, spent = roots.shape[0], 0, 0, 0, 0.0
     for r in range(size):
-        node[r], cost[r] = roots[r], 0
+        front[r] = np.uint64(roots[r])
     while True:
-        num_kept, num_leaves = _expand(
-            nodes, table, bound, size, node, cost, kept, kept_cost, num_kept, leaf, leaf_cost, num_leaves
-        )
+        num_kept, num_leaves = _expand(nodes, table, bound, size, front, kept, num_kept, leaf, num_leaves)
         for i in range(counted, num_leaves):
-            spent += _price(leaf[i], leaf_cost[i], unit, leaf_items, mass)
+            spent += _price(leaf[i], unit, leaf_items, mass)
         counted = num_leaves
         if spent >= budget or num_kept == 0:
             break
         bound = min(bound + STEP, MAX_COST)
-        size, rest = 0, 0
+        last, size, rest = np.uint64(bound) << COST | NUMBER, 0, 0
         for i in range(num_kept):
-            c, n = kept_cost[i], kept[i]
-            node[size], cost[size] = n, c
-            kept[rest], kept_cost[rest] = n, c
-            size += c <= bound
-            rest += c > bound
+            entry = kept[i]
+            front[size], kept[rest] = entry, entry
+            size += entry <= last
+            rest += entry > last
         num_kept = rest
     last, room = bound, np.inf
     if spent >= budget:
-        last, room = _affordable(leaf, leaf_cost, num_leaves, bound, unit, budget, leaf_items, mass, per_cost)
-    return _take(leaf, leaf_cost, num_leaves, last, room, unit, leaf_items, mass, out), bound
+        last, room = _affordable(leaf, num_leaves, bound, unit, budget, leaf_items, mass, per_cost)
+    return _take(leaf, num_leaves, last, room, unit, leaf_items, mass, out), bound
 
 
 @njit(nogil=True, cache=True)
-def _take(leaf, leaf_cost, num_leaves, last, room, unit, leaf_items, mass, out):
+def _take(leaf, num_leaves, last, room, unit, leaf_items, mass, out):
     """All leaves below the cost `last`, and those at it, smallest number first, until `room` is spent."""
-    taken, ties = 0, 0
+    taken, ties, last = 0, 0, np.uint64(last)
     for i in range(num_leaves):
-        if leaf_cost[i] < last:
-            out[taken] = leaf[i]
+        if leaf[i] >> COST < last:
+            out[taken] = leaf[i] & NUMBER
             taken += 1
-        elif leaf_cost[i] == last:
+        elif leaf[i] >> COST == last:
             leaf[ties] = leaf[i]  # never behind i
             ties += 1
     tied = np.sort(leaf[:ties])
     for i in range(ties):
         if room <= 0:
             break
-        out[taken] = tied[i]
+        out[taken] = tied[i] & NUMBER
         taken += 1
-        room -= _price(tied[i], last, unit, leaf_items, mass)
+        room -= _price(tied[i], unit, leaf_items, mass)
     return taken
 
 
 @njit(nogil=True, cache=True)
-def leaves_of_queries(nodes, roots, tables, unit, budget, leaf_items, mass):
-    """Leaves of each query as CSR: indptr (Q + 1,) int64, leaves int32. tables (Q, 2 D) int32."""
-    num_queries, capacity = tables.shape[0], nodes.shape[0] + 8
-    work, costs = np.empty((3, capacity), np.uint32), np.empty((3, capacity), np.int32)
+def leaves_of_queries(nodes, roots, costs, unit, budget, leaf_items, mass):
+    """Leaves of each query as CSR: indptr (Q + 1,) int64, leaves int32. costs (Q, 2 D) int32 of the tests' sides."""
+    num_queries = costs.shape[0]
+    work, table = np.empty((3, nodes.shape[0] + 8), np.uint64), np.empty(costs.shape[1], np.uint64)
     per_cost = np.empty(MAX_COST + 1, np.float64)
     indptr = np.zeros(num_queries + 1, np.int64)
     leaves = np.empty(64 * num_queries + leaf_items.shape[0], np.int32)
@@ -140,8 +139,10 @@ def leaves_of_queries(nodes, roots, tables, unit, budget, leaf_items, mass):
             larger = np.empty(2 * leaves.shape[0], np.int32)
             larger[:size] = leaves[:size]
             leaves = larger
+        for k in range(table.shape[0]):
+            table[k] = np.uint64(costs[q, k]) << COST
         taken, reached = cheapest_leaves(
-            nodes, roots, tables[q], unit, budget, leaf_items, mass, bound, work, costs, per_cost, leaves[size:]
+            nodes, roots, table, unit, budget, leaf_items, mass, bound, work, per_cost, leaves[size:]
         )
         size += taken
         bound = (7 * bound + max(reached - STEP, STEP)) // 8  # the next query's first; it changes its time only
