@@ -51,7 +51,7 @@ class RandomTrees:
     num_candidates: int = 32  # random bits tried per node
     window: int = 512  # items looked at to choose a test
     seed: int = 0
-    budget: float = query_field(0.6)  # how much of the trees a query visits
+    budget: float = query_field(0.4)  # how much of the trees a query visits
     budget_unit: str = query_field("mass")  # leaves, items in them, or mass: their probability, below 1
     noise: float = query_field(2.0)  # how much more a query differs from the map than its observations do; 1: as they
     num_scored: int = query_field(64)  # codes nearest in Hamming distance that are scored by their real values
