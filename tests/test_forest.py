@@ -252,7 +252,18 @@ def test_maps_without_any_choice(rows, seconds):
     assert found.second == pytest.approx(seconds, abs=0.005)
 
 
-def test_a_budget_of_mass_is_a_share():
+def test_a_map_whose_points_were_seen_once_is_searched_widely():
+    rng = np.random.default_rng(8)
+    descriptors = unit(rng.normal(size=(4000, 64)))
+    rows, index = map_of(descriptors, np.arange(4000)), RandomTrees(leaf_size=32)
+    queries = unit(descriptors[:500] + 0.1 * rng.normal(size=(500, 64)))
+    exact = (queries @ descriptors.T).argmax(1)
+    assert np.mean(index.nearest(index.build(rows), rows, queries).point == exact) > 0.9
+
+
+def test_limits_are_told():
+    with pytest.raises(InputError, match="at most 31"):
+        RandomTrees(max_depth=40)
     with pytest.raises(InputError, match="must be below 1"):
         RandomTrees(budget=1.0, budget_unit="mass")
     with pytest.raises(InputError, match="at most 1024"):

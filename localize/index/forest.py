@@ -49,6 +49,11 @@ def code_thresholds(descriptors: np.ndarray) -> np.ndarray:
     )
 
 
+def spread(descriptors: np.ndarray) -> float:
+    """Mean standard deviation of the dimensions, over up to SAMPLE rows."""
+    return float(np.asarray(descriptors[:: max(1, len(descriptors) // SAMPLE)], np.float32).std(0).mean())
+
+
 def bit_rates(codes: np.ndarray, dim: int) -> np.ndarray:
     """Share of ones (D,) float64 of each bit; zeros without any code."""
     bits = np.unpackbits(codes.view(np.uint8), axis=1, bitorder="little")[:, :dim]

@@ -20,6 +20,7 @@ from localize.index.forest import (
     join,
     num_words,
     point_flips,
+    spread,
 )
 from localize.index.items import ITEMS, index_items
 from localize.index.leaf_model import gaussian_of_pairs
@@ -36,6 +37,7 @@ from localize.types import LEAF, InputError, Nearest, PointRows
 UNITS = {"leaves": LEAVES, "items": COUNT_ITEMS, "mass": MASS}
 COST_UNIT = 64  # costs per nat
 MAX_NATS = 16.0  # the cost of a single test
+MAX_DEPTH = int(MAX_COST / (COST_UNIT * MAX_NATS)) - 1  # 31
 GRID = np.arange(-8.0, 8.0, 1 / 128)  # of z = deviations from the threshold; beyond, the cost changes nothing
 BATCH = 8192  # queries at once
 
@@ -63,6 +65,8 @@ class RandomTrees:
         positive = ("num_trees", "max_depth", "leaf_size", "num_candidates", "window", "budget", "noise", "num_scored")
         choices = {"items": ITEMS, "budget_unit": tuple(UNITS), "order": ("gaussian", "abs_value")}
         check_component(self, positive=positive, choices=choices)
+        if self.max_depth > MAX_DEPTH:
+            raise InputError(f"RandomTrees.max_depth is {self.max_depth}, but must be at most {MAX_DEPTH}")
         if self.budget_unit == "mass" and self.budget >= 1:
             raise InputError(f"RandomTrees.budget is {self.budget}, but a probability mass must be below 1")
 
@@ -91,6 +95,8 @@ class RandomTrees:
         joined = join(on_threads(tree, range(self.num_trees), threads))
         tested = joined["nodes"][joined["nodes"] >= 0] & 1023
         mean, sigma = gaussian_of_pairs(rows, first[seen_twice], last[seen_twice], tested, seed=self.seed)
+        if not seen_twice.any():  # nobody knows how much a descriptor changes: as much as they differ
+            sigma = max(sigma, spread(items.descriptors))
         return Forest(**joined, values=values, scale=scale, point=point, thresholds=thresholds, mean=mean, sigma=sigma)
 
     def _tree(self, seed: int, codes, point, flips, seen_twice, flip_rate) -> tuple:
