@@ -11,6 +11,7 @@ import numpy as np
 
 from localize.components import check_component, query_field
 from localize.index.faiss_items import BLOCK, as_csr, num_inverted_lists, opened, sample
+from localize.index.forest import code_thresholds
 from localize.index.items import ITEMS, index_items
 from localize.index.rescore import nearest_of_rows
 from localize.kernels.threads import available_cores
@@ -62,10 +63,7 @@ class FaissBinary:
         """The index over the bits, and for items=mean the means."""
         items = index_items(rows, self.items, available_cores())
         dim = items.descriptors.shape[1]
-        thresholds = np.zeros(dim, np.float32)
-        examples = sample(items, 100_000, self.seed)
-        if examples.min(initial=0) >= 0:  # RootSIFT: the sign says nothing
-            thresholds = np.median(examples, axis=0).astype(np.float32)
+        thresholds = code_thresholds(items.descriptors)
         index = self._empty(dim, len(items.point))
         if not index.is_trained:
             index.train(_bits(sample(items, self.train_per_list * index.nlist, self.seed), thresholds))

@@ -10,7 +10,7 @@ import faiss
 import numpy as np
 
 from localize.components import check_component, query_field
-from localize.index.faiss_items import FaissItems, fill, nearest_points, num_inverted_lists, opened, pack, sample
+from localize.index.faiss_items import FaissItems, fill, nearest_points, num_found, num_inverted_lists, pack, sample
 from localize.index.items import ITEMS, index_items
 from localize.kernels.threads import available_cores
 from localize.types import Nearest, PointRows
@@ -41,8 +41,7 @@ class FaissFlat:
 
     def nearest(self, built: FaissItems, rows: PointRows, descriptors: np.ndarray) -> Nearest:
         """Nearest points among all items."""
-        neighbours = self.num_neighbours if self.items == "all" else None
-        return nearest_points(opened(built), built, rows, descriptors, neighbours)
+        return nearest_points(self, built, rows, descriptors)
 
 
 @dataclass(frozen=True)
@@ -77,9 +76,8 @@ class FaissHnsw:
 
     def nearest(self, built: FaissItems, rows: PointRows, descriptors: np.ndarray) -> Nearest:
         """Nearest points among the items the graph search finds."""
-        neighbours = self.num_neighbours if self.items == "all" else None
-        parameters = faiss.SearchParametersHNSW(efSearch=max(self.ef_search, neighbours or 2))
-        return nearest_points(opened(built), built, rows, descriptors, neighbours, parameters)
+        parameters = faiss.SearchParametersHNSW(efSearch=max(self.ef_search, num_found(self)))
+        return nearest_points(self, built, rows, descriptors, parameters)
 
 
 @dataclass(frozen=True)
@@ -106,26 +104,25 @@ class FaissIvf:
 
     def build(self, rows: PointRows) -> FaissItems:
         """The lists."""
-        items = index_items(rows, self.items, available_cores())
-        num_lists = num_inverted_lists(self.num_lists, len(items.point))
-        name = f"IVF{num_lists}{COARSE[self.coarse]},{CODES[self.code]}"
-        index = faiss.index_factory(items.descriptors.shape[1], name, faiss.METRIC_INNER_PRODUCT)
-        train_lists(index, items, self.train_per_list, self.iterations, self.seed)
-        fill(index, items)
-        return pack(index, items)
+        return build_lists(self, rows, CODES[self.code])
 
     def nearest(self, built: FaissItems, rows: PointRows, descriptors: np.ndarray) -> Nearest:
         """Nearest points among the items of the visited lists."""
-        neighbours = self.num_neighbours if self.items == "all" else None
         parameters = probing(self.num_probes, self.coarse)
-        return nearest_points(opened(built), built, rows, descriptors, neighbours, parameters)
+        return nearest_points(self, built, rows, descriptors, parameters)
 
 
-def train_lists(index: faiss.Index, items, per_list: int, iterations: int, seed: int) -> None:
-    """k-means, and the index's codes, on `per_list` random items for each list."""
-    lists = faiss.extract_index_ivf(index)
-    lists.cp.niter, lists.cp.seed, lists.cp.max_points_per_centroid = iterations, seed, per_list
-    index.train(sample(items, per_list * lists.nlist, seed))
+def build_lists(component, rows: PointRows, code: str, rotation: str = "") -> FaissItems:
+    """Inverted lists of the component's items in a code by faiss's name; k-means sees `train_per_list` items a list."""
+    items = index_items(rows, component.items, available_cores())
+    num_lists = num_inverted_lists(component.num_lists, len(items.point))
+    name = f"{rotation}IVF{num_lists}{COARSE[component.coarse]},{code}"
+    index = faiss.index_factory(items.descriptors.shape[1], name, faiss.METRIC_INNER_PRODUCT)
+    lists, per_list = faiss.extract_index_ivf(index), component.train_per_list
+    lists.cp.niter, lists.cp.seed, lists.cp.max_points_per_centroid = component.iterations, component.seed, per_list
+    index.train(sample(items, per_list * lists.nlist, component.seed))
+    fill(index, items)
+    return pack(index, items)
 
 
 def probing(num_probes: int, coarse: str) -> faiss.SearchParametersIVF:

@@ -55,24 +55,27 @@ def num_inverted_lists(asked: int | None, num_items: int) -> int:
     return max(1, min(asked or round(4 * num_items**0.5), num_items // 39))
 
 
+def num_found(component) -> int:
+    """Rows that a search returns, to be compared by point; of means two are the answer."""
+    return component.num_neighbours if component.items == "all" else 2
+
+
 def nearest_points(
-    index: faiss.Index,
+    component,
     built: FaissItems,
     rows: PointRows,
     descriptors: np.ndarray,
-    neighbours: int | None,
     parameters: faiss.SearchParameters | None = None,
 ) -> Nearest:
-    """Nearest points of descriptors (Q, D) float32.
+    """Nearest points of descriptors (Q, D) float32 by an index component with `items` and `num_neighbours`.
 
-    neighbours: number of rows found, which are then compared exactly; None where an item is a point's mean, so that two
-    of them and the index's own similarities are the answer.
+    Rows that are found are then compared exactly; where an item is a point's mean, the index's similarities count.
     """
-    k = min(neighbours or 2, index.ntotal)
+    index = opened(built)
+    k = min(num_found(component), index.ntotal)
     similarity, found = index.search(np.ascontiguousarray(descriptors, np.float32), k, params=parameters)
-    if neighbours:
-        indptr, found = as_csr(found)
-        return nearest_of_rows(rows, descriptors, indptr, found)
+    if component.items == "all":
+        return nearest_of_rows(rows, descriptors, *as_csr(found))
     similarity = np.where(found >= 0, similarity, -np.inf)
     point = np.where(found >= 0, built.point[found], -1)
     second = similarity[:, 1] if k > 1 else np.full(len(descriptors), -np.inf)

@@ -10,10 +10,9 @@ import faiss
 import numpy as np
 
 from localize.components import check_component, query_field
-from localize.index.faiss_index import COARSE, probing, train_lists
-from localize.index.faiss_items import FaissItems, fill, nearest_points, num_inverted_lists, opened, pack
-from localize.index.items import ITEMS, index_items
-from localize.kernels.threads import available_cores
+from localize.index.faiss_index import COARSE, build_lists, probing
+from localize.index.faiss_items import FaissItems, nearest_points, num_found
+from localize.index.items import ITEMS
 from localize.types import Nearest, PointRows
 
 REFINE = {"none": "", "sq8": ",Refine(SQ8)", "fp16": ",Refine(SQfp16)", "flat": ",RFlat"}
@@ -46,22 +45,15 @@ class FaissIvfPq:
 
     def build(self, rows: PointRows) -> FaissItems:
         """The lists, and the codes to refine by."""
-        items = index_items(rows, self.items, available_cores())
-        num_lists = num_inverted_lists(self.num_lists, len(items.point))
         rotation = f"OPQ{self.num_codes}," if self.rotation else ""
-        name = f"{rotation}IVF{num_lists}{COARSE[self.coarse]},PQ{self.num_codes}x4fs{REFINE[self.refine]}"
-        index = faiss.index_factory(items.descriptors.shape[1], name, faiss.METRIC_INNER_PRODUCT)
-        train_lists(index, items, self.train_per_list, self.iterations, self.seed)
-        fill(index, items)
-        return pack(index, items)
+        return build_lists(self, rows, f"PQ{self.num_codes}x4fs{REFINE[self.refine]}", rotation)
 
     def nearest(self, built: FaissItems, rows: PointRows, descriptors: np.ndarray) -> Nearest:
         """Nearest points among the refined items."""
-        neighbours = self.num_neighbours if self.items == "all" else None
         parameters = probing(self.num_probes, self.coarse)
         if self.rotation:
             parameters = faiss.SearchParametersPreTransform(index_params=parameters)
         if self.refine != "none":
-            factor = max(1, self.num_refined / (neighbours or 2))
+            factor = max(1, self.num_refined / num_found(self))
             parameters = faiss.IndexRefineSearchParameters(k_factor=factor, base_index_params=parameters)
-        return nearest_points(opened(built), built, rows, descriptors, neighbours, parameters)
+        return nearest_points(self, built, rows, descriptors, parameters)

@@ -39,19 +39,22 @@ def num_words(dim: int) -> int:
     return next(w for w in WORDS if 64 * w >= dim)
 
 
+def _sample(descriptors: np.ndarray) -> np.ndarray:
+    """Up to about SAMPLE rows (N, D) float32, evenly spaced."""
+    return np.asarray(descriptors[:: max(1, len(descriptors) // SAMPLE)], np.float32)
+
+
 def code_thresholds(descriptors: np.ndarray) -> np.ndarray:
-    """(D,) float32: 0, or the medians of up to 100,000 rows where no value is negative (RootSIFT: the sign is mute)."""
-    sample = np.asarray(descriptors[:: max(1, len(descriptors) // SAMPLE)], np.float32)
-    return (
-        np.median(sample, axis=0).astype(np.float32)
-        if sample.min(initial=0) >= 0
-        else np.zeros(sample.shape[1], np.float32)
-    )
+    """(D,) float32: 0, or the medians where no value is negative (RootSIFT: the sign says nothing)."""
+    rows = _sample(descriptors)
+    if rows.min(initial=0) < 0:
+        return np.zeros(rows.shape[1], np.float32)
+    return np.median(rows, axis=0).astype(np.float32)
 
 
 def spread(descriptors: np.ndarray) -> float:
-    """Mean standard deviation of the dimensions, over up to SAMPLE rows."""
-    return float(np.asarray(descriptors[:: max(1, len(descriptors) // SAMPLE)], np.float32).std(0).mean())
+    """Mean standard deviation of the dimensions."""
+    return float(_sample(descriptors).std(0).mean())
 
 
 def bit_rates(codes: np.ndarray, dim: int) -> np.ndarray:

@@ -7,7 +7,7 @@ no two write to the same sum and the order of addition, hence the result, is alw
 import numpy as np
 from numba import njit
 
-from localize.kernels.rows import WIDENED, widen
+from localize.kernels.rows import read_row
 
 
 @njit(nogil=True, cache=True)
@@ -30,10 +30,6 @@ def add_rows(descriptors, half, point, item_of_point, first, part, num_parts, su
         item = item_of_point[point[row]] - first
         if item < 0 or item >= sums.shape[0] or item % num_parts != part:
             continue
-        if half:
-            widen(descriptors[row], bits)
-            for k in range(sums.shape[1]):
-                sums[item, k] += wide[k] * WIDENED
-        else:
-            for k in range(sums.shape[1]):
-                sums[item, k] += descriptors[row, k]
+        read_row(descriptors[row], half, bits, wide)
+        for k in range(sums.shape[1]):
+            sums[item, k] += wide[k]
