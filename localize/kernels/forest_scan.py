@@ -8,6 +8,7 @@ left is scored by its real values.
 import numpy as np
 from numba import njit
 
+from localize.kernels.nearest import with_one_more
 from localize.kernels.vector_code import (
     BLOCK,
     WORDS,
@@ -169,7 +170,7 @@ def best_two_of_shortlists(descriptors, values, scale, point, block_items, keep,
     histogram = np.zeros(MAX_BITS + 1, np.int32)
     for q in range(descriptors.shape[0]):
         count = shortlist(keys[q], size[q], keep, block_items, histogram, table, chosen)
-        b, s, p = -np.inf, -np.inf, -1
+        b, p, s = np.float32(-np.inf), np.int32(-1), np.float32(-np.inf)
         for i in range(count + AHEAD):
             if i < count:
                 for k in range(0, dim, 64):
@@ -177,12 +178,6 @@ def best_two_of_shortlists(descriptors, values, scale, point, block_items, keep,
             if i < AHEAD:
                 continue
             item = chosen[i - AHEAD]
-            v = scale[item] * _similarity(descriptors[q], values[item])
-            other = point[item]
-            if v > b or (v == b and other < p):
-                if other != p:
-                    s = b
-                b, p = v, other
-            elif other != p and v > s:
-                s = v
+            value = scale[item] * _similarity(descriptors[q], values[item])
+            b, p, s = with_one_more(value, point[item], b, p, s)
         best[q], best_point[q], second[q] = b, p, s

@@ -35,8 +35,13 @@ def best_two_columns(similarity, first_row, best, best_column, second, column_be
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _better(value, point, best, best_point):
-    return value > best or (value == best and point < best_point)
+def with_one_more(value, point, best, best_point, second):
+    """Best similarity, its point and the best of another point, after one more comparison; ties: the smaller point."""
+    if point == best_point:
+        return max(best, value), best_point, second
+    if value > best or (value == best and point < best_point):
+        return value, point, best
+    return best, best_point, max(second, value)
 
 
 @njit(nogil=True, cache=True)
@@ -56,13 +61,7 @@ def best_two_points_dense(similarity, point, best, best_point, second):
             if not any_better:
                 continue
             for j in range(values.shape[0]):
-                v, q = values[j], points[j]
-                if q == p:
-                    b = max(b, v)
-                elif _better(v, q, b, p):
-                    b, p, s = v, q, b
-                else:
-                    s = max(s, v)
+                b, p, s = with_one_more(values[j], points[j], b, p, s)
         best[i], best_point[i], second[i] = b, p, s
 
 
@@ -126,11 +125,5 @@ def best_two_points_sparse(queries, stored, half, point, indptr, rows, best, bes
         b, p, s = best[i], best_point[i], second[i]
         for j in range(indptr[i], indptr[i + 1]):
             read_row(stored[rows[j]], half, bits, row_values)
-            v, q = _dot(queries[i], row_values), point[j]
-            if q == p:
-                b = max(b, v)
-            elif _better(v, q, b, p):
-                b, p, s = v, q, b
-            else:
-                s = max(s, v)
+            b, p, s = with_one_more(_dot(queries[i], row_values), point[j], b, p, s)
         best[i], best_point[i], second[i] = b, p, s
