@@ -23,6 +23,7 @@ from localize.store import Shelf, Store
 from localize.types import InputError
 
 log = logging.getLogger(__name__)
+AHEAD = 2  # photos in memory before their turn
 
 
 @dataclass
@@ -69,9 +70,9 @@ class Workbench:
         return result, record.key
 
     def fill(
-        self, name: str, shelf: Shelf, items: dict[str, object], work: Callable, *, processes=False
+        self, name: str, shelf: Shelf, items: dict[str, object], work: Callable, *, read=None, processes=False
     ) -> dict[str, str]:
-        """Put `work(argument)` on the shelf for every item key that is not there yet.
+        """Put `work(argument)`, or `work(argument, read(argument))`, on the shelf for every item key not there yet.
 
         An item whose work returns an InputError, such as a photo that cannot be read, is logged and left out.
         Returns what was wrong by item key.
@@ -86,7 +87,7 @@ class Workbench:
             hidden = None if self.progress else True  # None: shown on a terminal only
             bar = tqdm.tqdm(total=len(items), initial=record.reused, desc=name, leave=False, disable=hidden)
             stack.enter_context(bar)
-            results = self.map(work, [items[k] for k in missing], processes=processes)
+            results = self.map(work, [items[k] for k in missing], read=read, processes=processes)
             with contextlib.closing(results):
                 shelf.fill(_usable(zip(missing, results, strict=True), failures, bar))
             record.computed = len(missing) - len(failures)
@@ -95,11 +96,18 @@ class Workbench:
                 record.peak_memory_mb += min(self.workers, len(missing)) * children
         return failures
 
-    def map(self, work: Callable, arguments: list, *, processes=False) -> Iterator[tuple[object, float]]:
+    def map(self, work: Callable, arguments: list, *, read=None, processes=False) -> Iterator[tuple[object, float]]:
         """(work(argument), its seconds) in order, on this bench's workers: threads, or processes where work holds
-        the interpreter's lock."""
-        timed = functools.partial(_timed, work)
+        the interpreter's lock.
+
+        With `read` it is work(argument, read(argument)): one worker reads ahead in a thread while it works, several
+        each read their own. The seconds are those of both.
+        """
         workers = min(self.workers, len(arguments))
+        if workers <= 1 and read:
+            yield from _reading_ahead(read, work, arguments)
+            return
+        timed = functools.partial(_timed, functools.partial(_read_and_work, read, work) if read else work)
         if workers <= 1:
             yield from map(timed, arguments)
             return
@@ -133,10 +141,29 @@ def _usable(results, failures: dict[str, str], bar):
             yield item, result, seconds
 
 
-def _timed(work: Callable, argument) -> tuple[object, float]:
+def _read_and_work(read: Callable, work: Callable, argument):
+    return work(argument, read(argument))
+
+
+def _reading_ahead(read: Callable, work: Callable, arguments: list) -> Iterator[tuple[object, float]]:
+    """(work(argument, read(argument)), seconds of both), with up to `AHEAD` arguments read before their turn."""
+    pool, waiting, rest = concurrent.futures.ThreadPoolExecutor(1), deque(), iter(arguments)
+    try:
+        waiting.extend((a, pool.submit(_timed, read, a)) for a in itertools.islice(rest, AHEAD))
+        while waiting:
+            argument, future = waiting.popleft()
+            there, read_s = future.result()
+            waiting.extend((a, pool.submit(_timed, read, a)) for a in itertools.islice(rest, 1))
+            result, work_s = _timed(work, argument, there)
+            yield result, read_s + work_s
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _timed(work: Callable, argument, *more) -> tuple[object, float]:
     start = time.perf_counter()
     try:
-        return work(argument), time.perf_counter() - start
+        return work(argument, *more), time.perf_counter() - start
     except Exception as e:
         e.add_note(f"while working on {argument}")
         raise
