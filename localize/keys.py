@@ -77,6 +77,12 @@ def file_digest(path: str | os.PathLike) -> str:
         return hashlib.file_digest(f, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+def sha256_of(path: str | os.PathLike) -> str:
+    """SHA-256 of a file, in hexadecimal: what others publish for their files."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
 def file_stamp(path: str | os.PathLike) -> tuple[int, int] | None:
     """Size and time of a file, which change when it is replaced and cost less than its digest; None without it."""
     try:

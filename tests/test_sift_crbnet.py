@@ -154,7 +154,7 @@ def test_other_weights_under_the_same_name_are_another_feature(tmp_path):
     ("weights", "sentence"),
     [
         ("nothing.safetensors", "weights file nothing.safetensors is missing"),
-        ("crb", r"there are no weights 'crb' \(shipped: .*\): give one of these, or the path of a .safetensors file"),
+        ("crb", r"no weights 'crb' \(shipped: .*; published: .*\): give one of these, or the path"),
         ("cut.safetensors", "cut.safetensors is cut off or no weights file"),
     ],
 )

@@ -1,8 +1,9 @@
 """Whether a file that came from elsewhere is what its name, size and checksum say."""
 
-import hashlib
 import pathlib
 import re
+
+from localize.keys import sha256_of
 
 HEAD = 512  # bytes that are looked at
 MAGIC = {  # what a file of this kind begins with
@@ -12,12 +13,6 @@ MAGIC = {  # what a file of this kind begins with
     ".db": (b"SQLite format 3\x00",),
     ".nvm": (b"NVM_V3",),
 }
-
-
-def sha256_of(path: pathlib.Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def wrong_file(path: pathlib.Path, name: str, size: int | None = None, sha256: str | None = None) -> str | None:

@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from localize.io.filecheck import bytes_text, sha256_of
+from localize.io.filecheck import bytes_text
 from localize.io.files import locked, writing
+from localize.keys import sha256_of
 from localize.types import InputError
 
 log = logging.getLogger(__name__)
