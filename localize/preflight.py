@@ -20,6 +20,7 @@ ROLES = {  # role: the folder whose base.py describes it, and what the pipelines
     "pose": ("pose", "estimate"),
     "submission": ("io", "poses", "write"),
 }
+NEEDS = ("features", "pixels", "name", "pairs")  # what a global descriptor may look at
 
 
 def preflight(
@@ -78,6 +79,8 @@ def _of_component(role: str, component) -> list[str]:
         asked = ["build"]
     if hasattr(component, "read"):  # from a file, by the photo's name
         asked = {"feature": ["path"], "retrieval": ["needs"]}.get(role, asked)
+    if role == "retrieval" and getattr(component, "needs", "pixels") not in NEEDS:
+        return [f"{name}.needs is {component.needs!r}, but must be one of: {', '.join(NEEDS)}"]
     lacking = [attribute for attribute in asked if not hasattr(component, attribute)]
     if lacking:
         return [f"{name} cannot be a {role}: it has no {', no '.join(lacking)}; see localize/{folder}/base.py"]

@@ -159,10 +159,10 @@ def localize_queries(
     frames = town.retrieve(bench, photos, use)
     matches = match_queries(bench, photos.images, photos.features, town.map, index, frames, use.search, use.matching)
     poses = estimate_poses(bench, photos.images, matches, use.pose)
-    names, digests = photos.images.names, photos.features.digests
+    names = photos.images.names
     seconds = {"features": [photos.features.seconds(n) for n in names]}
     if frames is not None and town.descriptors is not None:
-        seconds["global descriptor"] = [town.descriptors.shelf.seconds(digests[n]) for n in names]
+        seconds["global descriptor"] = [town.descriptors.seconds(photos.features, n) for n in names]
     seconds["search and matching"] = [matches.seconds(n) for n in names]
     seconds["pose"] = [poses.seconds(n) for n in names]
     return Localized(index, frames, matches, poses, seconds)

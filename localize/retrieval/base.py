@@ -20,8 +20,11 @@ class GlobalDescriptor(Protocol):
     VERSION: int
     needs: str  # "features" or "pixels"
 
-    def fit(self, features: Sequence[Features]):
-        """What has to be learned from the references' features, as a record of arrays; or `NothingLearned()`."""
+    def fit(self, sources: Sequence[Features] | Sequence[np.ndarray]):
+        """What has to be learned from the references, as a record of arrays; or `NothingLearned()`.
+
+        The sources are what `needs` names, Features or (H, W, 3) uint8 RGB, read one at a time when asked for.
+        """
         ...
 
     def describe(self, source: Features | np.ndarray, learned) -> np.ndarray:

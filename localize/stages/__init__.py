@@ -1,16 +1,6 @@
 """One function per stage of a pipeline: read, run one component over items, keep the results in the store."""
 
-from localize.stages.features import (
-    FeatureSet,
-    GivenKeypoints,
-    GlobalDescriptors,
-    describe_photos,
-    extract_features,
-    global_vector,
-    learn_retrieval,
-    rank_photos,
-    read_vectors,
-)
+from localize.stages.features import FeatureSet, GivenKeypoints, extract_features
 from localize.stages.mapping import (
     BuiltIndex,
     LocalizationMap,
@@ -23,6 +13,14 @@ from localize.stages.mapping import (
 )
 from localize.stages.queries import estimate_poses, match_queries, match_query
 from localize.stages.results import Localized, write_results
+from localize.stages.retrieval import (
+    GlobalDescriptors,
+    describe_photos,
+    global_vector,
+    learn_retrieval,
+    rank_photos,
+    read_vectors,
+)
 from localize.stages.workbench import StageRecord, Workbench
 
 __all__ = [

@@ -1,9 +1,8 @@
-"""Local and global descriptors of photos."""
+"""Local features of photos."""
 
 import functools
 import os
 import pathlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,18 +11,17 @@ from localize.features.base import LocalFeature, StoredFeature
 from localize.io.colmap_database import ColmapDatabase
 from localize.io.images import Reader, read_photo
 from localize.keys import describe, file_digest, file_stamp, key_of
-from localize.retrieval.base import GlobalDescriptor, StoredDescriptor
-from localize.retrieval.ranking import rank
 from localize.stages.workbench import Workbench
 from localize.store import Shelf
-from localize.types import Features, GlobalVector, ImageList, InputError, Retrieval
+from localize.types import Features, ImageList, InputError
 
 
 class FeatureSet:
     """Features of photos by name, read from the store when asked for; the last few stay in memory."""
 
-    def __init__(self, shelf: Shelf, paths: dict[str, pathlib.Path], digests: dict[str, str]):
-        self.shelf, self.paths, self.digests = shelf, paths, digests
+    def __init__(self, shelf: Shelf, paths: dict[str, pathlib.Path], digests: dict[str, str], photos: dict[str, str]):
+        """digests: the key of each photo's features on the shelf; photos: the digest of its bytes."""
+        self.shelf, self.paths, self.digests, self.photos = shelf, paths, digests, photos
         self._read = functools.lru_cache(maxsize=32)(shelf.get)
 
     @property
@@ -46,7 +44,8 @@ class FeatureSet:
         return self.shelf.seconds(self.digests[name])
 
 
-def _digest(path: str | os.PathLike) -> str:
+def photo_digest(path: str | os.PathLike) -> str:
+    """Digest of a photo's bytes; InputError if it cannot be read."""
     try:
         return file_digest(path)
     except OSError as e:
@@ -92,9 +91,9 @@ def _extract(feature: LocalFeature, given: GivenKeypoints | None, stamps: dict, 
     inside = (features.keypoints >= 0) & (features.keypoints <= (width, height))
     if given is None and not inside.all():
         raise ValueError(f"{type(feature).__name__} returned keypoints outside {job.path} ({width} x {height} px)")
-    if _digest(job.path) != job.digest:
+    if photo_digest(job.path) != job.digest:
         return InputError(f"photo {job.path} was replaced while the run was going on: run again")
-    return _unless_replaced(stamps, features)
+    return unless_replaced(stamps, features)
 
 
 def _read(feature: StoredFeature, stamps: dict, job: _Job) -> Features | InputError:
@@ -102,15 +101,20 @@ def _read(feature: StoredFeature, stamps: dict, job: _Job) -> Features | InputEr
         features = feature.read(job.name, job.width, job.height)
     except InputError as e:
         return e
-    return _unless_replaced(stamps, features)
+    return unless_replaced(stamps, features)
 
 
-def _unless_replaced(stamps: dict, features: Features) -> Features | InputError:
-    """The features, if the files they come from are still the ones of the key."""
+def file_stamps(component) -> dict[str, tuple | None]:
+    """The stamps of the files whose content decides what the component makes."""
+    return {path: file_stamp(path) for path in component.files()} if hasattr(component, "files") else {}
+
+
+def unless_replaced(stamps: dict, made):
+    """What was made, if the files it comes from are still the ones of the key; else an InputError."""
     replaced = [path for path, stamp in stamps.items() if file_stamp(path) != stamp]
     if replaced:
         return InputError(f"file {replaced[0]} was replaced while the run was going on: run again")
-    return features
+    return made
 
 
 def extract_features(
@@ -126,9 +130,9 @@ def extract_features(
     Keyed by the photo's bytes, and those of its given keypoints and of the feature's files: what is replaced is new.
     """
     paths = {image.name: pathlib.Path(root) / image.name for image in images}
-    photos = dict(zip(paths, (d for d, _ in bench.map(_digest, list(paths.values()))), strict=True))
+    photos = dict(zip(paths, (d for d, _ in bench.map(photo_digest, list(paths.values()))), strict=True))
     jobs = {i.name: _Job(i.name, paths[i.name], photos[i.name], i.camera.width, i.camera.height) for i in images}
-    stamps = {path: file_stamp(path) for path in feature.files()} if hasattr(feature, "files") else {}
+    stamps = file_stamps(feature)
     stored = hasattr(feature, "read")
     if stored:  # of two equal photos, each has the features of its own name
         work, reader = functools.partial(_read, feature, stamps), None
@@ -139,80 +143,4 @@ def extract_features(
     shelf = bench.store.shelf("features", {"feature": describe(feature), "reader": reader})
     failures = bench.fill(name, shelf, {items[n]: jobs[n] for n in paths}, work, processes=not stored)
     bench.unreadable.update({str(paths[n]): failures[items[n]] for n in paths if items[n] in failures})
-    return FeatureSet(shelf, paths, items)
-
-
-@dataclass(frozen=True, eq=False)
-class GlobalDescriptors:
-    """A global descriptor, what it learned from the references, and the vectors made so far."""
-
-    component: GlobalDescriptor
-    learned: object
-    key: str
-    shelf: Shelf
-
-
-def learn_retrieval(
-    bench: Workbench, retrieval: GlobalDescriptor, references: ImageList, features: FeatureSet
-) -> GlobalDescriptors:
-    """What the global descriptor learns from the references, such as visual words."""
-    spec = {
-        "retrieval": describe(retrieval),
-        "features": features.key,
-        "references": [features.digests[name] for name in references.names],
-    }
-    learned, key = bench.artifact("retrieval_model", spec, lambda: retrieval.fit(_Lazy(references.names, features)))
-    return GlobalDescriptors(retrieval, learned, key, bench.store.shelf("global_descriptors", {"model": key}))
-
-
-def describe_photos(
-    bench: Workbench, descriptors: GlobalDescriptors, images: ImageList, features: FeatureSet, name: str
-) -> np.ndarray:
-    """Global descriptors (N, D) float32 of photos."""
-
-    def work(photo: str) -> GlobalVector:
-        return GlobalVector(
-            global_vector(descriptors.component, descriptors.learned, features[photo], features.paths[photo])
-        )
-
-    bench.fill(name, descriptors.shelf, {features.digests[n]: n for n in images.names}, work)
-    rows = [descriptors.shelf.get(features.digests[n]).vector for n in images.names]
-    return np.stack(rows) if rows else np.zeros((0, 1), np.float32)
-
-
-def read_vectors(bench: Workbench, retrieval: StoredDescriptor, images: ImageList, name: str) -> np.ndarray:
-    """Global descriptors (N, D) float32 of photos by their names. They lie in a file already, so the store has none."""
-    with bench.stage(name) as record:
-        record.computed = len(images)
-        rows = [GlobalVector(retrieval.read(n)).vector for n in images.names]
-        return np.stack(rows) if rows else np.zeros((0, 1), np.float32)
-
-
-class _Lazy:
-    """The references' features as a sequence that reads one at a time."""
-
-    def __init__(self, names: Iterable[str], features: FeatureSet):
-        self.names, self.features = tuple(names), features
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, i: int) -> Features:
-        return self.features[self.names[i]]
-
-
-def global_vector(retrieval: GlobalDescriptor, learned, features: Features, path_or_pixels) -> np.ndarray:
-    """(D,) of one photo, from its features or its pixels, whichever the descriptor needs."""
-    if retrieval.needs == "features":
-        return retrieval.describe(features, learned)
-    pixels = path_or_pixels if isinstance(path_or_pixels, np.ndarray) else read_photo(path_or_pixels)
-    return retrieval.describe(pixels, learned)
-
-
-def rank_photos(
-    bench: Workbench, queries: ImageList, query_vectors, references: ImageList, reference_vectors, num_frames: int
-) -> Retrieval:
-    """The references most similar to each query, best first."""
-    with bench.stage("ranking") as record:
-        record.computed = 1
-        return rank(queries, query_vectors, references, reference_vectors, num_frames)
+    return FeatureSet(shelf, paths, items, photos)

@@ -1,0 +1,123 @@
+"""Global descriptors of photos, and the references most similar to each query."""
+
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from localize.io.images import Reader, read_photo
+from localize.keys import describe
+from localize.retrieval.base import GlobalDescriptor, NothingLearned, StoredDescriptor
+from localize.retrieval.ranking import rank
+from localize.stages.features import FeatureSet, file_stamps, photo_digest, unless_replaced
+from localize.stages.workbench import Workbench
+from localize.store import Shelf
+from localize.types import Features, GlobalVector, ImageList, InputError, Retrieval
+
+
+@dataclass(frozen=True, eq=False)
+class GlobalDescriptors:
+    """A global descriptor, what it learned from the references, and the vectors made so far."""
+
+    component: GlobalDescriptor
+    learned: object
+    key: str
+    shelf: Shelf
+    stamps: dict  # of the component's files when the key was taken
+
+    def item(self, features: FeatureSet, name: str) -> str:
+        """The key of a photo's vector on the shelf: of its features, or of its bytes alone."""
+        return (features.photos if self.component.needs == "pixels" else features.digests)[name]
+
+    def seconds(self, features: FeatureSet, name: str) -> float:
+        """How long the description of this photo took."""
+        return self.shelf.seconds(self.item(features, name))
+
+
+class _Lazy:
+    """What there is of each photo, as a sequence that reads one at a time."""
+
+    def __init__(self, names: Iterable[str], read: Callable):
+        self.names, self.read = tuple(names), read
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, i: int):
+        return self.read(self.names[i])
+
+
+def learn_retrieval(
+    bench: Workbench, retrieval: GlobalDescriptor, references: ImageList, features: FeatureSet
+) -> GlobalDescriptors:
+    """What the global descriptor learns from the references, such as visual words.
+
+    Vectors of pixels do not depend on the local feature, and those of a descriptor that learns nothing not on the
+    references either: they are keyed without.
+    """
+    names, stamps = references.names, file_stamps(retrieval)
+    if retrieval.needs == "features":
+        spec = {"retrieval": describe(retrieval), "features": features.key}
+        spec["references"] = [features.digests[name] for name in names]
+        sources = _Lazy(names, features.__getitem__)
+    else:
+        spec = {"retrieval": describe(retrieval), "reader": describe(Reader())}
+        sources = _Lazy(names, lambda name: read_photo(features.paths[name]))
+    fitted = spec if "references" in spec else {**spec, "references": [features.photos[name] for name in names]}
+    learned, key = bench.artifact("retrieval_model", fitted, lambda: retrieval.fit(sources))
+    alone = retrieval.needs == "pixels" and isinstance(learned, NothingLearned)
+    shelf = bench.store.shelf("global_descriptors", spec if alone else {"model": key})
+    return GlobalDescriptors(retrieval, learned, key, shelf, stamps)
+
+
+def describe_photos(
+    bench: Workbench, descriptors: GlobalDescriptors, images: ImageList, features: FeatureSet, name: str
+) -> np.ndarray:
+    """Global descriptors (N, D) float32 of photos. InputError names all those of which none can be made."""
+    of_pixels = descriptors.component.needs == "pixels"
+    work = functools.partial(_of_photo if of_pixels else _of_features, descriptors, features)
+    items = {descriptors.item(features, n): n for n in images.names}
+    failures = bench.fill(name, descriptors.shelf, items, work)
+    if failures:
+        raise InputError(*failures.values())
+    rows = [descriptors.shelf.get(descriptors.item(features, n)).vector for n in images.names]
+    return np.stack(rows) if rows else np.zeros((0, 1), np.float32)
+
+
+def _of_features(descriptors: GlobalDescriptors, features: FeatureSet, name: str) -> GlobalVector:
+    return GlobalVector(descriptors.component.describe(features[name], descriptors.learned))
+
+
+def _of_photo(descriptors: GlobalDescriptors, features: FeatureSet, name: str) -> GlobalVector | InputError:
+    path = features.paths[name]
+    try:
+        photo = read_photo(path)
+        if photo_digest(path) != features.photos[name]:
+            return InputError(f"photo {path} was replaced while the run was going on: run again")
+        vector = descriptors.component.describe(photo, descriptors.learned)
+    except InputError as e:
+        return e
+    return unless_replaced(descriptors.stamps, GlobalVector(vector))
+
+
+def read_vectors(bench: Workbench, retrieval: StoredDescriptor, images: ImageList, name: str) -> np.ndarray:
+    """Global descriptors (N, D) float32 of photos by their names. They lie in a file already, so the store has none."""
+    with bench.stage(name) as record:
+        record.computed = len(images)
+        rows = [GlobalVector(retrieval.read(n)).vector for n in images.names]
+        return np.stack(rows) if rows else np.zeros((0, 1), np.float32)
+
+
+def global_vector(retrieval: GlobalDescriptor, learned, features: Features, pixels: np.ndarray | None) -> np.ndarray:
+    """(D,) of one photo, from its features or its pixels (H, W, 3), whichever the descriptor needs."""
+    return retrieval.describe(features if retrieval.needs == "features" else pixels, learned)
+
+
+def rank_photos(
+    bench: Workbench, queries: ImageList, query_vectors, references: ImageList, reference_vectors, num_frames: int
+) -> Retrieval:
+    """The references most similar to each query, best first."""
+    with bench.stage("ranking") as record:
+        record.computed = 1
+        return rank(queries, query_vectors, references, reference_vectors, num_frames)
