@@ -108,6 +108,14 @@ def _get_all(wanted: list[RemoteFile], folder: pathlib.Path, sites, **how) -> tu
 def _get(file: RemoteFile, folder: pathlib.Path, sites, *, progress: bool, keep: bool) -> None:
     """Fetch one file and unpack it."""
     target = folder / file.path
+    fetch_with_bar(addresses(file.path, sites), target, size=file.size, sha256=file.sha256, progress=progress)
+    if file.unpack is not None:
+        log.info("unpacking %s", target.name)
+        unpack(target, folder / file.unpack, keep=keep)
+
+
+def fetch_with_bar(urls, target: pathlib.Path, *, size: int | None, sha256: str | None, progress: bool) -> None:
+    """`fetch` under a progress bar."""
     with tqdm.tqdm(
         desc=target.name, unit="B", unit_scale=True, leave=False, disable=None if progress else True
     ) as bar:  # None: shown on a terminal only
@@ -116,10 +124,7 @@ def _get(file: RemoteFile, folder: pathlib.Path, sites, *, progress: bool, keep:
             bar.total = total
             bar.update(there - bar.n)
 
-        fetch(addresses(file.path, sites), target, size=file.size, sha256=file.sha256, progress=show)
-    if file.unpack is not None:
-        log.info("unpacking %s", target.name)
-        unpack(target, folder / file.unpack, keep=keep)
+        fetch(urls, target, size=size, sha256=sha256, progress=show)
 
 
 def _show_plan(manifest: Manifest, folder: pathlib.Path, files, kept) -> None:

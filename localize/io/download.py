@@ -27,9 +27,12 @@ class FetchError(InputError):
         self.unreachable = unreachable
 
 
-def addresses(path: str, sites: Sequence[str]) -> list[str]:
-    """Where a file of a data set may be, best first: the user's mirror (with and without folders), then the sites."""
-    mirror = os.environ.get(MIRROR, "").strip()
+def addresses(path: str, sites: Sequence[str], mirror: str | None = None) -> list[str]:
+    """Where a file of a data set may be, best first: the user's mirror (with and without folders), then the sites.
+
+    mirror: an address or a folder in place of that in $LOCALIZE_MIRROR.
+    """
+    mirror = mirror or os.environ.get(MIRROR, "").strip()
     own = [_join(mirror, p) for p in dict.fromkeys((path, path.rpartition("/")[2]))] if mirror else []
     return own + [_join(site, path) for site in sites]
 

@@ -63,8 +63,12 @@ def weights_folder() -> pathlib.Path:
     return (pathlib.Path(cache) if os.path.isabs(cache) else pathlib.Path.home() / ".cache") / "localize" / "weights"
 
 
-def read_manifest(path: str | os.PathLike = MANIFEST) -> dict[str, PublishedWeights]:
-    """The weights by name; InputError if the file cannot be read, is no manifest, or has a name or file twice."""
+def read_manifest(path: str | os.PathLike | None = None) -> dict[str, PublishedWeights]:
+    """The weights by name, of the package's manifest or another one.
+
+    InputError if the file cannot be read, is no manifest, or has a name or file twice.
+    """
+    path = path or MANIFEST
     try:
         found = [PublishedWeights(**entry) for entry in json.loads(pathlib.Path(path).read_text())["weights"]]
     except OSError as e:
@@ -119,14 +123,18 @@ def remembered(path: pathlib.Path) -> str | None:
 
 def wrong_weights(entry: PublishedWeights, path: pathlib.Path) -> str | None:
     """What is wrong with a file that is there, as the rest of a sentence; None if nothing is known to be."""
-    size = path.stat().st_size
-    if entry.size is not None and size != entry.size:
-        cut = "is cut off: it " if size < entry.size else "is another file: it "
-        return f"{cut}has {size} bytes, but must have {entry.size}"
-    if not size:
-        return "is empty"
     wanted = entry.sha256 or remembered(path)
-    if wanted is None or (digest := sha256_of(path)) == wanted.lower():
+    try:
+        size = path.stat().st_size
+        if entry.size is not None and size != entry.size:
+            cut = "is cut off: it " if size < entry.size else "is another file: it "
+            return f"{cut}has {size} bytes, but must have {entry.size}"
+        if not size:
+            return "is empty"
+        digest = wanted and sha256_of(path)
+    except OSError as e:
+        return f"cannot be read ({e.strerror or e})"
+    if wanted is None or digest == wanted.lower():
         return None
     if entry.sha256:
         return f"is another file: it has the SHA-256 {digest}, but must have {wanted.lower()}"
