@@ -15,6 +15,7 @@ class D2Small(nn.Module):
     channels = CHANNELS
     stride = SmallTrunk.stride
     offset = SmallTrunk.offset
+    reach_px = 48  # how far a cell sees from its pixel
 
     def __init__(self, *, relu: bool = False):
         """relu: after the last convolution, as for detection; training works on the map before it."""

@@ -1,0 +1,66 @@
+"""The networks of D2 features from files of weights: the authors' checkpoints, VGG16, ResNet-50 v2, and our own."""
+
+import pathlib
+
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from localize.io.tensors import read_tensors
+from localize.networks.d2 import d2_network
+from localize.networks.resnet_v2 import ResNet50V2
+from localize.types import InputError
+
+OFFICIAL = "dense_feature_extraction.model."
+VGG = "features."  # torchvision's, of which D2-Net's training starts
+
+
+def load_d2(path: str | pathlib.Path, backbone: str, trunk: str | pathlib.Path | None = None, **settings) -> nn.Module:
+    """The network, in eval mode, float32, on the CPU; settings as `d2_network` takes them.
+
+    vgg16: a checkpoint of D2-Net, or VGG16 as torchvision names its layers; resnet50v2: GluonCV's names; small: what
+    +pipeline=train_d2 wrote, with the trunk's tensors from the file `trunk` if it has none of its own.
+    InputError if the file is missing, cut off, or of another network.
+    """
+    network = d2_network(backbone, **settings)
+    tensors, _ = read_tensors(path)
+    tensors = tensors.get("model", tensors)
+    if not isinstance(tensors, dict):
+        raise InputError(f"{path} holds no weights by name under `model`: give others as feature.weights")
+    if isinstance(network, ResNet50V2):
+        _of_gluon(network, tensors, path)
+        return network.eval()
+    if backbone == "vgg16" and not any(name.startswith(OFFICIAL) for name in tensors):
+        tensors = {OFFICIAL + name.removeprefix(VGG): t for name, t in tensors.items() if name.startswith(VGG)}
+    if trunk is not None:
+        tensors = {**tensors, **{n: t for n, t in read_tensors(trunk)[0].items() if n.startswith("trunk.")}}
+    wanted = {n: t.shape for n, t in network.state_dict().items() if not n.endswith("num_batches_tracked")}
+    for name, shape in wanted.items():
+        if name not in tensors or tensors[name].shape != shape:
+            found = f"one of shape {tuple(tensors[name].shape)}" if name in tensors else "none"
+            raise InputError(
+                f"{path} is not of backbone {backbone}: it needs {name} of shape {tuple(shape)}, but has {found}: "
+                "give others as feature.weights, or the feature.backbone they are of"
+            )
+    network.load_state_dict({name: tensors[name].float() for name in wanted}, strict=False)
+    return network.eval()
+
+
+def _of_gluon(network: ResNet50V2, tensors: dict, path) -> None:
+    try:
+        network.load_gluon(tensors)
+    except (KeyError, RuntimeError) as e:
+        raise InputError(
+            f"{path} is not of backbone resnet50v2 ({e}): give others as feature.weights, or the feature.backbone they "
+            "are of"
+        ) from e
+
+
+def trunk_of(path: str | pathlib.Path) -> str | None:
+    """The name of the weights that hold the trunk of a head kept without it; None if the file is whole."""
+    if pathlib.Path(path).suffix != ".safetensors":
+        return None
+    try:
+        with safe_open(path, "np") as file:
+            return (file.metadata() or {}).get("trunk")
+    except (SafetensorError, OSError) as e:
+        raise InputError(f"{path} is missing, cut off or no weights file ({e}): get it again") from e
