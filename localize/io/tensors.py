@@ -28,3 +28,19 @@ def read_tensors(path: str | pathlib.Path) -> tuple[dict, dict[str, str]]:
         raise InputError(f"{path} is no weights file, or holds more than tensors, which is not loaded: {e}") from e
     except (RuntimeError, EOFError, OSError) as e:
         raise InputError(f"{path} is cut off or no weights file ({e}): get it again") from e
+
+
+def filled(module: torch.nn.Module, tensors: dict, path: str | pathlib.Path, what: str) -> torch.nn.Module:
+    """The module with the tensors of its state dict's names, in float32; InputError if they are not exactly its own.
+
+    what: whose weights are wanted and which file has them, for the sentence.
+    """
+    wanted = {name: tuple(t.shape) for name, t in module.state_dict().items() if not name.endswith("_tracked")}
+    shapes = {name: tuple(getattr(t, "shape", ())) for name, t in tensors.items()}
+    wrong = [name for name, shape in wanted.items() if shapes.get(name) != shape]
+    wrong += [name for name in shapes if name not in wanted and not name.endswith("_tracked")]
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise InputError(f"{path} holds other tensors ({wrong[0]}{more}): give weights of {what}")
+    module.load_state_dict({name: tensors[name].float() for name in wanted}, strict=False)
+    return module
