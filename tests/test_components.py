@@ -12,6 +12,7 @@ from scipy.stats import norm
 from localize.datasets.aachen import Aachen
 from localize.datasets.robotcar import RobotCar
 from localize.features.sift import Sift
+from localize.index.bits import Coding
 from localize.index.exact import Exact
 from localize.index.faiss_index import FaissFlat, FaissHnsw, FaissIvf
 from localize.index.leaf_model import branch_costs, estimate_gaussian
@@ -224,10 +225,11 @@ def test_leaf_model_finds_the_noise_of_matching_observations():
     rng = np.random.default_rng(4)
     point = np.repeat(np.arange(2000), 3)
     d = rng.normal(size=(2000, 6))[point] + 0.3 * rng.normal(size=(6000, 6))
-    mean, sigma = estimate_gaussian(d, point, np.arange(6))
+    signs = Coding("sign", np.zeros((0, 0), np.float32), np.zeros(6, np.float32))
+    mean, sigma = estimate_gaussian(d, signs, point, np.arange(6))
     assert mean == pytest.approx(0, abs=0.01)
     assert sigma == pytest.approx(0.3 * np.sqrt(2), rel=0.05)
-    assert estimate_gaussian(d[:5], np.arange(5), np.arange(6))[1] > 0  # nobody seen twice
+    assert estimate_gaussian(d[:5], signs, np.arange(5), np.arange(6))[1] > 0  # nobody seen twice
 
 
 def test_rows_in_frames():

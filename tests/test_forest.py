@@ -7,6 +7,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import norm
 
+from localize.index.bits import Coding
 from localize.index.forest import num_words, point_flips
 from localize.index.leaf_model import gaussian_of_pairs
 from localize.index.random_trees import COST_UNIT, RandomTrees
@@ -62,18 +63,19 @@ def test_flips_and_noise_are_those_of_each_points_first_and_last_row():
     rng = np.random.default_rng(4)
     rows = random_rows(rng, num_points=3000, dim=40, noise=0.4)
     thresholds = np.linspace(-0.1, 0.1, 40).astype(np.float32)
-    flips, first, last = point_flips(rows, thresholds, 2, threads=2)
+    coding = Coding("median", np.zeros((0, 0), np.float32), thresholds)
+    flips, first, last = point_flips(rows, coding, 2, threads=2)
     seen = [np.flatnonzero(rows.point == p) for p in range(3000)]
     assert [f for f, s in zip(first, seen, strict=True) if len(s)] == [s[0] for s in seen if len(s)]
     assert [f for f, s in zip(last, seen, strict=True) if len(s)] == [s[-1] for s in seen if len(s)]
     bits = bits_of(rows.descriptors, thresholds)
     np.testing.assert_array_equal(flips, packed(bits[first] ^ bits[last]))
     twice = first != last
-    mean, sigma = gaussian_of_pairs(rows, first[twice], last[twice], np.arange(40), num_tests=40)
+    mean, sigma = gaussian_of_pairs(rows, coding, first[twice], last[twice], np.arange(40), num_tests=40)
     change = (rows.descriptors[last] - rows.descriptors[first])[twice]
     assert abs(mean) < 0.01
     assert sigma == pytest.approx(change.std(), rel=0.05)
-    assert gaussian_of_pairs(rows, first[:0], last[:0], np.arange(40))[1] > 0  # nobody seen twice
+    assert gaussian_of_pairs(rows, coding, first[:0], last[:0], np.arange(40))[1] > 0  # nobody seen twice
 
 
 def leaf_paths(built):

@@ -27,6 +27,7 @@ def test_results_tell_what_was_done(finished, scene):
     assert found["map"]["points"] > 100
     assert found["map"]["observations"] >= 2 * found["map"]["points"]
     assert found["map"]["index_bytes"] > 0
+    assert found["map"]["bits"] == {"number": 128, "binarisation": "median"}  # SIFT has no negative value
     assert found["candidates_per_keypoint"] > 10
     assert found["failed"] == found["unreadable_photos"] == {}
     for stage in found["stages"]:

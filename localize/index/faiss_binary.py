@@ -1,4 +1,4 @@
-"""Indexes over the descriptors' sign bits by faiss, whose finds are compared exactly: lists, graph, hash tables.
+"""Indexes over the descriptors' bits by faiss, whose finds are compared exactly: lists, graph, hash tables.
 
 Norouzi, Punjani & Fleet, PAMI 2014 (multi-index hashing); Malkov & Yashunin, PAMI 2018 (HNSW).
 """
@@ -10,8 +10,8 @@ import faiss
 import numpy as np
 
 from localize.components import check_component, query_field
+from localize.index.bits import BITS, Coding, check_bits, learn_coding
 from localize.index.faiss_items import BLOCK, as_csr, num_inverted_lists, opened, sample
-from localize.index.forest import code_thresholds
 from localize.index.items import ITEMS, index_items
 from localize.index.rescore import nearest_of_rows
 from localize.kernels.threads import available_cores
@@ -21,18 +21,17 @@ STRUCTURES = ("ivf", "hnsw", "multihash")
 
 
 @dataclass(frozen=True, eq=False)
-class FaissBits:
+class FaissBits(Coding):
     """A serialised binary index, and what its finds are compared by."""
 
     data: np.ndarray  # (B,) uint8
-    thresholds: np.ndarray  # (D,) float32, bit = value > threshold
     descriptors: np.ndarray  # (N, D) float16 means; (0, D) where the map's own rows serve
     point: np.ndarray  # (N,) int32
 
 
 @dataclass(frozen=True)
 class FaissBinary:
-    """A bit is the sign of a value, or value > median of the map where no value is negative."""
+    """Bits as those of the random trees."""
 
     structure: str = "ivf"  # ivf, hnsw or multihash
     items: str = "mean"  # one item per 3D point, or all observations
@@ -42,6 +41,8 @@ class FaissBinary:
     ef_construction: int = 100  # of hnsw
     num_tables: int = 12  # of multihash
     bits_per_table: int = 20  # of multihash
+    bits: str = "auto"  # what a code is made of: sign, median, itq; auto: sign, or median where no value is negative
+    num_bits: int | None = None  # of itq. None: 256
     seed: int = 0
     num_probes: int = query_field(16)  # lists of ivf visited
     ef_search: int = query_field(128)  # of hnsw
@@ -54,38 +55,39 @@ class FaissBinary:
     def __post_init__(self):
         positive = (
             *("num_lists", "train_per_list", "num_links", "ef_construction", "num_tables", "bits_per_table"),
-            *("num_probes", "ef_search", "num_neighbours"),
+            *("num_bits", "num_probes", "ef_search", "num_neighbours"),
         )
-        choices = {"structure": STRUCTURES, "items": ITEMS}
+        choices = {"structure": STRUCTURES, "items": ITEMS, "bits": BITS}
         check_component(self, positive=positive, not_negative=("num_flips",), choices=choices)
+        check_bits(self)
 
     def build(self, rows: PointRows) -> FaissBits:
         """The index over the bits, and for items=mean the means."""
         items = index_items(rows, self.items, available_cores())
-        dim = items.descriptors.shape[1]
-        thresholds = code_thresholds(items.descriptors)
-        index = self._empty(dim, len(items.point))
+        coding = learn_coding(items.descriptors, self.bits, self.num_bits, self.seed)
+        index = self._empty(len(coding.thresholds), len(items.point))
         if not index.is_trained:
-            index.train(_bits(sample(items, self.train_per_list * index.nlist, self.seed), thresholds))
+            index.train(_bytes(coding, sample(items, self.train_per_list * index.nlist, self.seed)))
         for at in range(0, len(items.point), BLOCK):
-            index.add(_bits(np.asarray(items.descriptors[at : at + BLOCK]), thresholds))
-        kept = np.zeros((0, dim), np.float16) if self.items == "all" else items.descriptors
-        return FaissBits(faiss.serialize_index_binary(index), thresholds, kept, np.asarray(items.point))
+            index.add(_bytes(coding, np.asarray(items.descriptors[at : at + BLOCK])))
+        kept = items.descriptors[:0] if self.items == "all" else items.descriptors
+        data = faiss.serialize_index_binary(index)
+        return FaissBits(**vars(coding), data=data, descriptors=kept, point=np.asarray(items.point))
 
-    def _empty(self, dim: int, num_items: int) -> faiss.IndexBinary:
+    def _empty(self, num_bits: int, num_items: int) -> faiss.IndexBinary:
         if self.structure == "hnsw":
-            index = faiss.IndexBinaryHNSW(8 * -(-dim // 8), self.num_links)
+            index = faiss.IndexBinaryHNSW(8 * -(-num_bits // 8), self.num_links)
             index.hnsw.efConstruction = self.ef_construction
             return index
         if self.structure == "multihash":
-            if self.num_tables * self.bits_per_table > dim:
+            if self.num_tables * self.bits_per_table > num_bits:
                 raise InputError(
                     f"num_tables={self.num_tables} of bits_per_table={self.bits_per_table} need more bits in all "
-                    f"than the {dim} of the descriptors: take fewer"
+                    f"than the {num_bits} of a code: take fewer"
                 )
-            return faiss.IndexBinaryMultiHash(8 * -(-dim // 8), self.num_tables, self.bits_per_table)
+            return faiss.IndexBinaryMultiHash(8 * -(-num_bits // 8), self.num_tables, self.bits_per_table)
         name = f"BIVF{num_inverted_lists(self.num_lists, num_items)}"
-        index = faiss.index_binary_factory(8 * -(-dim // 8), name)
+        index = faiss.index_binary_factory(8 * -(-num_bits // 8), name)
         index.cp.seed, index.cp.max_points_per_centroid = self.seed, self.train_per_list
         return index
 
@@ -98,10 +100,10 @@ class FaissBinary:
             index.nflip = self.num_flips
         else:
             index.nprobe = self.num_probes
-        _, found = index.search(_bits(descriptors, built.thresholds), min(self.num_neighbours, index.ntotal))
+        _, found = index.search(_bytes(built, descriptors), min(self.num_neighbours, index.ntotal))
         return nearest_of_rows(rows if self.items == "all" else built, descriptors, *as_csr(found))
 
 
-def _bits(descriptors: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """(N, D / 8) uint8."""
-    return np.packbits(descriptors > thresholds, axis=1)
+def _bytes(coding: Coding, descriptors: np.ndarray) -> np.ndarray:
+    """(N, K / 8) uint8."""
+    return np.packbits(coding.bits(descriptors), axis=1)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from localize.index.bits import BLOCK, SAMPLE, Coding, sample_rows
 from localize.kernels.codes import first_and_last_rows, flip_codes
 from localize.kernels.rows import as_stored
 from localize.kernels.threads import on_threads, sliced
@@ -11,11 +12,10 @@ from localize.kernels.vector_code import WORDS
 from localize.types import InputError, PointRows
 
 LINE = 64  # bytes of a cache line
-SAMPLE = 100_000  # rows looked at for statistics of the whole map
 
 
 @dataclass(frozen=True, eq=False)
-class Forest:
+class Forest(Coding):
     """All trees behind one another in flat arrays. Node: 1024 * first child + bit tested, or -1 - leaf."""
 
     nodes: np.ndarray  # (N,) int64; a node's two children are adjacent, that for bit 0 first
@@ -27,51 +27,43 @@ class Forest:
     values: np.ndarray  # (I, D) int8; descriptor = scale * values
     scale: np.ndarray  # (I,) float32
     point: np.ndarray  # (I,) int32 into PointRows.points
-    thresholds: np.ndarray  # (D,) float32, bit = value > threshold
     mean: float
     sigma: float
 
 
-def num_words(dim: int) -> int:
+def num_words(num_bits: int) -> int:
     """64-bit words of a code of this many bits."""
-    if dim > 64 * WORDS[-1]:
-        raise InputError(f"descriptors have {dim} dimensions, but the trees take at most {64 * WORDS[-1]}")
-    return next(w for w in WORDS if 64 * w >= dim)
+    if num_bits > 64 * WORDS[-1]:
+        raise InputError(f"codes of {num_bits} bits, but the trees take at most {64 * WORDS[-1]}: take index.bits=itq")
+    return next(w for w in WORDS if 64 * w >= num_bits)
 
 
-def _sample(descriptors: np.ndarray) -> np.ndarray:
-    """Up to about SAMPLE rows (N, D) float32, evenly spaced."""
-    return np.asarray(descriptors[:: max(1, len(descriptors) // SAMPLE)], np.float32)
+def spread(descriptors: np.ndarray, coding: Coding) -> float:
+    """Mean standard deviation of the values that the bits are made of."""
+    return float(coding.projected(sample_rows(descriptors, SAMPLE)).std(0).mean())
 
 
-def code_thresholds(descriptors: np.ndarray) -> np.ndarray:
-    """(D,) float32: 0, or the medians where no value is negative (RootSIFT: the sign says nothing)."""
-    rows = _sample(descriptors)
-    if rows.min(initial=0) < 0:
-        return np.zeros(rows.shape[1], np.float32)
-    return np.median(rows, axis=0).astype(np.float32)
+def bit_rates(codes: np.ndarray, num_bits: int) -> np.ndarray:
+    """Share of ones (K,) float64 of each bit; zeros without any code."""
+    bits = np.unpackbits(codes.view(np.uint8), axis=1, bitorder="little")[:, :num_bits]
+    return bits.mean(0) if len(codes) else np.zeros(num_bits)
 
 
-def spread(descriptors: np.ndarray) -> float:
-    """Mean standard deviation of the dimensions."""
-    return float(_sample(descriptors).std(0).mean())
-
-
-def bit_rates(codes: np.ndarray, dim: int) -> np.ndarray:
-    """Share of ones (D,) float64 of each bit; zeros without any code."""
-    bits = np.unpackbits(codes.view(np.uint8), axis=1, bitorder="little")[:, :dim]
-    return bits.mean(0) if len(codes) else np.zeros(dim)
-
-
-def point_flips(rows: PointRows, thresholds: np.ndarray, words: int, threads: int):
+def point_flips(rows: PointRows, coding: Coding, words: int, threads: int):
     """Bits (P, words) in which each point's first and last row differ, and these two rows (P,) int32 (-1: none)."""
-    stored, half = as_stored(rows.descriptors)
     first, last = np.empty((2, len(rows.points)), np.int32)
     first_and_last_rows(np.asarray(rows.point), first, last)
     flips = np.zeros((len(rows.points), words), np.uint64)
 
     def work(part: slice) -> None:
-        flip_codes(stored, half, thresholds, first[part], last[part], flips[part])
+        if not coding.rotation.size:
+            flip_codes(*as_stored(rows.descriptors), coding.thresholds, first[part], last[part], flips[part])
+            return
+        for at in range(part.start, part.stop, BLOCK):  # a point without rows, -1, has twice the last one
+            block = slice(at, min(at + BLOCK, part.stop))
+            values = [coding.projected(np.asarray(rows.descriptors[rows_of[block]])) for rows_of in (first, last)]
+            pairs = np.arange(len(values[0]))
+            flip_codes(np.concatenate(values), False, coding.thresholds, pairs, pairs + len(pairs), flips[block])
 
     on_threads(work, sliced(len(flips), threads), threads)
     return flips, first, last

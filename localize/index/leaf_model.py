@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.special import log_ndtr
 
+from localize.index.bits import Coding
 from localize.types import PointRows
 
 MIN_SIGMA = 1e-6
@@ -10,9 +11,16 @@ BLOCK = 8192  # pairs of rows read at once
 
 
 def estimate_gaussian(
-    descriptors: np.ndarray, point: np.ndarray, tested_bits: np.ndarray, *, num_tests=10, num_samples=100_000, seed=0
+    descriptors: np.ndarray,
+    coding: Coding,
+    point: np.ndarray,
+    tested_bits: np.ndarray,
+    *,
+    num_tests=10,
+    num_samples=100_000,
+    seed=0,
 ) -> tuple[float, float]:
-    """Mean and standard deviation of the change of one tested dimension between two observations of one point.
+    """Mean and standard deviation of the change of one tested value between two observations of one point.
 
     descriptors (M, D); point (M,); tested_bits: the bit of every inner node of every tree. `num_tests` of these are
     drawn, for each `num_samples` ordered pairs of distinct observations of a random point; the means over the tests
@@ -29,7 +37,7 @@ def estimate_gaussian(
         p = rng.integers(len(start), size=num_samples)
         i = rng.integers(count[p])
         j = (i + 1 + rng.integers(count[p] - 1)) % count[p]
-        column = descriptors[:, bit].astype(np.float64)[order]
+        column = coding.columns(descriptors, [bit])[:, 0].astype(np.float64)[order]
         delta = column[start[p] + j] - column[start[p] + i]
         means.append(delta.mean())
         sigmas.append(delta.std())
@@ -38,6 +46,7 @@ def estimate_gaussian(
 
 def gaussian_of_pairs(
     rows: PointRows,
+    coding: Coding,
     first: np.ndarray,
     last: np.ndarray,
     tested_bits: np.ndarray,
@@ -56,8 +65,8 @@ def gaussian_of_pairs(
     drawn = np.sort(rng.permutation(len(first))[:num_samples])
     bits = rng.choice(tested_bits, num_tests)
     change = [
-        rows.descriptors[last[drawn[a : a + BLOCK]]][:, bits].astype(np.float64)
-        - rows.descriptors[first[drawn[a : a + BLOCK]]][:, bits]
+        coding.columns(rows.descriptors[last[drawn[a : a + BLOCK]]], bits).astype(np.float64)
+        - coding.columns(rows.descriptors[first[drawn[a : a + BLOCK]]], bits)
         for a in range(0, len(drawn), BLOCK)
     ]
     delta = np.concatenate(change) * rng.choice([-1, 1], (len(drawn), 1))

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from localize.components import check_component, query_field
+from localize.index.bits import BITS, Coding, check_bits, learn_coding
 from localize.index.leaf_model import branch_costs, estimate_gaussian
 from localize.index.rescore import joined_queries, nearest_of_rows
 from localize.kernels.threads import allowed_threads, on_threads, sliced
@@ -19,7 +20,7 @@ from localize.types import Nearest, PointRows
 
 
 @dataclass(frozen=True, eq=False)
-class Trees:
+class Trees(Coding):
     """All trees behind one another in flat arrays; children and rows are absolute positions."""
 
     bit: np.ndarray  # (N,) int16, -1 = leaf
@@ -29,14 +30,13 @@ class Trees:
     hi: np.ndarray  # (N,) int32 into order
     order: np.ndarray  # (trees * M,) int32, rows in leaf order
     roots: np.ndarray  # (trees,) int32
-    thresholds: np.ndarray  # (D,) float32, bit = value > threshold
     mean: float
     sigma: float
 
 
 @dataclass(frozen=True)
 class LiteralTrees:
-    """Random trees; a bit is the sign of the descriptor, or value > median of the map where no value is negative."""
+    """Random trees over the bits of all observations."""
 
     num_trees: int = 6
     max_depth: int = 23
@@ -44,26 +44,26 @@ class LiteralTrees:
     num_candidates: int = 32  # random bits tried per node
     window: int = 20_000  # rows looked at to choose a test
     balance_tolerance: float = 0.1  # |share of ones - 0.5| allowed
+    bits: str = "auto"  # what a code is made of: sign, median, itq; auto: sign, or median where no value is negative
+    num_bits: int | None = None  # of itq. None: 256
     seed: int = 0
     num_leaves: int = query_field(100)  # leaves visited
     scope: str = query_field("per_tree")  # num_leaves in each tree, or in total
     order: str = query_field("gaussian")  # leaf probability (RT_AP), or abs_value of the descriptor (RT)
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     def __post_init__(self):
-        positive = ("num_trees", "max_depth", "min_split", "num_candidates", "window", "num_leaves")
-        choices = {"scope": ("per_tree", "total"), "order": ("gaussian", "abs_value")}
+        positive = ("num_trees", "max_depth", "min_split", "num_candidates", "window", "num_bits", "num_leaves")
+        choices = {"bits": BITS, "scope": ("per_tree", "total"), "order": ("gaussian", "abs_value")}
         check_component(self, positive=positive, choices=choices)
+        check_bits(self)
 
     def build(self, rows: PointRows) -> Trees:
         """Trees over all rows (M >= 1)."""
         descriptors = np.asarray(rows.descriptors)
-        dim = descriptors.shape[1]
-        thresholds = np.zeros(dim, np.float32)
-        if descriptors.min(initial=0) >= 0:  # RootSIFT: the sign says nothing
-            thresholds = np.median(descriptors, axis=0).astype(np.float32)
-        bits = (descriptors > thresholds).view(np.uint8)  # a view: a city has 10 million rows
+        coding = learn_coding(descriptors, self.bits, self.num_bits, self.seed)
+        bits = coding.bits(descriptors).view(np.uint8)  # a view: a city has 10 million rows
         trees = [self._tree(bits, np.asarray(rows.point), self.seed + t) for t in range(self.num_trees)]
         num_nodes = [len(t[0]) for t in trees]
         first_node = np.cumsum([0, *num_nodes[:-1]])
@@ -76,8 +76,9 @@ class LiteralTrees:
             return np.concatenate(moved).astype(np.int32)
 
         bit = np.concatenate([t[0] for t in trees])
-        mean, sigma = estimate_gaussian(descriptors, np.asarray(rows.point), bit[bit >= 0], seed=self.seed)
+        mean, sigma = estimate_gaussian(descriptors, coding, np.asarray(rows.point), bit[bit >= 0], seed=self.seed)
         return Trees(
+            **vars(coding),
             bit=bit,
             left=joined(1, first_node, -1),
             right=joined(2, first_node, -1),
@@ -85,7 +86,6 @@ class LiteralTrees:
             hi=joined(4, first_row),
             order=np.concatenate([t[5] for t in trees]),
             roots=first_node.astype(np.int32),
-            thresholds=thresholds,
             mean=mean,
             sigma=sigma,
         )
@@ -117,7 +117,7 @@ class LiteralTrees:
 
     def best_rows(self, built: Trees, descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distinct rows in the best leaves of each descriptor (Q, D) as CSR: indptr (Q + 1,) int64, rows int32."""
-        zero, one = branch_costs(descriptors, built.thresholds, self.order, built.mean, built.sigma)
+        zero, one = branch_costs(built.projected(descriptors), built.thresholds, self.order, built.mean, built.sigma)
         flat = [np.asarray(a) for a in (built.bit, built.left, built.right, built.lo, built.hi, built.order)]
         num_rows = len(built.order) // len(built.roots)
         per_tree = self.scope == "per_tree"

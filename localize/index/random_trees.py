@@ -11,17 +11,8 @@ import numpy as np
 from scipy.special import log_expit, log_ndtr
 
 from localize.components import check_component, query_field
-from localize.index.forest import (
-    SAMPLE,
-    Forest,
-    aligned,
-    bit_rates,
-    code_thresholds,
-    join,
-    num_words,
-    point_flips,
-    spread,
-)
+from localize.index.bits import BITS, SAMPLE, check_bits, learn_coding
+from localize.index.forest import Forest, aligned, bit_rates, join, num_words, point_flips, spread
 from localize.index.items import ITEMS, index_items
 from localize.index.leaf_model import gaussian_of_pairs
 from localize.kernels.codes import pack_codes, test_costs
@@ -44,7 +35,7 @@ BATCH = 8192  # queries at once
 
 @dataclass(frozen=True)
 class RandomTrees:
-    """Random trees; a bit is the sign of the descriptor, or value > median of the map where no value is negative."""
+    """Random trees over codes of the items."""
 
     items: str = "mean"  # one normalised mean descriptor per point, or all observations
     num_trees: int = 6
@@ -52,6 +43,8 @@ class RandomTrees:
     leaf_size: int = 256  # items; a larger node is split, above max_depth
     num_candidates: int = 32  # random bits tried per node
     window: int = 512  # items looked at to choose a test
+    bits: str = "auto"  # what a code is made of: sign, median, itq; auto: sign, or median where no value is negative
+    num_bits: int | None = None  # of itq. None: 256
     seed: int = 0
     budget: float = query_field(0.4)  # how much of the trees a query visits
     budget_unit: str = query_field("mass")  # leaves, items in them, or mass: their probability, below 1
@@ -62,9 +55,13 @@ class RandomTrees:
     VERSION: ClassVar[int] = 2
 
     def __post_init__(self):
-        positive = ("num_trees", "max_depth", "leaf_size", "num_candidates", "window", "budget", "noise", "num_scored")
-        choices = {"items": ITEMS, "budget_unit": tuple(UNITS), "order": ("gaussian", "abs_value")}
+        positive = (
+            *("num_trees", "max_depth", "leaf_size", "num_candidates", "window", "num_bits"),
+            *("budget", "noise", "num_scored"),
+        )
+        choices = {"items": ITEMS, "bits": BITS, "budget_unit": tuple(UNITS), "order": ("gaussian", "abs_value")}
         check_component(self, positive=positive, choices=choices)
+        check_bits(self)
         if self.max_depth > MAX_DEPTH:
             raise InputError(f"RandomTrees.max_depth is {self.max_depth}, but must be at most {MAX_DEPTH}")
         if self.budget_unit == "mass" and self.budget >= 1:
@@ -75,18 +72,19 @@ class RandomTrees:
         threads = available_cores()
         items = index_items(rows, self.items, threads)
         stored, half = as_stored(items.descriptors)
-        thresholds = code_thresholds(items.descriptors)
-        codes = np.empty((len(stored), num_words(stored.shape[1])), np.uint64)
+        coding = learn_coding(items.descriptors, self.bits, self.num_bits, self.seed)
+        num_bits = len(coding.thresholds)
+        codes = np.empty((len(stored), num_words(num_bits)), np.uint64)
         values, scale = aligned(stored.shape, np.int8), np.empty(len(stored), np.float32)
 
         def encode(part: slice) -> None:
-            pack_codes(stored[part], half, thresholds, codes[part])
+            coding.pack(items.descriptors[part], codes[part])
             quantise_rows(stored, half, np.arange(part.start, part.stop), values[part], scale[part])
 
         on_threads(encode, sliced(len(stored), threads), threads)
-        flips, first, last = point_flips(rows, thresholds, codes.shape[1], threads)
+        flips, first, last = point_flips(rows, coding, codes.shape[1], threads)
         seen_twice = first != last
-        flip_rate = bit_rates(flips[seen_twice][:SAMPLE], stored.shape[1])
+        flip_rate = bit_rates(flips[seen_twice][:SAMPLE], num_bits)
         point = np.asarray(items.point)
 
         def tree(number: int):
@@ -94,10 +92,10 @@ class RandomTrees:
 
         joined = join(on_threads(tree, range(self.num_trees), threads))
         tested = joined["nodes"][joined["nodes"] >= 0] & 1023
-        mean, sigma = gaussian_of_pairs(rows, first[seen_twice], last[seen_twice], tested, seed=self.seed)
+        mean, sigma = gaussian_of_pairs(rows, coding, first[seen_twice], last[seen_twice], tested, seed=self.seed)
         if not seen_twice.any():  # nobody knows how much a descriptor changes: as much as they differ
-            sigma = max(sigma, spread(items.descriptors))
-        return Forest(**joined, values=values, scale=scale, point=point, thresholds=thresholds, mean=mean, sigma=sigma)
+            sigma = max(sigma, spread(items.descriptors, coding))
+        return Forest(**vars(coding), **joined, values=values, scale=scale, point=point, mean=mean, sigma=sigma)
 
     def _tree(self, seed: int, codes, point, flips, seen_twice, flip_rate) -> tuple:
         """Nodes, first blocks, sizes of the leaves, blocks of codes and their items, of one tree."""
@@ -125,15 +123,15 @@ class RandomTrees:
         source = np.where(point >= 0, LEAF, 0).astype(np.uint8)
         return Nearest(best, point, second, source, compared / max(1, len(descriptors)))
 
-    def leaves(self, built: Forest, descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The leaves each query visits as CSR: indptr (Q + 1,) int64, leaves int32."""
+    def leaves(self, built: Forest, projected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The leaves each query, projected as `built` does it, visits as CSR: indptr (Q + 1,) int64, leaves int32."""
         nodes, roots, sizes = (np.asarray(v) for v in (built.nodes, built.roots, built.leaf_items))
         mass = np.exp(-np.arange(MAX_COST + 1) / COST_UNIT) / len(roots)
-        costs = self.costs(built, descriptors)
+        costs = self.costs(built, projected)
         return leaves_of_queries(nodes, roots, costs, UNITS[self.budget_unit], self.budget, sizes, mass)
 
-    def costs(self, built: Forest, descriptors: np.ndarray) -> np.ndarray:
-        """Costs (Q, 2 D) int32 of the 0 and the 1 side of every possible test: -log of its probability, in 1/64 nat.
+    def costs(self, built: Forest, projected: np.ndarray) -> np.ndarray:
+        """Costs (Q, 2 K) int32 of the 0 and the 1 side of every possible test: -log of its probability, in 1/64 nat.
 
         With z = (q + mean - threshold) / sigma, and for sigma `noise` times that between observations of a point, as
         photos of another time differ more: gaussian: P(1) = Phi(z) (the paper's eq. 5-6: RT_AP). abs_value: |z| are the
@@ -141,19 +139,20 @@ class RandomTrees:
         """
         price = log_ndtr if self.order == "gaussian" else log_expit
         grid = np.rint(COST_UNIT * np.minimum(-price(GRID), MAX_NATS)).astype(np.int32)
-        costs = np.empty((len(descriptors), 2 * descriptors.shape[1]), np.int32)
+        costs = np.empty((len(projected), 2 * projected.shape[1]), np.int32)
         step, sigma = GRID[1] - GRID[0], self.noise * built.sigma
-        test_costs(descriptors, np.asarray(built.thresholds), built.mean, sigma, grid, GRID[0], step, costs)
+        test_costs(projected, np.asarray(built.thresholds), built.mean, sigma, grid, GRID[0], step, costs)
         return costs
 
     def _nearest(self, built: Forest, descriptors, best, point, second) -> int:
         """Fill best, point and second, on one thread; how many codes were compared in all."""
-        num, width = len(descriptors), (0,) * num_words(descriptors.shape[1])
+        num, width = len(descriptors), (0,) * num_words(len(built.thresholds))
+        projected = built.projected(descriptors)
         sizes = np.asarray(built.leaf_items)
-        indptr, leaves = self.leaves(built, descriptors)
+        indptr, leaves = self.leaves(built, projected)
         start, queries = pairs_by_leaf(indptr, leaves, len(sizes))
         query_codes = np.empty((num, len(width)), np.uint64)
-        pack_codes(descriptors, False, np.asarray(built.thresholds), query_codes)
+        pack_codes(projected, False, np.asarray(built.thresholds), query_codes)
         keys, found = np.empty((num, 2 * self.num_scored), np.int64), np.zeros(num, np.int32)
         blocks = np.asarray(built.first_block), np.asarray(built.codes)
         scan_leaves(start, queries, *blocks, query_codes.reshape(-1), width, self.num_scored, keys, found)

@@ -27,6 +27,23 @@ def pack_codes(stored, half, thresholds, codes):
 
 
 @njit(nogil=True, cache=True)
+def project_rows(stored, half, rotation, projected):
+    """Rows (N, D), as `rows.as_stored` gives them, times rotation (D, K) float32, into projected (N, K) float32.
+
+    Added up in the order of the D values: a row's result does not depend on the others it comes with, as BLAS's may.
+    """
+    bits = np.empty(stored.shape[1], np.uint32)
+    values = bits.view(np.float32)
+    for row in range(stored.shape[0]):
+        read_row(stored[row], half, bits, values)
+        projected[row] = 0
+        for d in range(values.shape[0]):
+            if values[d] != 0:
+                for k in range(rotation.shape[1]):
+                    projected[row, k] += values[d] * rotation[d, k]
+
+
+@njit(nogil=True, cache=True)
 def flip_codes(stored, half, thresholds, first_row, last_row, flips):
     """The bits (P, words) uint64 in which each point's first and last row (P,) differ."""
     bits = np.empty(stored.shape[1], np.uint32)

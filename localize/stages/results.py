@@ -10,6 +10,7 @@ import numpy as np
 import localize
 from localize.evaluate.recall import evaluate_poses
 from localize.evaluate.tables import recall_table, threshold_name
+from localize.index.bits import Coding
 from localize.io.submission import SubmissionFile
 from localize.io.text import write_poses, write_text
 from localize.stages.mapping import BuiltIndex, LocalizationMap
@@ -67,6 +68,7 @@ def write_results(
                 "observations": town.num_observations,
                 "bytes": array_bytes(town.rows),
                 "index_bytes": array_bytes(index.built) if index else 0,
+                "bits": _bits(index),
             },
             "failed": {
                 n: estimates[n].reason if n in estimates else "the photo cannot be read"
@@ -85,6 +87,13 @@ def write_results(
         write_text(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
         write_text(folder / "summary.txt", _summary(report, results))
     return report
+
+
+def _bits(index: BuiltIndex | None) -> dict | None:
+    """How many bits an item has, and how they were made; None where no index uses bits."""
+    if index is None or not isinstance(index.built, Coding):
+        return None
+    return {"number": len(index.built.thresholds), "binarisation": index.built.binarisation}
 
 
 def _per_query(names, report: Report, estimates: dict) -> dict:
