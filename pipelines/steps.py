@@ -114,7 +114,8 @@ def map_scene(bench: Workbench, scene: Scene, use: Components, *, describe: bool
     if len(references) < 2:
         raise InputError(f"scene {scene.name} has {len(references)} usable reference photos; a map needs at least 2")
     descriptors = vectors = None
-    if use.retrieval.needs != "pairs" and (use.search.uses_frames or not imports or describe):
+    by_similarity = not imports and getattr(use.mapping, "pairs", "retrieval") == "retrieval"
+    if use.retrieval.needs != "pairs" and (use.search.uses_frames or by_similarity or describe):
         if use.retrieval.needs == "name":
             vectors = read_vectors(bench, use.retrieval, references, "reference_global")
         else:
@@ -123,7 +124,7 @@ def map_scene(bench: Workbench, scene: Scene, use: Components, *, describe: bool
     if imports:
         town = import_map(bench, use.mapping, scene.supplied, references, features)
     else:
-        pairs = choose_pairs(bench, use.mapping, references, vectors)
+        pairs = choose_pairs(bench, use.mapping, references, vectors, scene.supplied)
         town = map_references(bench, use.mapping, use.pair_matching, references, features, pairs)
     return MappedScene(town, features, descriptors, vectors)
 

@@ -10,7 +10,8 @@ from localize.evaluate.recall import evaluate_poses
 from localize.evaluate.tables import recall_table
 from localize.geometry.colmap import to_pycolmap_camera
 from localize.geometry.poses import pose_error
-from localize.mapping.triangulation import Triangulation, neighbour_pairs
+from localize.mapping.pairs import neighbour_pairs
+from localize.mapping.triangulation import Triangulation
 from localize.pose.colmap import Colmap
 from localize.pose.poselib import PoseLib
 from localize.types import Camera, Image, ImageList, InputError, Matches2D3D, PairMatches, Pose, Retrieval, Scene

@@ -7,12 +7,12 @@ from localize.io.nvm import read_nvm
 from localize.types import InputError, SourceModel
 
 
-def check_model(path: pathlib.Path) -> None:
-    """InputError if the files of the model are not there, before the work that needs them at its end."""
+def check_model(path: pathlib.Path, otherwise: str = "mapping=triangulation") -> None:
+    """InputError if the files of the model are not there, before the work that needs them; it names what does not."""
     if not path.exists():
-        raise InputError(f"the supplied model {path} is missing: get it, or take mapping=triangulation")
+        raise InputError(f"the supplied model {path} is missing: get it, or take {otherwise}")
     if path.is_dir() and not any((path / f"points3D.{suffix}").is_file() for suffix in ("bin", "txt")):
-        raise InputError(f"the supplied model {path} has no points3D.bin or points3D.txt: take mapping=triangulation")
+        raise InputError(f"the supplied model {path} has no points3D.bin or points3D.txt: take {otherwise}")
 
 
 def read_model(path: pathlib.Path, problems: list[str]) -> SourceModel:

@@ -9,7 +9,7 @@ from localize.types import ImageList, Map, PairMatches, SourceModel
 
 
 class Mapping(Protocol):
-    """Frozen dataclass."""
+    """Frozen dataclass. Which pairs are matched says its attribute `pairs`, if it has one: see mapping/pairs.py."""
 
     VERSION: int
     num_neighbours: int  # each reference is matched with this many most similar ones

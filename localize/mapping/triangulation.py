@@ -1,4 +1,4 @@
-"""3D points by triangulation with the known reference poses (pycolmap's triangulator), and the choice of pairs."""
+"""3D points by triangulation with the known reference poses (pycolmap's triangulator)."""
 
 import pathlib
 import tempfile
@@ -11,25 +11,21 @@ import numpy as np
 from localize.components import check_component
 from localize.geometry.colmap import camera_rays, pycolmap, to_pycolmap_camera, to_pycolmap_pose
 from localize.geometry.two_view import essential_matrix, sampson_error
-from localize.types import ImageList, InputError, Map, PairMatches, Retrieval
-
-
-def neighbour_pairs(ranking: Retrieval) -> list[tuple[str, str]]:
-    """Pairs of references to match, each once, names ascending, from the ranking of references among themselves."""
-    pairs = {
-        tuple(sorted((name, ranking.reference_names[j])))
-        for name, row in zip(ranking.query_names, ranking.index, strict=True)
-        for j in row
-        if j >= 0
-    }
-    return sorted(pairs)
+from localize.mapping.pairs import PAIRS, check_number, model_of_pairs
+from localize.types import ImageList, InputError, Map, PairMatches, Scene
 
 
 @dataclass(frozen=True)
 class Triangulation:
-    """Matches that agree with the known epipolar geometry become tracks; tracks become points. Poses stay fixed."""
+    """Matches that agree with the known epipolar geometry become tracks; tracks become points. Poses stay fixed.
 
-    num_neighbours: int = 20  # each reference is matched with this many most similar ones; few references: with all
+    covisibility matches each reference with those that share most points of the model that came with the scene.
+    """
+
+    pairs: str = (
+        "retrieval"  # the most similar ones; exhaustive: all; poses: the nearest views; covisibility: see below
+    )
+    num_neighbours: int = 20  # each reference is matched with this many of them; few references: with all
     max_epipolar_error_px: float = 4.0  # of a match between two references, Sampson distance
     max_reprojection_error_px: float = 4.0  # of an observation
     min_angle_deg: float = 1.5  # between the rays of a point
@@ -44,7 +40,19 @@ class Triangulation:
             self,
             positive=("num_neighbours", "max_epipolar_error_px", "max_reprojection_error_px"),
             not_negative=("min_angle_deg",),
+            choices={"pairs": PAIRS},
         )
+
+    def check_scene(self, scene: Scene) -> list[str]:
+        """What the choice of pairs lacks: references few enough, or the supplied model whose points are counted."""
+        try:
+            if self.pairs == "exhaustive":
+                check_number(len(scene.references))
+            elif self.pairs == "covisibility":
+                model_of_pairs(scene.supplied)
+        except InputError as e:
+            return list(e.problems)
+        return []
 
     def verify(self, first, second, xy_first: np.ndarray, xy_second: np.ndarray) -> np.ndarray:
         """Which matches (M, 2), (M, 2) px of two images with poses lie on their epipolar lines, (M,) bool."""

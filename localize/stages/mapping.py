@@ -11,13 +11,13 @@ from localize.index.base import Index
 from localize.io.models import read_model
 from localize.keys import describe, file_digest, key_of
 from localize.mapping.base import MapImport, Mapping
-from localize.mapping.triangulation import neighbour_pairs
+from localize.mapping.pairs import all_pairs, model_of_pairs, neighbour_pairs, rank_by_covisibility
 from localize.matching.base import PairMatcher
 from localize.retrieval.ranking import rank, rank_by_pose
 from localize.stages.features import FeatureSet
 from localize.stages.workbench import Workbench
 from localize.store import ShelfItems
-from localize.types import Image, ImageList, InputError, Map, ModelFiles, PairMatches, PointRows
+from localize.types import Image, ImageList, InputError, Map, ModelFiles, PairMatches, PointRows, SourceModel
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +62,23 @@ def _match_pair(pair_matching: PairMatcher, features: FeatureSet, pair: tuple[st
 
 
 def choose_pairs(
-    bench: Workbench, mapping: Mapping, references: ImageList, vectors: np.ndarray | None
+    bench: Workbench,
+    mapping: Mapping,
+    references: ImageList,
+    vectors: np.ndarray | None,
+    supplied: ModelFiles | None = None,
 ) -> list[tuple[str, str]]:
-    """The pairs of references to match: the most similar ones, or without global descriptors the nearest views."""
+    """The pairs of references to match, as `mapping.pairs` says; without global descriptors, for the most similar ones
+    the nearest views. supplied: the model that covisibility is counted in."""
+    how = getattr(mapping, "pairs", "retrieval")
     with bench.stage("pair_selection") as record:
         record.computed = 1
-        if vectors is None:
+        if how == "exhaustive":
+            return all_pairs(references.names)
+        if how == "covisibility":
+            model = _supplied_model(model_of_pairs(supplied))
+            return neighbour_pairs(rank_by_covisibility(model, references, supplied.names, mapping.num_neighbours))
+        if how == "poses" or vectors is None:
             return neighbour_pairs(rank_by_pose(references, mapping.num_neighbours))
         return neighbour_pairs(rank(references, vectors, references, vectors, mapping.num_neighbours, grouped=False))
 
@@ -113,15 +124,20 @@ def import_map(
     }
 
     def build() -> Map:
-        problems: list[str] = []
-        model = read_model(path, problems)
-        if problems:
-            raise InputError(*problems)
+        model = _supplied_model(path)
         keypoints = {name: features[name].keypoints for name in references.names}
         return mapping.build(model, references, files.names, keypoints)
 
     points, key = bench.artifact("map", spec, build)
     return collect_rows(bench, points, key, features)
+
+
+def _supplied_model(path: pathlib.Path) -> SourceModel:
+    problems: list[str] = []
+    model = read_model(path, problems)
+    if problems:
+        raise InputError(*problems)
+    return model
 
 
 def _placed(image: Image) -> list:
