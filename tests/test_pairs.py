@@ -8,10 +8,11 @@ import pytest
 
 from localize.features.sift import Sift
 from localize.mapping import pairs
-from localize.mapping.pairs import all_pairs, rank_by_covisibility
+from localize.mapping.pairs import all_pairs, neighbour_pairs, rank_by_covisibility
 from localize.mapping.triangulation import Triangulation
 from localize.pipelines import parallel_search
 from localize.preflight import preflight
+from localize.retrieval.ranking import rank_by_pose
 from localize.search.prior import Leaves
 from localize.stages import Workbench, choose_pairs
 from localize.store import Store
@@ -106,5 +107,5 @@ def test_coarse_keypoints_make_a_map_of_any_pairs(synthetic_root, scene, tmp_pat
         assert "reference_global" not in stages  # nothing asked for global descriptors
         num_pairs[how] = stages["pair_matches"]
     assert num_pairs["exhaustive"] == 7 * 6 // 2
-    assert 7 <= num_pairs["poses"] <= 14
+    assert num_pairs["poses"] == len(neighbour_pairs(rank_by_pose(scene.references, 2)))
     assert 7 <= num_pairs["covisibility"] <= 14

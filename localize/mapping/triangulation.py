@@ -22,9 +22,7 @@ class Triangulation:
     covisibility matches each reference with those that share most points of the model that came with the scene.
     """
 
-    pairs: str = (
-        "retrieval"  # the most similar ones; exhaustive: all; poses: the nearest views; covisibility: see below
-    )
+    pairs: str = "retrieval"  # the most similar ones are matched; exhaustive: all; poses: nearest views; covisibility
     num_neighbours: int = 20  # each reference is matched with this many of them; few references: with all
     max_epipolar_error_px: float = 4.0  # of a match between two references, Sampson distance
     max_reprojection_error_px: float = 4.0  # of an observation
