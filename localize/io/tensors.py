@@ -1,12 +1,18 @@
 """Files of network weights that others wrote: safetensors, or PyTorch's own with nothing but tensors in them."""
 
+import os
 import pathlib
 import pickle
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
 
+from localize.io.files import writing
 from localize.types import InputError
+
+STATISTICS = ("running_mean", "running_var")  # of batch norms: kept in float32, as a variance may be tiny
 
 
 def read_tensors(path: str | pathlib.Path) -> tuple[dict, dict[str, str]]:
@@ -44,3 +50,18 @@ def filled(module: torch.nn.Module, tensors: dict, path: str | pathlib.Path, wha
         raise InputError(f"{path} holds other tensors ({wrong[0]}{more}): give weights of {what}")
     module.load_state_dict({name: tensors[name].float() for name in wanted}, strict=False)
     return module
+
+
+def write_tensors(path: str | pathlib.Path, module: nn.Module, metadata: dict[str, str]) -> None:
+    """Write a module's weights as safetensors in half precision, whole or not at all; ValueError if some are no
+    numbers."""
+    path, tensors = pathlib.Path(path), {}
+    for name, tensor in module.state_dict().items():
+        half = tensor.is_floating_point() and not name.endswith(STATISTICS)
+        tensors[name] = (tensor.half() if half else tensor).cpu().contiguous()
+        if not tensors[name].isfinite().all():
+            raise ValueError(f"weights {name} hold NaN or values beyond half precision")
+    partial = path.with_name(path.name + ".partial")
+    with writing(path):
+        partial.write_bytes(save(tensors, metadata))
+        os.replace(partial, path)

@@ -13,8 +13,13 @@ SHOWN = 200  # points of a line; each is a mean
 NOT_TERMS = ("step", "learning_rate", "seconds")
 
 
-def plot_training(path: pathlib.Path, curve: Curve, measures: dict[str, str]) -> None:
-    """Write the loss terms and, below them, what validation measured (label by column) against the steps."""
+def plot_training(
+    path: pathlib.Path, curve: Curve, measures: dict[str, str], axis: str = "FPR95 on validation patches (%)"
+) -> None:
+    """Write the loss terms and, below them, what validation measured (label by column) against the steps.
+
+    axis: what the measures are; if they are error rates, small ones are spread out.
+    """
     figure = Figure(figsize=(7, 6), layout="constrained")
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, sharex=True)
@@ -24,9 +29,9 @@ def plot_training(path: pathlib.Path, curve: Curve, measures: dict[str, str]) ->
     for name, label in measures.items():
         below.plot(*curve.column(name), marker="o", markersize=3, label=label)
     above.set_ylabel("loss terms")
-    below.set(ylabel="FPR95 on validation patches (%)", xlabel="steps")
+    below.set(ylabel=axis, xlabel="steps")
     top = max(max(curve.column(name)[1], default=0) for name in measures)
-    if top > 10 * LAST_DECADE:
+    if "FPR95" in axis and top > 10 * LAST_DECADE:
         below.set_yscale("symlog", linthresh=LAST_DECADE)  # a log scale that has a place for 0
     below.set_ylim(0, 1.1 * max(top, LAST_DECADE))
     for axes in (above, below):
