@@ -30,6 +30,7 @@ from localize.stages import (
     GlobalDescriptors,
     LocalizationMap,
     Localized,
+    OnePass,
     Workbench,
     choose_pairs,
     describe_photos,
@@ -39,6 +40,7 @@ from localize.stages import (
     learn_retrieval,
     map_references,
     match_queries,
+    one_pass,
     rank_photos,
     read_vectors,
 )
@@ -109,7 +111,9 @@ def map_scene(bench: Workbench, scene: Scene, use: Components, *, describe: bool
     """
     imports = getattr(use.mapping, "imports", False)
     given = _given_keypoints(scene, use) if imports else None
-    features = extract_features(bench, use.feature, scene.image_root, scene.references, "reference_features", given)
+    both = _one_pass(bench, use)
+    root, name = scene.image_root, "reference_features"
+    features = extract_features(bench, use.feature, root, scene.references, name, given, both)
     references = features.readable(scene.references)
     if len(references) < 2:
         raise InputError(f"scene {scene.name} has {len(references)} usable reference photos; a map needs at least 2")
@@ -127,6 +131,12 @@ def map_scene(bench: Workbench, scene: Scene, use: Components, *, describe: bool
         pairs = choose_pairs(bench, use.mapping, references, vectors, scene.supplied)
         town = map_references(bench, use.mapping, use.pair_matching, references, features, pairs)
     return MappedScene(town, features, descriptors, vectors)
+
+
+def _one_pass(bench: Workbench, use: Components) -> OnePass | None:
+    """The global descriptor, if it and the local feature read the map of one trunk: the network sees a photo once."""
+    trunks = [getattr(part, "trunk", lambda: None)() for part in (use.feature, use.retrieval)]
+    return one_pass(bench, use.retrieval) if trunks[0] is not None and trunks[0] == trunks[1] else None
 
 
 def _given_keypoints(scene: Scene, use: Components) -> GivenKeypoints | None:
@@ -149,7 +159,8 @@ def _given_keypoints(scene: Scene, use: Components) -> GivenKeypoints | None:
 def read_queries(bench: Workbench, scene: Scene, use: Components) -> Photos:
     """Features of the queries."""
     root = scene.query_root or scene.image_root
-    features = extract_features(bench, use.feature, root, scene.queries, "query_features")
+    both = _one_pass(bench, use) if use.search.uses_frames else None
+    features = extract_features(bench, use.feature, root, scene.queries, "query_features", one_pass=both)
     return Photos(features.readable(scene.queries), features)
 
 

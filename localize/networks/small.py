@@ -1,5 +1,7 @@
 """The package's own small trunk: photos to maps that both a local and a global head read, so one pass serves both."""
 
+import threading
+
 import torch
 from torch import nn
 
@@ -51,3 +53,20 @@ class Residual(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, out, h, w), values >= 0."""
         return torch.relu(self.path(x) + self.shortcut(x))
+
+
+class SharedTrunk(nn.Module):
+    """A trunk that remembers its last image and map, one per thread: two heads on the same photo cost it one pass."""
+
+    def __init__(self, trunk: SmallTrunk):
+        super().__init__()
+        self.trunk = trunk
+        self._last = threading.local()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """The trunk's map; not to be written into."""
+        seen, maps = getattr(self._last, "pass_", (None, None))
+        if seen is None or seen.shape != images.shape or seen.device != images.device or not torch.equal(seen, images):
+            maps = self.trunk(images)
+            self._last.pass_ = images.clone(), maps
+        return maps

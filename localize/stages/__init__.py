@@ -1,6 +1,6 @@
 """One function per stage of a pipeline: read, run one component over items, keep the results in the store."""
 
-from localize.stages.features import FeatureSet, GivenKeypoints, extract_features
+from localize.stages.features import FeatureSet, GivenKeypoints, OnePass, extract_features
 from localize.stages.mapping import (
     BuiltIndex,
     LocalizationMap,
@@ -18,6 +18,7 @@ from localize.stages.retrieval import (
     describe_photos,
     global_vector,
     learn_retrieval,
+    one_pass,
     rank_photos,
     read_vectors,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "GlobalDescriptors",
     "LocalizationMap",
     "Localized",
+    "OnePass",
     "StageRecord",
     "Workbench",
     "build_index",
@@ -45,6 +47,7 @@ __all__ = [
     "match_pairs",
     "match_queries",
     "match_query",
+    "one_pass",
     "rank_photos",
     "read_vectors",
     "write_results",

@@ -3,6 +3,7 @@
 import functools
 import os
 import pathlib
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +12,10 @@ from localize.features.base import LocalFeature, StoredFeature
 from localize.io.colmap_database import ColmapDatabase
 from localize.io.images import Reader, read_photo
 from localize.keys import describe, file_digest, file_stamp, key_of
-from localize.stages.workbench import Workbench
+from localize.retrieval.base import GlobalDescriptor
+from localize.stages.workbench import Beside, Workbench
 from localize.store import Shelf
-from localize.types import Features, ImageList, InputError
+from localize.types import Features, GlobalVector, ImageList, InputError
 
 
 class FeatureSet:
@@ -81,9 +83,19 @@ class _Job:
     height: int
 
 
-def _extract(feature: LocalFeature, given: GivenKeypoints | None, stamps: dict, job: _Job) -> Features | InputError:
+def _read_photo(grey: bool, job: _Job) -> np.ndarray | InputError:
     try:
-        photo = read_photo(job.path, grey=feature.grey)
+        return read_photo(job.path, grey=grey)
+    except InputError as e:
+        return e
+
+
+def _extract(
+    feature: LocalFeature, given: GivenKeypoints | None, stamps: dict, job: _Job, photo: np.ndarray | InputError
+) -> Features | InputError:
+    if isinstance(photo, InputError):
+        return photo
+    try:
         features = feature.extract(photo) if given is None else feature.describe_at(photo, *given.of(job.name))
     except InputError as e:
         return e
@@ -94,6 +106,31 @@ def _extract(feature: LocalFeature, given: GivenKeypoints | None, stamps: dict, 
     if photo_digest(job.path) != job.digest:
         return InputError(f"photo {job.path} was replaced while the run was going on: run again")
     return unless_replaced(stamps, features)
+
+
+@dataclass(frozen=True, eq=False)
+class OnePass:
+    """A descriptor of pixels, made along with the local features where both read the map of one network."""
+
+    component: GlobalDescriptor
+    learned: object
+    shelf: Shelf
+    stamps: dict  # of the component's files when the key was taken
+
+
+def _extract_both(
+    feature: LocalFeature, other: GlobalDescriptor, learned, stamps: dict, job: _Job, photo: np.ndarray | InputError
+) -> tuple[Features, GlobalVector, float] | InputError:
+    """The features, the global descriptor, and the seconds of the latter."""
+    features = _extract(feature, None, stamps, job, photo)
+    if isinstance(features, InputError):
+        return features
+    start = time.perf_counter()
+    try:
+        vector = GlobalVector(other.describe(photo, learned))
+    except InputError as e:
+        return e
+    return unless_replaced(stamps, (features, vector, time.perf_counter() - start))
 
 
 def _read(feature: StoredFeature, stamps: dict, job: _Job) -> Features | InputError:
@@ -124,23 +161,30 @@ def extract_features(
     images: ImageList,
     name: str,
     given: GivenKeypoints | None = None,
+    one_pass: OnePass | None = None,
 ) -> FeatureSet:
     """Features of the photos root/<image name>: detected, described at given keypoints, or read from a file by name.
 
     Keyed by the photo's bytes, and those of its given keypoints and of the feature's files: what is replaced is new.
+    one_pass: what else to make of each photo that is described anew.
     """
     paths = {image.name: pathlib.Path(root) / image.name for image in images}
     photos = dict(zip(paths, (d for d, _ in bench.map(photo_digest, list(paths.values()))), strict=True))
     jobs = {i.name: _Job(i.name, paths[i.name], photos[i.name], i.camera.width, i.camera.height) for i in images}
     stamps = file_stamps(feature)
-    stored = hasattr(feature, "read")
+    stored, read, beside = hasattr(feature, "read"), None, None
     if stored:  # of two equal photos, each has the features of its own name
         work, reader = functools.partial(_read, feature, stamps), None
         items = {n: key_of([job.digest, n, job.width, job.height]) for n, job in jobs.items()}
     else:
         work, reader = functools.partial(_extract, feature, given, stamps), describe(Reader())
         items = {n: d if given is None else key_of([d, *given.of(n)]) for n, d in photos.items()}
+        read = functools.partial(_read_photo, feature.grey)
+    if one_pass and given is None and not stored:
+        both = feature, one_pass.component, one_pass.learned, stamps | one_pass.stamps
+        work, beside = functools.partial(_extract_both, *both), Beside(one_pass.shelf, {d: d for d in photos.values()})
     shelf = bench.store.shelf("features", {"feature": describe(feature), "reader": reader})
-    failures = bench.fill(name, shelf, {items[n]: jobs[n] for n in paths}, work, processes=not stored)
+    todo = {items[n]: jobs[n] for n in paths}
+    failures = bench.fill(name, shelf, todo, work, read=read, beside=beside, processes=not stored)
     bench.unreadable.update({str(paths[n]): failures[items[n]] for n in paths if items[n] in failures})
     return FeatureSet(shelf, paths, items, photos)

@@ -10,7 +10,7 @@ from localize.io.images import Reader, read_photo
 from localize.keys import describe
 from localize.retrieval.base import GlobalDescriptor, NothingLearned, StoredDescriptor
 from localize.retrieval.ranking import rank
-from localize.stages.features import FeatureSet, file_stamps, photo_digest, unless_replaced
+from localize.stages.features import FeatureSet, OnePass, file_stamps, photo_digest, unless_replaced
 from localize.stages.workbench import Workbench
 from localize.store import Shelf
 from localize.types import Features, GlobalVector, ImageList, InputError, Retrieval
@@ -62,13 +62,24 @@ def learn_retrieval(
         spec["references"] = [features.digests[name] for name in names]
         sources = _Lazy(names, features.__getitem__)
     else:
-        spec = {"retrieval": describe(retrieval), "reader": describe(Reader())}
+        spec = _of_pixels(retrieval)
         sources = _Lazy(names, lambda name: read_photo(features.paths[name]))
     fitted = spec if "references" in spec else {**spec, "references": [features.photos[name] for name in names]}
     learned, key = bench.artifact("retrieval_model", fitted, lambda: retrieval.fit(sources))
     alone = retrieval.needs == "pixels" and isinstance(learned, NothingLearned)
     shelf = bench.store.shelf("global_descriptors", spec if alone else {"model": key})
     return GlobalDescriptors(retrieval, learned, key, shelf, stamps)
+
+
+def _of_pixels(retrieval: GlobalDescriptor) -> dict:
+    """What decides the vectors of a descriptor of pixels that learns nothing."""
+    return {"retrieval": describe(retrieval), "reader": describe(Reader())}
+
+
+def one_pass(bench: Workbench, retrieval: GlobalDescriptor) -> OnePass:
+    """The descriptor as `extract_features` makes it along with local features; it must learn nothing."""
+    shelf = bench.store.shelf("global_descriptors", _of_pixels(retrieval))
+    return OnePass(retrieval, NothingLearned(), shelf, file_stamps(retrieval))
 
 
 def describe_photos(

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import threadpoolctl
@@ -36,6 +37,33 @@ class StageRecord:
     reused: int = 0
     seconds: float = 0.0
     peak_memory_mb: float = 0.0  # of this process while the stage ran, and of its worker processes
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """A second shelf that one piece of work fills along with the first, as photos that are read and seen once."""
+
+    shelf: Shelf
+    items: dict[str, str]  # item key on the first shelf -> item key on this one
+
+    ITEMS: ClassVar[int] = 1000  # in memory until they are written
+
+    def taken_from(self, results: Iterator) -> Iterator[tuple[str, object, float]]:
+        """The first of the two records of each result, and its seconds; the second ones go to this shelf."""
+        waiting: dict[str, tuple] = {}
+        try:
+            for item, (first, second, second_s), seconds in results:
+                waiting[self.items[item]] = (self.items[item], second, second_s)
+                if len(waiting) == self.ITEMS:
+                    self._put(waiting)
+                yield item, first, seconds - second_s
+        finally:  # what is finished is kept, whatever stops the iteration
+            self._put(waiting)
+
+    def _put(self, waiting: dict[str, tuple]) -> None:
+        with self.shelf.filling():
+            self.shelf.fill(iter([r for item, r in waiting.items() if item not in self.shelf]))
+        waiting.clear()
 
 
 @dataclass
@@ -70,10 +98,19 @@ class Workbench:
         return result, record.key
 
     def fill(
-        self, name: str, shelf: Shelf, items: dict[str, object], work: Callable, *, read=None, processes=False
+        self,
+        name: str,
+        shelf: Shelf,
+        items: dict[str, object],
+        work: Callable,
+        *,
+        read: Callable | None = None,
+        beside: "Beside | None" = None,
+        processes: bool = False,
     ) -> dict[str, str]:
         """Put `work(argument)`, or `work(argument, read(argument))`, on the shelf for every item key not there yet.
 
+        With `beside`, work returns two records and the seconds of the second, which goes to the shelf named there.
         An item whose work returns an InputError, such as a photo that cannot be read, is logged and left out.
         Returns what was wrong by item key.
         """
@@ -89,7 +126,8 @@ class Workbench:
             stack.enter_context(bar)
             results = self.map(work, [items[k] for k in missing], read=read, processes=processes)
             with contextlib.closing(results):
-                shelf.fill(_usable(zip(missing, results, strict=True), failures, bar))
+                usable = _usable(zip(missing, results, strict=True), failures, bar)
+                shelf.fill(usable if beside is None else beside.taken_from(usable))
             record.computed = len(missing) - len(failures)
             if processes and min(self.workers, len(missing)) > 1:  # ended by now, so their memory is known
                 children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
