@@ -71,6 +71,11 @@ def random_pose(rng, distance: float = 5.0) -> Pose:
     return Pose(R, np.array([0, 0, distance]) + 0.2 * rng.normal(size=3))
 
 
+def unit(descriptors) -> np.ndarray:
+    """Rows of unit length, float32."""
+    return (descriptors / np.linalg.norm(descriptors, axis=1, keepdims=True)).astype(np.float32)
+
+
 def random_features(rng, n: int, dim: int = 16) -> Features:
     d = rng.normal(size=(n, dim)).astype(np.float32)
     return Features(rng.uniform(0, 100, (n, 2)), d / np.linalg.norm(d, axis=1, keepdims=True), np.ones(n))

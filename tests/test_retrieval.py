@@ -139,3 +139,12 @@ def test_every_wrong_line_of_a_submission_is_named(line, server_scene, tmp_path)
     assert problems[0].startswith(f"{path}:2: ")
     assert WRONG[line] in problems[0]
     assert "query/night/a.jpg" in poses
+
+
+def test_ranking_leaves_out_the_query_itself_and_orders_ties():
+    references = ImageList(tuple(Image(n, PINHOLE) for n in "abcd"))
+    queries = ImageList((Image("c", PINHOLE), Image("x", PINHOLE)))
+    vectors = np.array([[1, 0], [0, 1], [1, 0], [1, 0]], np.float32)
+    ranking = rank(queries, vectors[[2, 2]], references, vectors, 3)
+    assert ranking.index.tolist() == [[0, 3, 1], [0, 2, 3]]
+    assert rank(queries, vectors[:2], references, vectors, 10).index.tolist()[0][-1] == -1  # no more than there are
