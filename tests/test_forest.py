@@ -16,11 +16,7 @@ from localize.kernels.forest_build import PRIOR, choose_bit
 from localize.kernels.vector_code import BLOCK
 from localize.types import InputError, PointRows
 
-from .conftest import random_rows
-
-
-def unit(d):
-    return (d / np.linalg.norm(d, axis=1, keepdims=True)).astype(np.float32)
+from .conftest import random_rows, unit
 
 
 def bits_of(descriptors, thresholds=0.0):
