@@ -161,15 +161,21 @@ def poses(output) -> bytes:
 RUN = ("+pipeline=serial", "feature=sift", "feature.max_keypoints=2500", "workers=1")
 
 
+@pytest.fixture(scope="session")
+def warm_store(finished, tmp_path_factory) -> str:
+    """The store for runs of RUN at the command line: nothing that `finished` has done is done again."""
+    return str(shutil.copytree(finished[0].root, tmp_path_factory.mktemp("warm") / "store"))
+
+
 @pytest.fixture
-def own_data(synthetic_root, scene, tmp_path):
+def own_data(synthetic_root, scene, warm_store, tmp_path):
     """Arguments of dataset=colmap on the synthetic scene, and its query list."""
     queries = tmp_path / "queries.txt"
     camera = scene.queries.images[0].camera
     line = f"{camera.model} {camera.width} {camera.height} " + " ".join(map(repr, camera.params.tolist()))
     queries.write_text("".join(f"{n} {line}\n" for n in scene.queries.names))
     folders = [f"dataset.image_root={synthetic_root}/images", f"dataset.model={synthetic_root}/model"]
-    return ["dataset=colmap", *folders, f"dataset.queries={queries}"], queries
+    return ["dataset=colmap", *folders, f"dataset.queries={queries}", f"store.root={warm_store}"], queries
 
 
 @pytest.fixture

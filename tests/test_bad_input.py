@@ -26,9 +26,13 @@ def folder(synthetic_root, scene, tmp_path):
 
 
 @pytest.fixture
-def strecha(run_cli, folder):
+def strecha(run_cli, folder, warm_store):
     """Run the serial pipeline on the Strecha-like folder."""
-    return lambda *more: run_cli(*RUN, "dataset=strecha", f"dataset.root={folder}", *more)
+
+    def run(*more: str, store: str = warm_store) -> tuple[int, str]:
+        return run_cli(*RUN, "dataset=strecha", f"dataset.root={folder}", f"store.root={store}", *more)
+
+    return run
 
 
 def names(folder):
@@ -63,7 +67,7 @@ def test_all_problems_are_listed_at_once(strecha, folder):
     file.write_text("\n".join(lines))
     PIL.Image.new("L", (5, 5)).save(folder / "images" / photos[3])
     (folder / "images" / photos[4]).write_text("no picture")
-    code, text = strecha("store.root=/proc/nothing")
+    code, text = strecha(store="/proc/nothing")
     assert code == 2
     for name, words in zip(
         photos,
@@ -106,10 +110,10 @@ def test_unusual_photos_are_used_and_said(strecha, folder):
     assert "3 of 3 queries localized" in text
 
 
-def test_a_grey_data_set_is_said_once(strecha, folder):
+def test_a_grey_data_set_is_said_once(strecha, folder, tmp_path):
     for name in names(folder):
         PIL.Image.open(folder / "images" / name).convert("L").save(folder / "images" / name)
-    code, text = strecha()
+    code, text = strecha(store=f"{tmp_path}/store")
     assert code == 0
     assert text.count("is grey") == 5 + 3  # of the references, and the three queries
     assert "and 2 more photos in" in text
