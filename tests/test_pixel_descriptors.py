@@ -99,7 +99,7 @@ def test_a_descriptor_that_learns_nothing_reads_no_references(folder, monkeypatc
 
 
 def test_photos_that_cannot_be_described_are_all_named(folder):
-    bench = Workbench(Store(folder / "store"), workers=2)
+    bench = Workbench(Store(folder / "store"))
     features = extract_features(bench, Sift(max_keypoints=5), str(folder), images(*"abc"), "features")
     descriptors = learn_retrieval(bench, Thumbnail(learns=False), images("b"), features)
     (folder / "a.png").write_bytes((folder / "a.png").read_bytes()[:200])

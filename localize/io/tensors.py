@@ -4,6 +4,7 @@ import os
 import pathlib
 import pickle
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -13,6 +14,12 @@ from localize.io.files import writing
 from localize.types import InputError
 
 STATISTICS = ("running_mean", "running_var")  # of batch norms: kept in float32, as a variance may be tiny
+NUMBERS = [  # numpy's, which training scripts keep beside the weights
+    (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
+    (np.float64(0).__reduce__()[0], "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")),
+]
 
 
 def read_tensors(path: str | pathlib.Path) -> tuple[dict, dict[str, str]]:
@@ -27,7 +34,8 @@ def read_tensors(path: str | pathlib.Path) -> tuple[dict, dict[str, str]]:
         if path.suffix == ".safetensors":
             with safe_open(path, "pt") as file:
                 return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-        return torch.load(path, map_location="cpu", weights_only=True), {}
+        with torch.serialization.safe_globals(NUMBERS):
+            return torch.load(path, map_location="cpu", weights_only=True), {}
     except SafetensorError as e:
         raise InputError(f"{path} is cut off or no weights file ({e}): get it again") from e
     except pickle.UnpicklingError as e:

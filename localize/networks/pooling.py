@@ -4,8 +4,6 @@ SPoC: Babenko & Lempitsky, ICCV 2015. MAC and R-MAC: Tolias, Sicre & Jegou, ICLR
 TPAMI 2019, eq. 2 and 3, whose code decides the constants. Maps are (B, C, h, w) of values >= 0.
 """
 
-import math
-
 import torch
 
 SMALLEST = 1e-6  # below, GeM's power has no gradient worth the name
@@ -82,8 +80,3 @@ def over_scales(vectors: torch.Tensor, power: float | torch.Tensor = 1.0) -> tor
     power: GeM's for vectors pooled by it, else 1, the mean.
     """
     return unit(vectors.pow(power).mean(0, keepdim=True).pow(1 / torch.as_tensor(power)))[0]
-
-
-def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:
-    """(height, width) px at a scale, as torch's `interpolate` rounds it; at least 1."""
-    return max(1, math.floor(height * scale)), max(1, math.floor(width * scale))

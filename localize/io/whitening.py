@@ -1,0 +1,33 @@
+"""Whitenings of global descriptors in files: safetensors, with the settings of the descriptor they belong to."""
+
+import os
+import pathlib
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from localize.io.files import writing
+from localize.types import InputError
+
+
+def write_whitening(path: str | pathlib.Path, mean: np.ndarray, projection: np.ndarray, made_with: str) -> None:
+    """Write mean (D,), projection (D', D) and what they were made with, whole or not at all."""
+    path = pathlib.Path(path)
+    partial = path.with_name(path.name + ".partial")
+    with writing(path):
+        partial.write_bytes(save({"mean": mean, "projection": projection}, {"made_with": made_with}))
+        os.replace(partial, path)
+
+
+def read_whitening(path: str | pathlib.Path) -> tuple[np.ndarray, np.ndarray, str]:
+    """(mean (D,), projection (D', D), what they were made with); InputError if the file holds something else."""
+    if not pathlib.Path(path).is_file():
+        raise InputError(f"whitening {path} is missing: give a file that +pipeline=learn_whitening wrote")
+    try:
+        with safe_open(path, "np") as file:
+            return file.get_tensor("mean"), file.get_tensor("projection"), (file.metadata() or {})["made_with"]
+    except (SafetensorError, KeyError) as e:
+        raise InputError(
+            f"{path} is cut off or no whitening ({e}): learn it again with +pipeline=learn_whitening"
+        ) from e

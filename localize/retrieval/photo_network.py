@@ -1,0 +1,72 @@
+"""What global descriptors of pixels share: which weights, the network in memory, the maps of a photo."""
+
+import contextlib
+import functools
+
+import numpy as np
+
+from localize.kernels.area import shrunk_by_area
+from localize.kernels.threads import allowed_threads, one_torch_thread
+from localize.keys import file_stamp
+from localize.networks.shipped import weights_file
+from localize.types import InputError
+
+PREPROCESSING = ("caffe", "torch")
+PRECISIONS = ("auto", "float32", "bfloat16")
+STAGES = (1, 2, 3)
+SETTING = "retrieval.weights"
+OTHERWISE = ", or take retrieval=vlad"
+
+
+def weights_of(component, by_backbone: dict[str, str]) -> str:
+    """Path of a component's weights; None means the ones of its backbone. InputError if they are missing."""
+    return weights_file(component.weights or by_backbone[component.backbone], SETTING, OTHERWISE)
+
+
+def problems_of(load) -> list[str]:
+    """What is missing, one sentence each, if what loads a network cannot."""
+    try:
+        load()
+    except InputError as e:
+        return list(e.problems)
+    return []
+
+
+def backbone_settings(component, *, relu: bool) -> tuple:
+    """What its class takes beside the weights, as a tuple of pairs."""
+    by_name = {
+        "vgg16": {"preprocessing": component.preprocessing, "relu": relu},
+        "resnet50v2": {"stage": component.stage},
+    }
+    return tuple(by_name.get(component.backbone, {}).items())
+
+
+def backbone_network(path: str, backbone: str, settings: tuple, precision: str):
+    """A backbone ready for photos, loaded once per process; a replaced file is loaded again."""
+    return _backbone(path, file_stamp(path), backbone, settings, precision)
+
+
+@functools.lru_cache(maxsize=2)
+def _backbone(path: str, stamp: tuple | None, backbone: str, settings: tuple, precision: str):
+    from localize.io.backbone_weights import load_backbone  # torch takes a second to import: only where it is used
+    from localize.networks.photo_maps import prepared
+
+    return prepared(load_backbone(backbone, path, **dict(settings)), precision)
+
+
+def maps_of(network, photo: np.ndarray, max_edge_px: int, scales: tuple[float, ...] = (1.0,)) -> list:
+    """Maps (1, C, h, w) of a photo at each scale, by one thread inside a stage.
+
+    ValueError for anything but (H, W, 3) uint8.
+    """
+    from localize.networks.photo_maps import photo_maps
+
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+        raise ValueError(f"{photo.shape=} {photo.dtype=}, but expected RGB (H, W, 3) uint8")
+    with one_thread():
+        return photo_maps(network, shrunk_by_area(photo, max_edge_px), scales)
+
+
+def one_thread():
+    """Torch on one thread where others work beside it, as inside a stage; else on all cores."""
+    return one_torch_thread if allowed_threads() == 1 else contextlib.nullcontext()
