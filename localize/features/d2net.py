@@ -17,6 +17,7 @@ from localize.types import Features, InputError
 WEIGHTS = {"vgg16": "d2_tf", "resnet50v2": "resnet50v2", "small": "d2_small"}  # what None means, by backbone
 PREPROCESSING = ("caffe", "torch")
 STAGES = (1, 2, 3)
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class D2Net:
     stage: int = 2  # resnet50v2: the last one; 256, 512 or 1024 channels
     dense: bool = True  # resnet50v2: half the stride of that stage, by dilation
 
+    precision: str = "float32"  # bfloat16 is twice as fast, and moves or loses some keypoints
+
     VERSION: ClassVar[int] = 1
     LIBRARIES: ClassVar[tuple] = ("torch", "PIL")
     grey: ClassVar[bool] = False
@@ -47,6 +50,7 @@ class D2Net:
     def __post_init__(self):
         positive = ("max_keypoints", "max_edge_px", "max_sum_edges_px", "edge_threshold")
         choices = {"backbone": tuple(WEIGHTS), "preprocessing": PREPROCESSING, "stage": STAGES}
+        choices["precision"] = PRECISIONS
         check_component(self, positive=positive, choices=choices)
         if not self.scales or not all(isinstance(s, int | float) and s > 0 for s in self.scales):
             raise InputError(f"{type(self).__name__}.scales is {self.scales!r}, but must be numbers greater than 0")
@@ -84,9 +88,10 @@ class D2Net:
         network = self._network()
         device = next(network.parameters()).device
         image = torch.tensor(small, device=device).permute(2, 0, 1).float()
-        exact = self.backbone != "vgg16" or self.center_fix
+        how = {"edge_threshold": self.edge_threshold, "precision": self.precision}
+        how["exact"] = self.backbone != "vgg16" or self.center_fix
         with one_torch_thread if allowed_threads() == 1 else contextlib.nullcontext():
-            found = find(network, image, self.scales, edge_threshold=self.edge_threshold, exact=exact)
+            found = find(network, image, self.scales, **how)
         scores = found.scores.cpu().numpy()
         rows = np.sort(np.argsort(-scores, kind="stable")[: self.max_keypoints])
         xy = (found.xy_px.cpu().numpy()[rows] + 0.5) * to_original  # from the first pixel's centre to its corner

@@ -34,13 +34,15 @@ def find(
     *,
     edge_threshold: float = 5.0,
     exact: bool = True,
+    precision: str = "float32",
     tile_px: int = TILE_PX,
 ) -> D2Keypoints:
     """Keypoints of an RGB image (3, H, W) float32, 0 to 255, on the network's device.
 
     scales: of the levels, in this order; each map is added to those before it, and a cell that fired does not fire in
     a later level. exact: a position goes back to the photo as the photo went to the level, corner to corner; without,
-    by the ratio of the sizes, as the authors' code has it (up to half a pixel of the level beside it).
+    by the ratio of the sizes, as the authors' code has it (up to one pixel of the photo beside it at half its size).
+    precision: of the network's convolutions, float32 or bfloat16; all else is float32 or more.
     A level without keypoints hands its map on all the same (the code fails there).
     """
     height, width = image.shape[1:]
@@ -50,7 +52,8 @@ def find(
         if min(size) < MIN_SIDE_PX:
             continue
         level = image if size == (height, width) else _resized(image.double(), size).float()
-        maps = in_tiles(network, level, tile_px)
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            maps = in_tiles(network, level, tile_px)
         num_maps += 1
         if summed is not None:
             _add_resized(maps, summed)
@@ -84,7 +87,7 @@ def in_tiles(network: nn.Module, image: torch.Tensor, tile_px: int = TILE_PX) ->
     maps, done = None, 0
     for first in range(0, height, rows):
         top, bottom = max(0, first - reach), min(height, first + rows + reach)
-        band = network(image[None, :, top:bottom])[0]
+        band = network(image[None, :, top:bottom])[0].float()
         band = band[:, (first - top) // stride :]
         if first + rows < height:
             band = band[:, : rows // stride]
