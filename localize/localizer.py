@@ -14,7 +14,7 @@ from localize.io.images import read_photo
 from localize.io.records import load_record, record_from_json, record_to_json, save_array, save_record
 from localize.keys import describe
 from localize.retrieval.ranking import rank
-from localize.stages import BuiltIndex, global_vector, match_query
+from localize.stages import BuiltIndex, BuiltRanking, global_vector, match_query
 from localize.types import (
     Camera,
     Features,
@@ -26,9 +26,9 @@ from localize.types import (
     PoseEstimate,
 )
 
-FORMAT = 2  # of the folder; raise it when old folders can no longer be read
+FORMAT = 3  # of the folder; raise it when old folders can no longer be read
 COMPONENTS = ("feature", "retrieval", "search", "matching", "pose")
-PARTS = {"rows", "learned", "references", "index", "vectors.npy", "localizer.json"}
+PARTS = {"rows", "learned", "references", "index", "ranking", "vectors.npy", "localizer.json"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +37,7 @@ class Localizer:
 
     feature: Any
     retrieval: Any
+    ranking: BuiltRanking
     search: Any
     matching: Any
     pose: Any
@@ -44,7 +45,7 @@ class Localizer:
     rows: PointRows
     index: BuiltIndex | None
     learned: Any  # by the global descriptor
-    vectors: np.ndarray  # (I, D) float32, global descriptors of the references
+    vectors: np.ndarray  # (I, D) float32 or float16, global descriptors of the references
 
     def __post_init__(self):
         check_answers(self.feature, self.retrieval)
@@ -71,7 +72,9 @@ class Localizer:
         pixels = _pixels(image, grey=False) if self.retrieval.needs == "pixels" else None
         vector = global_vector(self.retrieval, self.learned, features, pixels)
         query = ImageList((Image("", camera),))
-        return rank(query, vector[None], self.references, self.vectors, self.search.num_frames).index[0]
+        asked = (query, vector[None], self.references, self.vectors, self.search.num_frames)
+        by = (self.ranking.component, self.ranking.built)
+        return rank(*asked, *by, query_features={"": features}).index[0]
 
     def save(self, folder: str | os.PathLike) -> None:
         """Write the map into a folder of its own, whole or not at all; an older map there is replaced."""
@@ -86,7 +89,9 @@ class Localizer:
         save_record(folder / "learned", self.learned)
         save_record(folder / "references", self.references)
         save_array(folder / "vectors.npy", self.vectors)
-        components = {name: getattr(self, name) for name in COMPONENTS}
+        components = {name: getattr(self, name) for name in COMPONENTS} | {"ranking": self.ranking.component}
+        if self.ranking.built is not None:
+            save_record(folder / "ranking", self.ranking.built)
         if self.index is not None:
             save_record(folder / "index", self.index.built)
             components["index"] = self.index.component
@@ -122,12 +127,14 @@ class Localizer:
         unfit = set(changed) - {"search", "matching", "pose"}
         if unfit:
             raise InputError(f"{', '.join(sorted(unfit))} cannot be changed after the map is built; build another map")
-        index = components.pop("index", None)
+        index, ranking = components.pop("index", None), components.pop("ranking")
+        searched = load_record(folder / "ranking", verify=verify) if hasattr(ranking, "build") else None
         localizer = cls(
             **{**components, **changed},
             references=load_record(folder / "references", verify=verify),
             rows=load_record(folder / "rows", verify=verify),
             index=BuiltIndex(index, load_record(folder / "index", verify=verify), "") if index else None,
+            ranking=BuiltRanking(ranking, searched),
             learned=load_record(folder / "learned", verify=verify),
             vectors=np.load(folder / "vectors.npy", mmap_mode="r"),
         )

@@ -12,6 +12,7 @@ from localize.types import InputError, Scene, StoreError
 ROLES = {  # role: the folder whose base.py describes it, and what the pipelines ask of a component
     "feature": ("features", "extract", "grey"),
     "retrieval": ("retrieval", "fit", "describe", "needs"),
+    "ranking": ("retrieval", "search", "vectors_dtype"),
     "pair_matching": ("matching", "match"),
     "mapping": ("mapping", "build", "num_neighbours"),
     "index": ("index", "build", "nearest"),

@@ -22,6 +22,7 @@ def run(
     localizer = Localizer(
         feature=use.feature,
         retrieval=use.retrieval,
+        ranking=town.ranking,
         search=use.search,
         matching=use.matching,
         pose=use.pose,

@@ -19,12 +19,14 @@ from localize.matching.mutual import MutualNearest
 from localize.matching.ratio import RatioTest
 from localize.pose.base import PoseEstimator
 from localize.pose.poselib import PoseLib
-from localize.retrieval.base import GlobalDescriptor, StoredDescriptor
+from localize.retrieval.base import GlobalDescriptor, Ranking, StoredDescriptor
+from localize.retrieval.exact import Exact
 from localize.retrieval.vlad import Vlad
 from localize.search.base import Search
 from localize.search.prior import Union
 from localize.stages import (
     BuiltIndex,
+    BuiltRanking,
     FeatureSet,
     GivenKeypoints,
     GlobalDescriptors,
@@ -32,6 +34,7 @@ from localize.stages import (
     Localized,
     OnePass,
     Workbench,
+    build_ranking,
     choose_pairs,
     describe_photos,
     estimate_poses,
@@ -53,6 +56,7 @@ class Components:
 
     feature: LocalFeature | StoredFeature = SiftCrbnet()
     retrieval: GlobalDescriptor | StoredDescriptor = Vlad()
+    ranking: Ranking = Exact()
     pair_matching: PairMatcher = MutualNearest()
     mapping: Mapping | MapImport = Triangulation()
     index: Index = RandomTrees()
@@ -84,7 +88,8 @@ class MappedScene:
     map: LocalizationMap
     features: FeatureSet  # of the references
     descriptors: GlobalDescriptors | None
-    vectors: np.ndarray | None  # (I, D) float32
+    vectors: np.ndarray | None  # (I, D) float32 or float16
+    ranking: BuiltRanking
 
     def query_vectors(self, bench: Workbench, photos: Photos, use: Components) -> np.ndarray | None:
         """Global descriptors (Q, D) of the queries; None where the references have none."""
@@ -101,7 +106,8 @@ class MappedScene:
         vectors = self.query_vectors(bench, photos, use)
         if vectors is None:
             return use.retrieval.ranking(photos.images, self.map.references, use.search.num_frames)
-        return rank_photos(bench, photos.images, vectors, self.map.references, self.vectors, use.search.num_frames)
+        asked = (photos.images, vectors, self.map.references, self.vectors, use.search.num_frames)
+        return rank_photos(bench, self.ranking, *asked, photos.features, self.features)
 
 
 def map_scene(bench: Workbench, scene: Scene, use: Components, *, describe: bool = False) -> MappedScene:
@@ -125,12 +131,14 @@ def map_scene(bench: Workbench, scene: Scene, use: Components, *, describe: bool
         else:
             descriptors = learn_retrieval(bench, use.retrieval, references, features)
             vectors = describe_photos(bench, descriptors, references, features, "reference_global")
+        vectors = vectors.astype(use.ranking.vectors_dtype, copy=False)
+    ranking = build_ranking(bench, use.ranking, vectors)
     if imports:
         town = import_map(bench, use.mapping, scene.supplied, references, features)
     else:
-        pairs = choose_pairs(bench, use.mapping, references, vectors, scene.supplied)
+        pairs = choose_pairs(bench, use.mapping, references, vectors, ranking, scene.supplied)
         town = map_references(bench, use.mapping, use.pair_matching, references, features, pairs)
-    return MappedScene(town, features, descriptors, vectors)
+    return MappedScene(town, features, descriptors, vectors, ranking)
 
 
 def _one_pass(bench: Workbench, use: Components) -> OnePass | None:

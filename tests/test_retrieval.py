@@ -29,7 +29,7 @@ def test_retrieval_stays_within_groups():
     assert found.index[0].tolist() == [*sorted([0, 2], key=lambda i: -scores[i]), -1, -1]
     assert found.index[1].tolist() == np.argsort(-scores).tolist()
     assert found.index[2].tolist() == [-1] * 4
-    everywhere = rank(queries, vectors[[4, 4, 4]], references, vectors[:4], 4, grouped=False)
+    everywhere = rank(queries, vectors[[4, 4, 4]], references, vectors[:4], 4, restricted=False)
     assert everywhere.index[2].tolist() == np.argsort(-scores).tolist()
 
 

@@ -1,12 +1,12 @@
-"""The role of a global descriptor: one vector per photo, compared by dot product."""
+"""The roles of a global descriptor, one vector per photo, of a ranking, which compares them, and of a re-ranker."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from localize.types import Features
+from localize.types import Features, ImageList, Retrieval
 
 
 @dataclass(frozen=True)
@@ -40,4 +40,47 @@ class StoredDescriptor(Protocol):
 
     def read(self, name: str) -> np.ndarray:
         """(D,) float32 of unit length of the photo of this name; InputError if there is none."""
+        ...
+
+
+class Ranking(Protocol):
+    """Frozen dataclass: how the references nearest to a vector are searched.
+
+    The class `restrictions.Restrictions` holds the fields that all of ours share: which references may be found, and
+    the re-rankers. One that prepares something has `build(vectors) -> record`, which the store keeps; fields made with
+    `query_field` may change without building anew.
+    """
+
+    VERSION: int
+    vectors_dtype: str  # float32 or float16, in which the references' vectors are kept
+
+    def search(
+        self, built, vectors: np.ndarray, asked: np.ndarray, num_found: int, rows: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Dot products (Q, K) float32, descending, and rows (Q, K) int64 of the nearest of vectors (R, D), -1 = none.
+
+        asked (Q, D) float32; vectors may be float16 and memory-mapped; rows: search only among these, ascending.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class RankingSources:
+    """What a re-ranker may look at. Features by photo name; None where there are none, as in a saved map."""
+
+    queries: ImageList
+    query_vectors: np.ndarray  # (Q, D) float32
+    references: ImageList
+    reference_vectors: np.ndarray  # (R, D) float32 or float16
+    query_features: Mapping[str, Features] | None = None
+    reference_features: Mapping[str, Features] | None = None
+
+
+class Reranker(Protocol):
+    """Frozen dataclass: puts the best references of each query into another order, on better grounds."""
+
+    VERSION: int
+
+    def rerank(self, ranking: Retrieval, sources: RankingSources) -> Retrieval:
+        """The references of each query again, best first, with scores of its own; it may leave some out (-1)."""
         ...

@@ -1,11 +1,10 @@
-"""Nearest references: by global descriptor (exact search by faiss), or by the poses alone."""
+"""Nearest references: by global descriptor, or by the poses alone."""
 
-from collections.abc import Iterator
-
-import faiss
 import numpy as np
 
-from localize.types import ImageList, Retrieval
+from localize.retrieval.base import Ranking, RankingSources
+from localize.retrieval.exact import Exact
+from localize.types import ImageList, InputError, Retrieval
 
 
 def rank(
@@ -14,42 +13,57 @@ def rank(
     references: ImageList,
     reference_vectors: np.ndarray,
     num_frames: int,
+    ranking: Ranking = Exact(),
+    built=None,
     *,
-    grouped: bool = True,
+    restricted: bool = True,
+    query_features=None,
+    reference_features=None,
 ) -> Retrieval:
     """The `num_frames` most similar references of each query by dot product, never the query itself.
 
-    query_vectors (Q, D), reference_vectors (R, D) float32. Ties go to the earlier reference. A query with groups is
-    compared only with the references that share one, unless `grouped` is False.
+    query_vectors (Q, D) float32, reference_vectors (R, D) float32 or float16; built: what `ranking.build` made of
+    these, if it has one. Unless `restricted` is False, the ranking's restrictions hold and its re-rankers are applied;
+    those may look at the features, by photo name.
     """
-    num_frames = min(num_frames, len(references))
+    if query_vectors.shape[1] != reference_vectors.shape[1] and len(queries) and len(references):
+        dims = query_vectors.shape[1], reference_vectors.shape[1]
+        raise InputError(
+            f"the queries' vectors have {dims[0]} values and the references' {dims[1]}: describe both alike"
+        )
+    rerankers = getattr(ranking, "rerank", ()) if restricted else ()
+    num_ranked = max(num_frames, ranking.num_reranked) if rerankers else num_frames
+    found = _ranked(queries, query_vectors, references, reference_vectors, num_ranked, ranking, built, restricted)
+    sources = RankingSources(queries, query_vectors, references, reference_vectors, query_features, reference_features)
+    for reranker in rerankers:
+        found = reranker.rerank(found, sources)
+    return Retrieval(found.query_names, found.reference_names, found.index[:, :num_frames], found.score[:, :num_frames])
+
+
+def _ranked(queries, query_vectors, references, vectors, num_ranked, ranking, built, restricted) -> Retrieval:
+    """By similarity alone."""
+    num_ranked = min(num_ranked, len(references))
     same = {name: i for i, name in enumerate(references.names)}
-    index = np.full((len(queries), num_frames), -1, np.int32)
-    score = np.full((len(queries), num_frames), -np.inf, np.float32)
-    vectors = np.ascontiguousarray(reference_vectors, np.float32)
-    for rows, allowed in _searches(queries, references, grouped):
-        if not len(allowed):
+    index = np.full((len(queries), num_ranked), -1, np.int32)
+    score = np.full((len(queries), num_ranked), -np.inf, np.float32)
+    searches = getattr(ranking, "searches", _all)
+    for rows, allowed in searches(queries, references, restricted):
+        among = len(references) if allowed is None else len(allowed)
+        if not among or not len(rows):
             continue
-        among = vectors if len(allowed) == len(vectors) else vectors[allowed]  # a city's are 1 GB: no copy, no index
-        ahead = min(len(allowed), num_frames + 1)  # one more, as the photo itself may be among them
-        asked = np.ascontiguousarray(query_vectors[rows], np.float32)
-        scores, found = faiss.knn(asked, among, ahead, metric=faiss.METRIC_INNER_PRODUCT)
-        for q, s, f in zip(rows, scores, allowed[found], strict=True):
-            order = np.lexsort((f, -s))
-            order = order[f[order] != same.get(queries.names[q], -1)][:num_frames]
+        ahead = min(among, num_ranked + 1)  # one more, as the photo itself may be among them
+        whole = allowed is None or among == len(references)
+        scores, found = ranking.search(built, vectors, query_vectors[rows], ahead, None if whole else allowed)
+        for q, s, f in zip(rows, scores, found, strict=True):
+            kept = np.flatnonzero((f >= 0) & (f != same.get(queries.names[q], -1)))
+            order = kept[np.lexsort((f[kept], -s[kept]))][:num_ranked]
             index[q, : len(order)], score[q, : len(order)] = f[order], s[order]
     return Retrieval(queries.names, references.names, index, score)
 
 
-def _searches(queries: ImageList, references: ImageList, grouped: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(rows of queries, rows of the references they are compared with), each query once."""
-    by_groups: dict[tuple, list[int]] = {}
-    for i, query in enumerate(queries):
-        by_groups.setdefault(query.groups if grouped else (), []).append(i)
-    for groups, rows in by_groups.items():
-        wanted = set(groups)
-        allowed = [i for i, image in enumerate(references) if not wanted or wanted & set(image.groups)]
-        yield np.array(rows), np.array(allowed, np.int64)
+def _all(queries: ImageList, references: ImageList, restricted: bool):
+    """The searches of a ranking without restrictions: all queries among all references."""
+    yield np.arange(len(queries)), None
 
 
 def rank_by_pose(images: ImageList, num_frames: int, *, max_angle_deg: float = 45.0) -> Retrieval:

@@ -12,6 +12,7 @@ from localize.stages.mapping import (
     match_pairs,
 )
 from localize.stages.queries import estimate_poses, match_queries, match_query
+from localize.stages.ranking import BuiltRanking, build_ranking, rank_photos
 from localize.stages.results import Localized, write_results
 from localize.stages.retrieval import (
     GlobalDescriptors,
@@ -19,13 +20,13 @@ from localize.stages.retrieval import (
     global_vector,
     learn_retrieval,
     one_pass,
-    rank_photos,
     read_vectors,
 )
 from localize.stages.workbench import StageRecord, Workbench
 
 __all__ = [
     "BuiltIndex",
+    "BuiltRanking",
     "FeatureSet",
     "GivenKeypoints",
     "GlobalDescriptors",
@@ -35,6 +36,7 @@ __all__ = [
     "StageRecord",
     "Workbench",
     "build_index",
+    "build_ranking",
     "choose_pairs",
     "collect_rows",
     "describe_photos",

@@ -13,8 +13,10 @@ from localize.keys import describe, file_digest, key_of
 from localize.mapping.base import MapImport, Mapping
 from localize.mapping.pairs import all_pairs, model_of_pairs, neighbour_pairs, rank_by_covisibility
 from localize.matching.base import PairMatcher
+from localize.retrieval.exact import Exact
 from localize.retrieval.ranking import rank, rank_by_pose
 from localize.stages.features import FeatureSet
+from localize.stages.ranking import BuiltRanking
 from localize.stages.workbench import Workbench
 from localize.store import ShelfItems
 from localize.types import Image, ImageList, InputError, Map, ModelFiles, PairMatches, PointRows, SourceModel
@@ -66,6 +68,7 @@ def choose_pairs(
     mapping: Mapping,
     references: ImageList,
     vectors: np.ndarray | None,
+    ranking: BuiltRanking | None = None,
     supplied: ModelFiles | None = None,
 ) -> list[tuple[str, str]]:
     """The pairs of references to match, as `mapping.pairs` says; without global descriptors, for the most similar ones
@@ -80,7 +83,9 @@ def choose_pairs(
             return neighbour_pairs(rank_by_covisibility(model, references, supplied.names, mapping.num_neighbours))
         if how == "poses" or vectors is None:
             return neighbour_pairs(rank_by_pose(references, mapping.num_neighbours))
-        return neighbour_pairs(rank(references, vectors, references, vectors, mapping.num_neighbours, grouped=False))
+        ranking = ranking or BuiltRanking(Exact())
+        asked = (references, vectors, references, vectors, mapping.num_neighbours, ranking.component, ranking.built)
+        return neighbour_pairs(rank(*asked, restricted=False))
 
 
 def map_references(

@@ -1,4 +1,4 @@
-"""Global descriptors of photos, and the references most similar to each query."""
+"""Global descriptors of photos."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -9,11 +9,10 @@ import numpy as np
 from localize.io.images import Reader, read_photo
 from localize.keys import describe
 from localize.retrieval.base import GlobalDescriptor, NothingLearned, StoredDescriptor
-from localize.retrieval.ranking import rank
 from localize.stages.features import FeatureSet, OnePass, file_stamps, photo_digest, unless_replaced
 from localize.stages.workbench import Workbench
 from localize.store import Shelf
-from localize.types import Features, GlobalVector, ImageList, InputError, Retrieval
+from localize.types import Features, GlobalVector, ImageList, InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,12 +122,3 @@ def read_vectors(bench: Workbench, retrieval: StoredDescriptor, images: ImageLis
 def global_vector(retrieval: GlobalDescriptor, learned, features: Features, pixels: np.ndarray | None) -> np.ndarray:
     """(D,) of one photo, from its features or its pixels (H, W, 3), whichever the descriptor needs."""
     return retrieval.describe(features if retrieval.needs == "features" else pixels, learned)
-
-
-def rank_photos(
-    bench: Workbench, queries: ImageList, query_vectors, references: ImageList, reference_vectors, num_frames: int
-) -> Retrieval:
-    """The references most similar to each query, best first."""
-    with bench.stage("ranking") as record:
-        record.computed = 1
-        return rank(queries, query_vectors, references, reference_vectors, num_frames)

@@ -1,0 +1,122 @@
+"""Which references a query is compared with, and what is done to the best of them: the fields that rankings share."""
+
+import functools
+import pathlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from localize.components import check_component, query_field
+from localize.io.text import read_lines
+from localize.types import ImageList, InputError, Scene
+
+DTYPES = ("float32", "float16")
+
+
+@dataclass(frozen=True)
+class Restrictions:
+    """A reference must pass all of them. They hold for queries, not for the choice of pairs of references."""
+
+    vectors_dtype: str = query_field("float32")  # of the kept vectors; float16 halves them
+    same_groups: bool = query_field(True)  # only references that share a group, where a query has some
+    only_tags: tuple = query_field(())  # only references with one of these tags; none: any
+    same_tags: tuple = query_field(())  # a query with some of these tags: only references that share one of them
+    prior: str | None = query_field(None)  # file of rough positions, lines `query x y z` (m), asked for by radius_m
+    radius_m: float | None = query_field(None)  # only references so near to the query's prior position
+    rerank: tuple = query_field(())  # re-rankers, applied in order
+    num_reranked: int = query_field(100)  # references of each query that they see
+
+    LIBRARIES: ClassVar[tuple] = ("faiss",)
+
+    def __post_init__(self):
+        check_component(self, positive=("num_reranked", "radius_m"), choices={"vectors_dtype": DTYPES})
+        for name in ("only_tags", "same_tags", "rerank"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        kind = type(self).__name__
+        if (self.prior is None) != (self.radius_m is None):
+            raise InputError(f"{kind}.prior and {kind}.radius_m belong together: give both or none")
+        unfit = [type(r).__name__ for r in self.rerank if not hasattr(r, "rerank")]
+        if unfit:
+            raise InputError(
+                f"{kind}.rerank holds {unfit[0]}, which has no method rerank; see localize/retrieval/base.py"
+            )
+
+    def preflight(self) -> list[str]:
+        """What is missing."""
+        missing = [p for r in self.rerank for p in getattr(r, "preflight", list)()]
+        if self.prior is not None and not pathlib.Path(self.prior).is_file():
+            missing.append(f"file {self.prior} is missing: ranking.prior names it")
+        return missing
+
+    def check_scene(self, scene: Scene) -> list[str]:
+        """What of the restrictions does not fit the scene, one sentence each."""
+        problems = []
+        tags = {tag for image in scene.references for tag in image.tags}
+        if self.only_tags and not tags & set(self.only_tags):
+            found = ", ".join(sorted(tags)) or "none"
+            problems.append(f"no reference has a tag of ranking.only_tags={list(self.only_tags)}; their tags: {found}")
+        if self.prior is not None:
+            try:
+                known = read_positions(self.prior)
+            except InputError as e:
+                return [*problems, *e.problems]
+            if len(scene.queries) and not known.keys() & set(scene.queries.names):
+                name = scene.queries.names[0]
+                problems.append(
+                    f"{self.prior} has a position of none of the {len(scene.queries)} queries, such as {name}"
+                )
+        return problems
+
+    def searches(
+        self, queries: ImageList, references: ImageList, restricted: bool
+    ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """(rows of queries, ascending rows of the references they may find or None for all), each query once."""
+        if not restricted:
+            yield np.arange(len(queries)), None
+            return
+        asking: dict[tuple, list[int]] = {}
+        for i, query in enumerate(queries):
+            asking.setdefault(self._asked(query), []).append(i)
+        for asked, rows in asking.items():
+            allowed = None if not any(asked) and not self.only_tags else self._allowed(asked, references)
+            yield np.array(rows), allowed
+
+    def _asked(self, query) -> tuple:
+        """What decides which references a query may find: its groups, its tags that bind, its prior position."""
+        groups = query.groups if self.same_groups else ()
+        tags = tuple(tag for tag in query.tags if tag in self.same_tags)
+        position = _cached_positions(self.prior).get(query.name, ()) if self.prior is not None else ()
+        return groups, tags, position
+
+    def _allowed(self, asked: tuple, references: ImageList) -> np.ndarray:
+        groups, tags, position = asked
+        allowed = np.ones(len(references), bool)
+        for wanted, field in ((groups, "groups"), (tags, "tags"), (self.only_tags, "tags")):
+            if wanted:
+                allowed &= np.array([not set(wanted).isdisjoint(getattr(i, field)) for i in references], bool)
+        if position:
+            centers = np.array([i.pose.center for i in references]).reshape(-1, 3)
+            allowed &= np.linalg.norm(centers - position, axis=1) <= self.radius_m
+        return np.flatnonzero(allowed)
+
+
+@functools.lru_cache(maxsize=4)
+def _cached_positions(path: str) -> dict[str, tuple[float, float, float]]:
+    return read_positions(path)
+
+
+def read_positions(path: str) -> dict[str, tuple[float, float, float]]:
+    """Position (m) by name from lines `name x y z`; InputError for a line of another form."""
+    found = {}
+    for number, fields in read_lines(pathlib.Path(path)):
+        try:
+            name, *xyz = fields
+            found[name] = tuple(map(float, xyz))
+            fits = len(xyz) == 3 and bool(np.isfinite(found[name]).all())
+        except ValueError:
+            fits = False
+        if not fits:
+            raise InputError(f"{path}:{number}: expected name x y z, the position of a query in metres")
+    return found
