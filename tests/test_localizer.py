@@ -14,25 +14,21 @@ from localize.features.sift import Sift
 from localize.geometry.poses import pose_error
 from localize.io.images import read_photo
 from localize.io.text import read_poses
-from localize.pipelines import parallel_search
 from localize.pose.poselib import PoseLib
 from localize.search.prior import Frames, Union
 
-from .conftest import CHECKOUT
-
-FEATURE = Sift(max_keypoints=2500)
+from .conftest import CHECKOUT, FEATURE
 
 
 @pytest.fixture(scope="module")
-def folder(scene, tmp_path_factory) -> pathlib.Path:
+def folder(scene, warm_store, tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("map") / "town"
-    build_map(scene, folder, feature=FEATURE)
+    build_map(scene, folder, store=Store(warm_store), feature=FEATURE)
     return folder
 
 
-def test_localizer_gives_the_pipelines_poses(folder, scene, tmp_path):
-    parallel_search.run(scene, Store(tmp_path / "store"), feature=FEATURE, output=str(tmp_path))
-    poses = read_poses(tmp_path / "poses.txt", [])
+def test_localizer_gives_the_pipelines_poses(folder, finished, scene):
+    poses = read_poses(finished[1] / "poses.txt", [])
     localizer = Localizer.load(folder)
     for query in scene.queries:
         estimate = localizer.localize(pathlib.Path(scene.image_root) / query.name, query.camera)
@@ -64,11 +60,11 @@ def test_what_cannot_be_localized_says_why(folder, scene):
         localizer.localize("nothing.jpg", camera)
 
 
-def test_only_what_fits_the_map_can_be_changed(folder, scene, tmp_path, monkeypatch):
+def test_only_what_fits_the_map_can_be_changed(folder, scene, warm_store, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="feature cannot be changed after the map is built"):
         Localizer.load(folder, feature=Sift(upright=True))
     Localizer.load(folder, search=Frames(num_frames=2))
-    build_map(scene, tmp_path / "frames", feature=FEATURE, search=Frames())
+    build_map(scene, tmp_path / "frames", store=Store(warm_store), feature=FEATURE, search=Frames())
     with pytest.raises(InputError, match="has no index"):
         Localizer.load(tmp_path / "frames", search=Union())
     monkeypatch.setattr(Sift, "VERSION", Sift.VERSION + 1)
