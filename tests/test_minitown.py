@@ -55,7 +55,7 @@ def test_the_square_is_localized(town, tmp_path):
     """A query by day among the references around it."""
     truth = town.ground_truth.by_name["query/day/006.jpg"]
     distance = {i.name: np.linalg.norm(i.pose.center - truth.pose.center) for i in town.references}
-    nearest = set(sorted(distance, key=distance.get)[:16])
+    nearest = set(sorted(distance, key=distance.get)[:10])
     square = dataclasses.replace(
         town,
         references=ImageList(i for i in town.references if i.name in nearest),
@@ -63,7 +63,7 @@ def test_the_square_is_localized(town, tmp_path):
     )
     report = parallel_search.run(square, Store(tmp_path / "store"), feature=FEATURE, workers=2)
     assert report.conditions == ("all", "day")
-    assert report.error_m[0] < 0.1
+    assert report.error_m[0] < 0.2
     assert report.error_deg[0] < 0.5
 
 
