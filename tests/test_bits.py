@@ -66,7 +66,7 @@ def test_itq_is_the_slow_one(num_bits, monkeypatch):
     assert loss < losses[0]
 
 
-def test_signs_medians_and_what_auto_takes():
+def test_signs_medians_and_what_auto_takes(monkeypatch):
     rng = np.random.default_rng(2)
     signed = rng.normal(size=(501, 20)).astype(np.float16)
     for choice, rows, name in (
@@ -77,9 +77,16 @@ def test_signs_medians_and_what_auto_takes():
     ):
         coding = learn_coding(rows, choice, None, 0)
         assert coding.binarisation == name
+        assert not coding.rotation.size
         limits = [sorted(float(r[k]) for r in rows)[250] if name == "median" else 0.0 for k in range(20)]
         bits = [[float(v) > t for v, t in zip(row, limits, strict=True)] for row in rows]
         np.testing.assert_array_equal(coding.bits(rows), bits)
+    monkeypatch.setattr(itq, "ITERATIONS", 1)
+    for dim, negative, name, num_bits in ((256, 0, "median", 256), (257, 0, "itq", 256), (257, -1, "sign", 257)):
+        rows = rng.random((300, dim))
+        rows[150, 3] = negative
+        coding = learn_coding(rows.astype(np.float32), "auto", None, 0)
+        assert (coding.binarisation, len(coding.thresholds)) == (name, num_bits)
 
 
 def test_a_descriptors_bits_do_not_depend_on_those_it_comes_with(monkeypatch):

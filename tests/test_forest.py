@@ -265,4 +265,4 @@ def test_limits_are_told():
     with pytest.raises(InputError, match="must be below 1"):
         RandomTrees(budget=1.0, budget_unit="mass")
     with pytest.raises(InputError, match="at most 1024"):
-        RandomTrees().build(map_of(np.ones((2, 1100)), [0, 1]))
+        RandomTrees(bits="sign").build(map_of(np.ones((2, 1100)), [0, 1]))

@@ -66,11 +66,12 @@ def learn_coding(descriptors: np.ndarray, bits: str, num_bits: int | None, seed:
     """The coding for descriptors (N, D), float16 or float32, looked at in evenly spaced rows.
 
     sign: value > 0. median: value > median of its dimension. itq: signs after a learned rotation, `num_bits` of them
-    (None: 256). auto: sign, or median where no value is negative, as of SIFT: the sign says nothing.
+    (None: 256). auto: sign; where no value is negative, the sign says little: median, as of SIFT, or itq where there
+    are more than 256 values, as of D2-Net.
     """
     rows = sample_rows(descriptors, SAMPLE)
     if bits == "auto":
-        bits = "sign" if rows.min(initial=0) < 0 else "median"
+        bits = "sign" if rows.min(initial=0) < 0 else "median" if rows.shape[1] <= ITQ_BITS else "itq"
     if bits == "itq":
         return Coding(bits, *itq_rotation(sample_rows(descriptors, ITQ_SAMPLE), num_bits or ITQ_BITS, seed))
     thresholds = np.median(rows, axis=0) if bits == "median" else np.zeros(rows.shape[1])

@@ -41,7 +41,7 @@ class FaissBinary:
     ef_construction: int = 100  # of hnsw
     num_tables: int = 12  # of multihash
     bits_per_table: int = 20  # of multihash
-    bits: str = "auto"  # what a code is made of: sign, median, itq; auto: sign, or median where no value is negative
+    bits: str = "auto"  # sign, median or itq; auto: sign, or one of the others where no value is negative
     num_bits: int | None = None  # of itq. None: 256
     seed: int = 0
     num_probes: int = query_field(16)  # lists of ivf visited

@@ -44,7 +44,7 @@ class LiteralTrees:
     num_candidates: int = 32  # random bits tried per node
     window: int = 20_000  # rows looked at to choose a test
     balance_tolerance: float = 0.1  # |share of ones - 0.5| allowed
-    bits: str = "auto"  # what a code is made of: sign, median, itq; auto: sign, or median where no value is negative
+    bits: str = "auto"  # sign, median or itq; auto: sign, or one of the others where no value is negative
     num_bits: int | None = None  # of itq. None: 256
     seed: int = 0
     num_leaves: int = query_field(100)  # leaves visited

@@ -43,7 +43,7 @@ class RandomTrees:
     leaf_size: int = 256  # items; a larger node is split, above max_depth
     num_candidates: int = 32  # random bits tried per node
     window: int = 512  # items looked at to choose a test
-    bits: str = "auto"  # what a code is made of: sign, median, itq; auto: sign, or median where no value is negative
+    bits: str = "auto"  # sign, median or itq; auto: sign, or one of the others where no value is negative
     num_bits: int | None = None  # of itq. None: 256
     seed: int = 0
     budget: float = query_field(0.4)  # how much of the trees a query visits
