@@ -84,7 +84,10 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
         if getattr(pipeline.func, "needs_components", False):
             check_parts(components, store, output)
             given |= {"store": store, **components}
-        return _show(pipeline(made["dataset"], **given))
+        _show(pipeline(made["dataset"], **given))
+        written = pathlib.Path(output) / "results.json"
+        found = json.loads(written.read_text()) if written.is_file() else {}
+        return found if "comparison" in found else None
     mapping_only = not getattr(pipeline.func, "needs_queries", True)
     scene = preflight(made["dataset"], components, store, output, needs_queries=not mapping_only)
     log.info("%s: %d references, %d queries", scene.name, len(scene.references), len(scene.queries))
@@ -223,10 +226,15 @@ def _comparison(jobs: list[tuple[list[str], dict]]) -> str:
     common = set.intersection(*(set(settings) for settings, _ in jobs))
     rows = []
     for settings, found in jobs:
+        if "comparison" in found:  # of a pipeline without queries, which says itself what is worth a column
+            rows.append([" ".join(s for s in settings if s not in common), *found["comparison"].values()])
+            continue
         recall = found["conditions"].get("all", {}).get("recall", {})
         per_query = sum(s for s in found["seconds_per_query"].values() if s is not None)
         own = " ".join(s for s in settings if s not in common)
         localized = f"{found['num_localized']} of {found['num_queries']}"
         rows.append([own, *(f"{100 * r:.1f} %" for r in recall.values()), localized, f"{per_query:.2f}"])
+    if "comparison" in jobs[0][1]:
+        return text_table(["settings", *jobs[0][1]["comparison"]], rows)
     header = ["settings", *jobs[0][1]["conditions"].get("all", {}).get("recall", {}), "localized", "s per query"]
     return text_table(header, rows) if all(len(r) == len(header) for r in rows) else ""

@@ -5,9 +5,11 @@ import pathlib
 import numpy as np
 import tqdm
 
+from localize.io.images import read_photo
+from localize.io.sequences import read_sequence
 from localize.store import Store
 from localize.train.from_photos import check_extracts
-from localize.train.from_sequences import read_sequence, sequence_patches
+from localize.train.from_sequences import sequence_patches
 from localize.train.patch_folder import write_patches
 from localize.train.patch_sets import joined
 from localize.types import InputError
@@ -36,12 +38,13 @@ def run(
     problems, sets = [], []
     for folder in tqdm.tqdm(folders, "sequences", disable=None if progress else True):  # None: on a terminal only
         try:
-            photos, homographies = read_sequence(folder)
+            sequence = read_sequence(folder)
+            photos = [read_photo(path, grey=True) for path in sequence.photos]
         except InputError as e:
             problems += e.problems
             continue
         if not problems:  # else only look for more of them
-            sets.append(sequence_patches(photos, homographies, feature, coefficient=coefficient, seed=seed))
+            sets.append(sequence_patches(photos, sequence.homographies, feature, coefficient=coefficient, seed=seed))
     if problems:
         raise InputError(*problems)
     if not sets:

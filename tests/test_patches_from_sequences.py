@@ -10,8 +10,8 @@ from scipy.ndimage import gaussian_filter
 from localize.features.hloc import Hloc
 from localize.features.sift import Sift
 from localize.io.phototour import read_phototour
+from localize.io.sequences import HALF_PIXEL
 from localize.pipelines import patches_from_sequences
-from localize.train.from_sequences import HALF_PIXEL
 from localize.train.homographies import random_homography, warp
 from localize.types import InputError
 

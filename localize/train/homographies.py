@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import PIL.Image
 
+from localize.geometry.homography import apply
+
 FINEST = 4  # times finer than the photo that a warp is drawn before its pixels are averaged
 
 
@@ -53,12 +55,6 @@ def random_homography(
     shift[:2, 2] = rng.uniform(-spare, spare)
     to_unit = np.array([[1 / unit, 0, -half[0] / unit], [0, 1 / unit, -half[1] / unit], [0, 0, 1]])
     return np.linalg.inv(to_unit) @ shift @ middle @ to_unit
-
-
-def apply(homography: np.ndarray, xy: np.ndarray) -> np.ndarray:
-    """Where the homography takes (N, 2)."""
-    moved = np.column_stack([xy, np.ones(len(xy))]) @ homography.T
-    return moved[:, :2] / moved[:, 2:]
 
 
 def jacobian(homography: np.ndarray, xy: np.ndarray) -> np.ndarray:
