@@ -2,7 +2,6 @@
 
 import functools
 import pathlib
-import pickle
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -10,12 +9,11 @@ import numpy as np
 import torch
 
 from localize.components import check_component
-from localize.io.network_weights import load_weights
+from localize.io.network_weights import load_tfeat, load_weights
 from localize.io.phototour import SIDE
 from localize.kernels.patches import halved
 from localize.kernels.sift_descriptor import describe
 from localize.networks import inference
-from localize.networks.patches import TFeat as TFeatNetwork
 from localize.types import InputError
 
 BATCH = 64  # patches that a network sees at once; more is slower on a CPU
@@ -67,7 +65,7 @@ class TFeat:
     @property
     def network(self) -> torch.nn.Module:
         """The network, loaded once; InputError if the file is missing or of something else."""
-        return _loaded(_tfeat, self.weights)
+        return _loaded(load_tfeat, self.weights)
 
     def describe(self, patches: np.ndarray) -> np.ndarray:
         """(N, 128) float32."""
@@ -144,15 +142,3 @@ def _kept(load, path: str, changed_ns: int, size: int) -> torch.nn.Module:
 
 def _trained(path: str) -> torch.nn.Module:
     return inference.prepared(load_weights(path)[0])
-
-
-def _tfeat(path: str) -> torch.nn.Module:
-    network = TFeatNetwork()
-    try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError) as e:
-        reason = str(e).splitlines()[0]
-        raise InputError(
-            f"{path} holds no weights of TFeat ({reason}): give a file such as tfeat-liberty.params"
-        ) from e
-    return network.eval()

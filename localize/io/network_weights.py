@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import pickle
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -9,7 +10,7 @@ from safetensors.torch import save
 from torch import nn
 
 from localize.io.files import writing
-from localize.networks.patches import NAMES, patch_network
+from localize.networks.patches import NAMES, TFeat, patch_network
 from localize.types import InputError
 
 STATISTICS = ("running_mean", "running_var")  # of batch norms: kept in float32, as a variance may be tiny
@@ -55,3 +56,16 @@ def load_weights(path: str | pathlib.Path) -> tuple[nn.Module, dict[str, str]]:
     float32 = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     module.load_state_dict(float32, assign=True)
     return module.eval().requires_grad_(), metadata
+
+
+def load_tfeat(path: str | pathlib.Path) -> nn.Module:
+    """TFeat in eval mode from its authors' file of one training set; InputError if it holds something else."""
+    network = TFeat()
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError) as e:
+        reason = str(e).splitlines()[0]
+        raise InputError(
+            f"{path} holds no weights of TFeat ({reason}): give a file such as tfeat-liberty.params"
+        ) from e
+    return network.eval()

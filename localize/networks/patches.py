@@ -88,3 +88,13 @@ class TFeat(nn.Module):
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """(N, 128) of grey values (N, 1, 32, 32)."""
         return self.descr(self.features(patches).flatten(1))
+
+
+class UnitTFeat(_PatchNetwork):
+    """TFeat in the parts of the others, its 128 values brought to unit length."""
+
+    def __init__(self, tfeat: TFeat):
+        nn.Module.__init__(self)
+        self.dim = 128
+        self.normalise, self.body = tfeat.features[0], tfeat.features[1:]
+        self.last = nn.Sequential(nn.Flatten(), *tfeat.descr)
