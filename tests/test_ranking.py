@@ -1,17 +1,21 @@
 """How the most similar references are searched: exactly, by faiss's indexes, within restrictions, and re-ranked."""
 
 import dataclasses
+import pathlib
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from localize.keys import key_of
+from localize.keys import describe, key_of
 from localize.retrieval import exact
 from localize.retrieval.exact import Exact, exact_search
+from localize.retrieval.faiss_file import FaissFile
+from localize.retrieval.faiss_vectors import FaissHnsw, FaissIvf, FaissPq
 from localize.retrieval.ranking import rank
-from localize.types import Image, ImageList, InputError, Pose, Retrieval, Scene
+from localize.store import Store
+from localize.types import Image, ImageList, InputError, Pose, Retrieval, Scene, StoreError
 
 from .conftest import PINHOLE
 
@@ -134,3 +138,75 @@ def test_wrong_settings_of_a_ranking_get_one_sentence():
     assert Exact(only_tags=["day"]).check_scene(scene) == [told]
     assert key_of(Exact(rerank=(Reversed(),))) != key_of(Exact(rerank=(Reversed(times=2),)))
     assert dataclasses.replace(Exact(), only_tags=["day"]).only_tags == ("day",)
+
+
+def clustered(rng, number, dim=32, centers=40):
+    base = rng.normal(size=(centers, dim))
+    return unit(base[rng.integers(centers, size=number)] + 0.6 * rng.normal(size=(number, dim)))
+
+
+SMALL = {"exact_below": 50}
+FAISS = [
+    FaissIvf(num_probes=8, **SMALL),
+    FaissIvf(code="sq8", num_probes=8, num_lists=16, num_rescored=60, **SMALL),
+    FaissPq(num_codes=8, num_probes=8, num_rescored=100, iterations=4, **SMALL),
+    FaissHnsw(**SMALL),
+]
+
+
+@pytest.fixture(scope="module")
+def many():
+    """(references (3000, 32) float16, queries (40, 32) float32)"""
+    rng = np.random.default_rng(0)
+    vectors = clustered(rng, 3040)
+    return vectors[:3000].astype(np.float16), vectors[3000:]
+
+
+@pytest.mark.parametrize("ranking", FAISS, ids=lambda r: f"{type(r).__name__}-{getattr(r, 'code', 'pq')}")
+def test_faiss_finds_most_of_the_nearest_from_the_disk(ranking, many, tmp_path):
+    vectors, asked = many
+    built, _, _ = Store(tmp_path).artifact("ranking_index", {}, lambda: ranking.build(vectors))
+    assert pathlib.Path(built.data.filename).is_relative_to(tmp_path)
+    scores, rows = ranking.search(built, vectors, asked, 10)
+    true_scores, true_rows = exact_search(vectors, asked, 10)
+    assert np.mean([len(set(a) & set(b)) for a, b in zip(rows, true_rows, strict=True)]) >= 8
+    assert (np.diff(scores, axis=1) <= 0).all()
+    if ranking.num_rescored:
+        same = rows[:, 0] == true_rows[:, 0]
+        np.testing.assert_allclose(scores[same, 0], true_scores[same, 0], rtol=1e-5)
+    half = np.arange(0, 3000, 2)
+    restricted = ranking.search(built, vectors, asked, 10, half)[1]
+    assert not (restricted % 2).any()
+    among = exact_search(vectors, asked, 10, half)[1]
+    assert np.mean([len(set(a) & set(b)) for a, b in zip(restricted, among, strict=True)]) >= 8
+    few = np.arange(100, 140)  # so few are compared exactly, whatever lists they are in
+    np.testing.assert_array_equal(
+        ranking.search(built, vectors, asked, 5, few)[1], exact_search(vectors, asked, 5, few)[1]
+    )
+    again = ranking.build(vectors)
+    np.testing.assert_array_equal(ranking.search(again, vectors, asked, 10)[1], rows)  # same seed, same index; no file
+
+
+def test_few_references_are_compared_exactly(many, tmp_path):
+    vectors, asked = many
+    for ranking in (FaissIvf(), FaissPq(num_codes=8), FaissHnsw()):
+        built = ranking.build(vectors[:60])
+        assert not len(built.data)
+        np.testing.assert_array_equal(
+            ranking.search(built, vectors[:60], asked, 7)[1], exact_search(vectors[:60], asked, 7)[1]
+        )
+    with pytest.raises(
+        InputError, match="num_codes is 64, but must be a divisor of the global descriptor's length, 32"
+    ):
+        FaissPq().build(vectors)
+    with pytest.raises(InputError, match="code is 'pq', but must be one of: fp16, sq8"):
+        FaissIvf(code="pq")
+    damaged = FaissFile(np.frombuffer(b"nothing of faiss", np.uint8))
+    with pytest.raises(StoreError, match="is damaged: remove it and run again"):
+        FaissIvf(exact_below=0).search(damaged, vectors, asked, 3)
+
+
+def test_only_what_builds_the_index_is_in_its_key():
+    key = key_of(describe(FaissPq(), building=True))
+    assert key == key_of(describe(FaissPq(num_probes=3, only_tags=("day",), rerank=(Reversed(),)), building=True))
+    assert key != key_of(describe(FaissPq(num_codes=32), building=True))
