@@ -97,7 +97,7 @@ def test_torchs_own_threads_come_back():
     threads, network = torch.get_num_threads(), prepared(random_network("l2net128"), device="cpu")
     try:
         torch.set_num_threads(threads + 1)
-        describe(network, noise(200))
+        describe(network, noise(40))
         assert torch.get_num_threads() == threads + 1
     finally:
         torch.set_num_threads(threads)
