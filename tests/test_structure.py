@@ -137,7 +137,7 @@ def test_wheel_works_from_another_folder(tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONPATH": str(tmp_path / "site")}
     (tmp_path / "elsewhere").mkdir()
     arguments = [
-        "+pipeline=parallel_search",
+        "+pipeline=serial",  # without the index, whose kernels a new place would have to compile
         "dataset=synthetic",
         "dataset.num_photos=10",
         "dataset.num_points=250",
