@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import h5py
 import numpy as np
 
+from localize.io.given_features import check_numbers, check_shape, given_features, unit_rows
 from localize.types import Features, Image, InputError
 
 _DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what h5py raises on a file that was harmed
 _HALF_PX = 0.5
-_UNIT = 2e-3  # a unit vector stored in half precision is this near to unit length
 
 
 @contextlib.contextmanager
@@ -60,9 +60,12 @@ def image_names(path: str | os.PathLike) -> list[str]:
     return sorted(names)
 
 
-def read_local_features(path: str | os.PathLike, name: str, width: int, height: int) -> Features:
+def read_local_features(
+    path: str | os.PathLike, name: str, width: int, height: int, pixel_center: float = 0.0
+) -> Features:
     """Features of one image of width x height px, in our pixel convention, descriptors of unit length.
 
+    pixel_center: where the file puts the centre of the first pixel; 0.5 if COLMAP's keypoints were written as they are.
     Scores are 1 where the file has none. Keypoints that half precision has put just outside the image are moved onto
     its border. InputError, naming file and image, if the image is not there or its arrays cannot be used.
     """
@@ -74,20 +77,19 @@ def read_local_features(path: str | os.PathLike, name: str, width: int, height: 
             raise InputError(f"{where} has no {key}: this is no file of local features")
     xy, descriptors = found["keypoints"], found["descriptors"]
     n = len(xy) if xy.ndim else 0
-    _check_shape(where, "keypoints", xy, (n, 2))
+    check_shape(where, "keypoints", xy, (n, 2))
     if descriptors.ndim == 2 and descriptors.shape[1] != n and descriptors.shape[0] == n:
         raise InputError(f"{where}: descriptors have shape {descriptors.shape}, one row each: hloc has one column each")
-    _check_shape(where, "descriptors", descriptors, (len(descriptors) if descriptors.ndim else 0, n))
-    single = {key: found.get(key) for key in ("scores", "scales", "oris")}
-    for key, values in single.items():
-        if values is not None:
-            _check_shape(where, key, values, (n,))
-    scores, scales, degrees = single.values()
-    return Features(
-        keypoints=_inside(where, xy.astype(np.float64) + _HALF_PX, width, height),
-        descriptors=_unit(descriptors.T),
-        scores=np.ones(n) if scores is None else scores,
-        scales=scales,
+    check_shape(where, "descriptors", descriptors, (len(descriptors) if descriptors.ndim else 0, n))
+    degrees = found.get("oris")
+    return given_features(
+        where,
+        xy,
+        descriptors.T,
+        (width, height),
+        pixel_center=pixel_center,
+        scores=found.get("scores"),
+        scales=found.get("scales"),
         orientations=None if degrees is None else np.radians(degrees.astype(np.float64)),
     )
 
@@ -116,8 +118,8 @@ def read_global_descriptor(path: str | os.PathLike, name: str) -> np.ndarray:
         raise InputError(f"{where} has no global_descriptor: this is no file of global descriptors")
     with opened(path) as f:
         first = f.visititems(lambda _, item: item if item.name.endswith("/global_descriptor") else None)
-        _check_shape(where, "global_descriptor", found["global_descriptor"], first.shape)  # all are of one length
-    return _unit(found["global_descriptor"].astype(np.float32)[None])[0]
+        check_shape(where, "global_descriptor", found["global_descriptor"], first.shape)  # all are of one length
+    return unit_rows(found["global_descriptor"].astype(np.float32)[None])[0]
 
 
 def write_global_descriptors(path: str | os.PathLike, items: Iterable[tuple[Image, np.ndarray]]) -> None:
@@ -137,40 +139,11 @@ def _read(path: str | os.PathLike, name: str, keys: Sequence[str]) -> dict[str, 
             raise InputError(f"{path} has no image {name}: names there must be those of the scene")
         found = {key: group[key][()] for key in keys if isinstance(group.get(key), h5py.Dataset)}
     for key, values in found.items():
-        if not isinstance(values, np.ndarray | np.number) or values.dtype.kind not in "fiu":
-            raise InputError(f"{path}: image {name}: {key} are no numbers")
-        if not np.isfinite(values).all():
-            raise InputError(f"{path}: image {name}: {key} hold NaN or infinite values")
+        check_numbers(f"{path}: image {name}", key, values)
     return found
-
-
-def _check_shape(where: str, key: str, values: np.ndarray, shape: tuple[int, ...]) -> None:
-    if values.shape != shape:
-        raise InputError(f"{where}: {key} have shape {values.shape}, but expected {shape}")
 
 
 def _check_size(where: str, size: np.ndarray | None, width: int, height: int) -> None:
     if size is not None and np.ravel(size).tolist() != [width, height]:
         of_file = " x ".join(map(str, np.ravel(size).tolist()))
         raise InputError(f"{where}: its features are of a photo of {of_file} px, but it has {width} x {height} px")
-
-
-def _inside(where: str, xy: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Positions (N, 2) on the image; InputError for one that no rounding to half precision explains."""
-    size = np.array([width, height])
-    slack = max(1.0, float(np.spacing(np.float16(size.max()))))
-    outside = ((xy < -slack) | (xy > size + slack)).any(1)
-    if outside.any():
-        x, y = xy[outside][0]
-        raise InputError(f"{where}: keypoint ({x:.1f}, {y:.1f}) px lies outside the photo of {width} x {height} px")
-    return np.clip(xy, 0, size)
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    """Rows (N, D) of unit length; those that are so already stay bit for bit."""
-    if rows.dtype not in (np.float16, np.float32):
-        rows = rows.astype(np.float32)
-    length = np.linalg.norm(rows.astype(np.float32), axis=1, keepdims=True)
-    if (np.abs(length - 1) <= _UNIT).all():
-        return np.ascontiguousarray(rows)
-    return np.ascontiguousarray((rows / np.maximum(length, 1e-12)).astype(rows.dtype))

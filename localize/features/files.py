@@ -1,0 +1,68 @@
+"""Local features that somebody else extracted, by the photos' names: hloc's file, a kapture folder, or npz files."""
+
+import pathlib
+from dataclasses import dataclass
+from typing import ClassVar
+
+from localize.components import check_component
+from localize.io.hloc import read_local_features
+from localize.io.kapture import kapture_folders, read_kapture_features
+from localize.io.npz_features import read_npz_features
+from localize.types import Features, InputError
+
+FORMATS = ("auto", "hloc", "kapture", "npz")
+
+
+@dataclass(frozen=True)
+class Files:
+    """Features of a photo by its name; no pixel is looked at."""
+
+    path: str  # hloc's .h5 file, a kapture folder, or a folder of <image name>.<ending> in numpy's npz format
+    format: str = "auto"  # hloc, kapture or npz; auto: by what path is
+    kind: str | None = None  # type of a kapture folder's features, ending of npz files; None: the only one there is
+    pixel_center: float = 0.0  # where the files put the centre of the first pixel; COLMAP's keypoints have it at 0.5
+
+    VERSION: ClassVar[int] = 1
+
+    def __post_init__(self):
+        check_component(self, choices={"format": FORMATS, "pixel_center": (0, 0.5)})
+
+    def preflight(self) -> list[str]:
+        """What is missing."""
+        try:
+            self.files()
+        except InputError as e:
+            return list(e.problems)
+        return []
+
+    def files(self) -> list[str]:
+        """Whose content decides the features: all of a folder, which is read to make its key."""
+        path, format_ = pathlib.Path(self.path), self._format()
+        if format_ == "hloc":
+            return [self.path]
+        folders = kapture_folders(path, self.kind) if format_ == "kapture" else [path]
+        found = [str(p) for folder in folders for p in sorted(folder.rglob("*")) if p.is_file()]
+        if not found:
+            raise InputError(f"{path} is empty: feature.path names it")
+        return found
+
+    def read(self, name: str, width: int, height: int) -> Features:
+        """Features of the photo of this name and size in px; InputError if there are none, or not usable ones."""
+        format_ = self._format()
+        if format_ == "hloc":
+            return read_local_features(self.path, name, width, height, self.pixel_center)
+        read = read_kapture_features if format_ == "kapture" else read_npz_features
+        return read(self.path, name, width, height, self.kind, self.pixel_center)
+
+    def _format(self) -> str:
+        path = pathlib.Path(self.path)
+        if not path.exists():
+            raise InputError(f"{'folder' if not path.suffix else 'file'} {path} is missing: feature.path names it")
+        found = "hloc" if path.is_file() else "npz"
+        if found == "npz" and any((path / part).is_dir() for part in ("reconstruction", "keypoints")):
+            found = "kapture"
+        if self.format == "auto":
+            return found
+        if (self.format == "hloc") != path.is_file():
+            raise InputError(f"{path} is a {'file' if path.is_file() else 'folder'}, so not of format {self.format}")
+        return self.format
