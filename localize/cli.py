@@ -96,7 +96,8 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
     target = os.path.normpath(os.path.join(output, getattr(pipeline.func, "folder", ".")))
     said = pipeline(scene, store, **components, workers=_workers(made), progress=made["progress"], output=target)
     if isinstance(said, str):
-        return _show(said)
+        _show(said)
+        return _compared(pathlib.Path(output))
     if mapping_only:
         print(f"\nThe map is in {target}; open it with localize.Localizer.load({target!r}).")
         return None
@@ -109,6 +110,13 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
         f"{computed} results were computed and {reused} reused from the store {store.root}."
     )
     return results
+
+
+def _compared(folder: pathlib.Path) -> dict | None:
+    """results.json of a pipeline without poses, if it names what a multirun compares."""
+    path = folder / "results.json"
+    results = json.loads(path.read_text()) if path.is_file() else {}
+    return results if "compared" in results else None
 
 
 def _show(said) -> None:
@@ -225,6 +233,11 @@ def _comparison(jobs: list[tuple[list[str], dict]]) -> str:
     """One row per job of a multirun: the settings in which they differ, and what came out."""
     common = set.intersection(*(set(settings) for settings, _ in jobs))
     rows = []
+    if all("compared" in found for _, found in jobs):
+        own = [" ".join(s for s in settings if s not in common) for settings, _ in jobs]
+        header = list(dict.fromkeys(column for _, found in jobs for column in found["compared"]))
+        cells = [[found["compared"].get(column, "-") for column in header] for _, found in jobs]
+        return text_table(["settings", *header], [[o, *c] for o, c in zip(own, cells, strict=True)])
     for settings, found in jobs:
         if "comparison" in found:  # of a pipeline without queries, which says itself what is worth a column
             rows.append([" ".join(s for s in settings if s not in common), *found["comparison"].values()])

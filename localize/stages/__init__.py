@@ -1,6 +1,6 @@
 """One function per stage of a pipeline: read, run one component over items, keep the results in the store."""
 
-from localize.stages.features import FeatureSet, GivenKeypoints, OnePass, extract_features
+from localize.stages.features import FeatureSet, GivenKeypoints, OnePass, extract_features, find_photos
 from localize.stages.mapping import (
     BuiltIndex,
     LocalizationMap,
@@ -42,6 +42,7 @@ __all__ = [
     "describe_photos",
     "estimate_poses",
     "extract_features",
+    "find_photos",
     "global_vector",
     "import_map",
     "learn_retrieval",

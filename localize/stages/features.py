@@ -1,6 +1,7 @@
 """Local features of photos."""
 
 import functools
+import logging
 import os
 import pathlib
 import time
@@ -16,6 +17,8 @@ from localize.retrieval.base import GlobalDescriptor
 from localize.stages.workbench import Beside, Workbench
 from localize.store import Shelf
 from localize.types import Features, GlobalVector, ImageList, InputError
+
+log = logging.getLogger(__name__)
 
 
 class FeatureSet:
@@ -188,3 +191,25 @@ def extract_features(
     failures = bench.fill(name, shelf, todo, work, read=read, beside=beside, processes=not stored)
     bench.unreadable.update({str(paths[n]): failures[items[n]] for n in paths if items[n] in failures})
     return FeatureSet(shelf, paths, items, photos)
+
+
+def find_photos(bench: Workbench, root: str, images: ImageList) -> tuple[ImageList, FeatureSet]:
+    """The images whose photo can be read, and a set without features for what looks at pixels alone."""
+    paths = {image.name: pathlib.Path(root) / image.name for image in images}
+    found = dict(zip(paths, (d for d, _ in bench.map(_whole_photo, list(paths.values()))), strict=True))
+    bad = {str(paths[name]): str(d) for name, d in found.items() if isinstance(d, InputError)}
+    for sentence in bad.values():
+        log.error("%s; left out, the rest goes on", sentence)
+    bench.unreadable.update(bad)
+    photos = {name: d for name, d in found.items() if not isinstance(d, InputError)}
+    readable = ImageList(tuple(image for image in images if image.name in photos))
+    return readable, FeatureSet(bench.store.shelf("features", {"feature": None}), paths, {}, photos)
+
+
+def _whole_photo(path: pathlib.Path) -> str | InputError:
+    """The digest of a photo that can be read to its end."""
+    try:
+        read_photo(path)
+        return photo_digest(path)
+    except InputError as e:
+        return e

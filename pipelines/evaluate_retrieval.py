@@ -1,0 +1,191 @@
+"""How often a right reference is among the first ones that a global descriptor finds."""
+
+import json
+import pathlib
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+import localize
+from localize.evaluate.retrieval import Visibility, distances_m, first_right, retrieval_recall, shared_points
+from localize.evaluate.tables import text_table
+from localize.io.text import write_text
+from localize.pipelines.steps import Components
+from localize.stages import (
+    BuiltRanking,
+    FeatureSet,
+    GlobalDescriptors,
+    Workbench,
+    build_ranking,
+    choose_pairs,
+    describe_photos,
+    extract_features,
+    find_photos,
+    learn_retrieval,
+    map_references,
+    rank_photos,
+    read_vectors,
+)
+from localize.stages.workbench import array_bytes
+from localize.store import Store
+from localize.types import ImageList, InputError, Retrieval, Scene
+
+
+@dataclass(frozen=True, eq=False)
+class _Described:
+    """Photos, their features where something needs them, and their global descriptors."""
+
+    images: ImageList
+    features: FeatureSet
+    vectors: np.ndarray | None = None
+
+
+def run(
+    scene: Scene,
+    store: Store,
+    *,
+    workers: int = 1,
+    progress: bool = False,
+    output: str | None = None,
+    radius_m: float | None = None,
+    min_share: float = 0.2,
+    cell_px: float = 16.0,
+    depth_margin: float = 0.1,
+    max_angle_deg: float = 60.0,
+    ks: tuple = (1, 5, 10, 20),
+    **components,
+) -> str:
+    """The table of recall per condition as text; `output` gets results.json and summary.txt.
+
+    A reference is right if it is within `radius_m` of the query's true position or, where that is None, if it shows
+    `min_share` of the map points that the query shows (`evaluate.retrieval` says when a point is shown). That map is
+    triangulated from pairs chosen by the known poses, so it is the same whatever the retrieval.
+    """
+    use, bench = Components(**components), Workbench(store, workers, progress)
+    rule = Visibility(cell_px, depth_margin, max_angle_deg)
+    _check(scene, use, radius_m, min_share, ks)
+    truth = scene.ground_truth
+    references = _photos(bench, scene.image_root, scene.references, use, radius_m is None, "reference")
+    queries = _photos(bench, scene.query_root or scene.image_root, truth, use, False, "query")
+    found, vectors, descriptors, ranking = _retrieve(bench, references, queries, use, max(ks))
+    if radius_m is None:
+        pairs = choose_pairs(bench, use.mapping, references.images, None)
+        arguments = use.mapping, use.pair_matching, references.images, references.features, pairs
+        shares = shared_points(map_references(bench, *arguments).model, queries.images, references.images, rule)
+        right, told = shares >= min_share, f"shows at least {100 * min_share:g} % of the query's visible map points"
+    else:
+        right, told = distances_m(queries.images, references.images) <= radius_m, f"is within {radius_m:g} m"
+    ranks = first_right(found.index, right)
+    cost = _cost(queries, vectors, descriptors, ranking, bench)
+    results = _results(scene, references.images, queries.images, ranks, right, ks) | cost
+    results |= {"a reference is right if it": told, "unreadable_photos": bench.unreadable}
+    results["stages"] = [asdict(r) for r in bench.records]
+    text = _text(scene, type(use.retrieval).__name__, told, ks, results)
+    if output is not None:
+        folder = pathlib.Path(output)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+        write_text(folder / "summary.txt", text)
+    return text
+
+
+def _check(scene: Scene, use: Components, radius_m, min_share, ks) -> None:
+    """InputError with all that cannot be evaluated."""
+    problems = []
+    if not scene.ground_truth:
+        problems.append(
+            f"scene {scene.name} has no true poses of queries to judge by: hold some out, dataset.holdout=n"
+        )
+    if use.retrieval.needs == "pairs":
+        problems.append("a list of pairs has no global descriptors to evaluate: take retrieval=vlad")
+    if radius_m is None and getattr(use.mapping, "imports", False):
+        problems.append("the map that says what is visible is triangulated: take mapping=triangulation")
+    if radius_m is not None and not radius_m > 0:
+        problems.append(f"pipeline.radius_m is {radius_m!r}, but must be greater than 0")
+    if not 0 < min_share <= 1:
+        problems.append(f"pipeline.min_share is {min_share!r}, but must be above 0 and at most 1")
+    if not ks or any(type(k) is not int or k < 1 for k in ks):
+        problems.append(f"pipeline.ks is {ks!r}, but must be a list of whole numbers of at least 1")
+    if problems:
+        raise InputError(*problems)
+
+
+def _photos(bench: Workbench, root: str, images: ImageList, use: Components, mapped: bool, what: str) -> _Described:
+    """The readable photos, with local features if the map or the global descriptor needs them."""
+    if mapped or use.retrieval.needs not in ("pixels", "name"):
+        features = extract_features(bench, use.feature, root, images, f"{what}_features")
+        return _Described(features.readable(images), features)
+    return _Described(*find_photos(bench, root, images))
+
+
+def _retrieve(
+    bench: Workbench, references: _Described, queries: _Described, use: Components, num_found: int
+) -> tuple[Retrieval, np.ndarray, GlobalDescriptors | None, BuiltRanking]:
+    """The ranking, the references' vectors, and what made both."""
+    both = ((references, "reference_global"), (queries, "query_global"))
+    if use.retrieval.needs == "name":
+        descriptors = None
+        vectors, asked = (read_vectors(bench, use.retrieval, photos.images, name) for photos, name in both)
+    else:
+        descriptors = learn_retrieval(bench, use.retrieval, references.images, references.features)
+        vectors, asked = (describe_photos(bench, descriptors, p.images, p.features, name) for p, name in both)
+    vectors = vectors.astype(use.ranking.vectors_dtype, copy=False)
+    ranking = build_ranking(bench, use.ranking, vectors)
+    arguments = queries.images, asked, references.images, vectors, num_found, queries.features, references.features
+    return rank_photos(bench, ranking, *arguments), vectors, descriptors, ranking
+
+
+def _cost(queries: _Described, vectors, descriptors, ranking: BuiltRanking, bench: Workbench) -> dict:
+    """Seconds for each query, and bytes of what is searched."""
+    names, seconds = queries.images.names, {}
+    if descriptors is not None and descriptors.component.needs != "pixels":
+        seconds["features"] = float(np.mean([queries.features.seconds(n) for n in names]))
+    if descriptors is not None:
+        seconds["global descriptor"] = float(np.mean([descriptors.seconds(queries.features, n) for n in names]))
+    seconds["ranking"] = bench.records[[r.name for r in bench.records].index("ranking")].seconds / max(1, len(names))
+    built = array_bytes(ranking.built) if ranking.built is not None else 0
+    return {"seconds_per_query": seconds, "dimensions": vectors.shape[1], "index_bytes": vectors.nbytes + built}
+
+
+def _results(scene: Scene, references: ImageList, queries: ImageList, ranks, right, ks) -> dict:
+    """Recall per condition, and per query how many references are right and where the first one is."""
+    tags = sorted({tag for q in queries for tag in q.tags})
+    masks = {"all": np.ones(len(queries), bool)} | {t: np.array([t in q.tags for q in queries], bool) for t in tags}
+    conditions = {
+        name: {
+            "num_queries": int(mask.sum()),
+            "num_with_a_right_reference": int(right[mask].any(1).sum()),
+            "recall": dict(zip(map(str, ks), retrieval_recall(ranks[mask], right[mask], ks), strict=True)),
+        }
+        for name, mask in masks.items()
+    }
+    per_query = {
+        name: {"right_references": int(n), "first_right": int(rank) + 1 if np.isfinite(rank) else None}
+        for name, n, rank in zip(queries.names, right.sum(1), ranks, strict=True)
+    }
+    head = {"localize": localize.__version__, "scene": scene.name, "num_references": len(references)}
+    return head | {"num_queries": len(queries), "conditions": conditions, "queries": per_query}
+
+
+def _text(scene: Scene, name: str, told: str, ks, results: dict) -> str:
+    """The table, what it means, and the row that a multirun compares."""
+    rows = [
+        [c, *(_percent(f["recall"][str(k)]) for k in ks), f"{f['num_with_a_right_reference']} of {f['num_queries']}"]
+        for c, f in results["conditions"].items()
+    ]
+    seconds, size = sum(results["seconds_per_query"].values()), results["index_bytes"] / 1e6
+    results["compared"] = {f"{row[0]} R@{k}": cell for row in rows for k, cell in zip(ks, row[1:-1], strict=True)}
+    results["compared"] |= {"dim": str(results["dimensions"]), "s per query": f"{seconds:.3f}", "MB": f"{size:.2f}"}
+    return (
+        f"{scene.name}: {results['num_references']} references, {results['num_queries']} queries; retrieval {name}, "
+        f"{results['dimensions']} values\n\n"
+        + text_table(["condition", *(f"R@{k}" for k in ks), "counted"], rows)
+        + f"\n\nA reference is right if it {told}; queries without any do not count.\n"
+        f"Seconds per query: {seconds:.3f} ("
+        + ", ".join(f"{k} {v:.4f}" for k, v in results["seconds_per_query"].items())
+        + f"); the searched vectors take {size:.2f} MB.\n"
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
