@@ -162,14 +162,14 @@ def slow_depth(depth, x, y):
     return map_coordinates(depth.astype(float), [[y], [x]], order=1)[0]
 
 
-@pytest.mark.parametrize(("tolerance", "relative"), [(0.05, False), (0.02, True)])
+@pytest.mark.parametrize(("tolerance", "relative"), [(0.05, False), (0.02, True), (9.0, False)])
 def test_correspondences_from_depth_are_those_of_the_slow_way(tolerance, relative):
     rng = np.random.default_rng(4)
     camera = Camera("PINHOLE", 200, 160, [90.0, 90.0, 101.0, 79.0])
     poses = [Pose(rotation_from_qvec([1, *rng.normal(0, 0.02, 3)]), rng.normal(0, (0.2, 0.2, 0.01))) for _ in range(2)]
     poses.append(Pose(poses[0].rotation @ np.diag([-1, 1, -1]), -poses[0].translation))  # looks the other way
     depths = [(3 + gaussian_filter(rng.normal(size=(64, 64)), 6)).astype(np.float32) for _ in range(3)]
-    depths[0][20:24] = 0
+    depths[0][20:23] = 0  # a position at 22.5 has two known neighbours
     crops = [DepthCrop(camera, p, d, (70 + i, 50)) for i, (p, d) in enumerate(zip(poses, depths, strict=True))]
     xy = np.stack(np.meshgrid(np.arange(-2, 66, 3.5), np.arange(-2, 66, 3.5)), -1).reshape(-1, 2)
     for second in crops[1:]:
@@ -343,6 +343,8 @@ def test_matching_accuracy_of_a_network_that_sees_the_same_everywhere_is_perfect
         found = Matching([str(sequence)])(module, Machine("cpu", "float32"))
     assert found["mma"] > 85  # shifted by cells, it is the same map but for the border
     assert found["matches"] > 20
+    homographies = Matching([str(sequence)], edge_px=56).sequences[0][1]  # half as large
+    np.testing.assert_allclose(homographies[5], [[1, 0, -10], [0, 1, 0], [0, 0, 1]], atol=1e-9)
 
 
 def test_settings_are_checked_before_the_work(run_cli, tmp_path):
