@@ -69,7 +69,7 @@ class Localizer:
         return match_query(features, self.rows, self.index, frames, self.search, self.matching)
 
     def _frames(self, image, features: Features, camera: Camera) -> np.ndarray:
-        pixels = _pixels(image, grey=False) if self.retrieval.needs == "pixels" else None
+        pixels = _pixels(image, grey=False) if self.retrieval.needs in ("pixels", "both") else None
         vector = global_vector(self.retrieval, self.learned, features, pixels)
         query = ImageList((Image("", camera),))
         asked = (query, vector[None], self.references, self.vectors, self.search.num_frames)

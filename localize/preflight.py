@@ -21,7 +21,7 @@ ROLES = {  # role: the folder whose base.py describes it, and what the pipelines
     "pose": ("pose", "estimate"),
     "submission": ("io", "poses", "write"),
 }
-NEEDS = ("features", "pixels", "name", "pairs")  # what a global descriptor may look at
+NEEDS = ("features", "pixels", "both", "name", "pairs")  # what a global descriptor may look at
 
 
 def preflight(

@@ -8,16 +8,22 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from localize import Localizer, build_map
+from localize.io.records import load_record, save_record
 from localize.keys import describe, key_of
 from localize.retrieval import exact
+from localize.retrieval.base import PhotoSource
 from localize.retrieval.exact import Exact, exact_search
 from localize.retrieval.faiss_file import FaissFile
 from localize.retrieval.faiss_vectors import FaissHnsw, FaissIvf, FaissPq
+from localize.retrieval.fusion import Fusion
 from localize.retrieval.ranking import rank
+from localize.retrieval.vlad import Codebook, Vlad
+from localize.search.prior import Frames
 from localize.store import Store
 from localize.types import Image, ImageList, InputError, Pose, Retrieval, Scene, StoreError
 
-from .conftest import PINHOLE
+from .conftest import FEATURE, PINHOLE, random_features
 
 
 def unit(x) -> np.ndarray:
@@ -210,3 +216,62 @@ def test_only_what_builds_the_index_is_in_its_key():
     key = key_of(describe(FaissPq(), building=True))
     assert key == key_of(describe(FaissPq(num_probes=3, only_tags=("day",), rerank=(Reversed(),)), building=True))
     assert key != key_of(describe(FaissPq(num_codes=32), building=True))
+
+
+@dataclass(frozen=True)
+class MeanColour:
+    """The mean colour without that of the references."""
+
+    VERSION: ClassVar[int] = 1
+    needs: ClassVar[str] = "pixels"
+
+    def fit(self, photos):
+        return Codebook(np.mean([p.reshape(-1, 3).mean(0) for p in photos], axis=0, keepdims=True))
+
+    def describe(self, photo, learned):
+        return unit(photo.reshape(-1, 3).mean(0)[None] - learned.centers + 1e-3)[0]
+
+
+def test_fusion_is_the_weighted_mean_of_the_similarities(tmp_path):
+    rng = np.random.default_rng(0)
+    photos = (
+        [random_features(rng, 60, 64) for _ in range(5)],
+        [rng.integers(0, 256, (4, 5, 3), np.uint8) for _ in range(5)],
+    )
+    both = [PhotoSource(lambda f=f: f, lambda p=p: p) for f, p in zip(*photos, strict=True)]
+    parts = Vlad(num_words=32), MeanColour()
+    fusion = Fusion(parts, weights=(3, 1))
+    assert (fusion.needs, Fusion(parts[:1]).needs, Fusion([Fusion(parts)]).needs) == ("both", "features", "both")
+    save_record(tmp_path / "learned", fusion.fit(both))
+    learned = load_record(tmp_path / "learned")
+    assert (tmp_path / "learned" / "parts.0.centers.npy").is_file()  # no thousands of numbers in JSON
+    vectors = np.stack([fusion.describe(b, learned) for b in both])
+    alone = [
+        np.stack([part.describe(s, part.fit(sources)) for s in sources])
+        for part, sources in zip(parts, photos, strict=True)
+    ]
+    expected = 0.75 * alone[0] @ alone[0].T + 0.25 * alone[1] @ alone[1].T
+    np.testing.assert_allclose(vectors @ vectors.T, expected, atol=1e-5)
+    nested = Fusion([fusion])
+    np.testing.assert_allclose(nested.describe(both[0], nested.fit(both)), vectors[0], atol=1e-6)
+    assert Fusion().preflight() == [
+        "retrieval=fusion has no parts: name global descriptors, as docs/deep_features.md shows"
+    ]
+    for settings, sentence in (
+        ({"parts": parts, "weights": (1,)}, "weights has 1 numbers for 2 parts: give as many"),
+        ({"parts": parts, "weights": (1, 0)}, "but all must be greater than 0"),
+        ({"parts": [Exact()]}, "holds Exact, but must hold global descriptors"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            Fusion(**settings)
+
+
+def test_fusion_of_features_and_pixels_in_a_map(scene, finished, tmp_path):
+    retrieval = Fusion((Vlad(num_words=8), MeanColour()))
+    run = {"feature": FEATURE, "retrieval": retrieval, "search": Frames(num_frames=2), "store": finished[0]}
+    query = scene.queries.images[0]
+    found = build_map(scene, tmp_path / "map", ranking=Exact(vectors_dtype="float16"), **run)
+    assert found.vectors.shape == (7, 8 * 128 + 3)
+    opened = Localizer.load(tmp_path / "map")
+    assert opened.vectors.dtype == np.float16
+    assert opened.localize(f"{scene.image_root}/{query.name}", query.camera).pose is not None

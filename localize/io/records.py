@@ -12,6 +12,7 @@ from localize.types import StoreError
 
 FORMAT = 1  # of a record's folder
 CHUNK = 1 << 24  # bytes summed at a time
+LARGE = 4096  # bytes; a nested array of more is a file of its own, not numbers in JSON
 
 
 def _name(cls: type) -> str:
@@ -30,24 +31,30 @@ def _record_class(name: str) -> type:
     return cls
 
 
-def record_to_json(value):
-    """The value in JSON types; a record becomes its class and fields."""
+def record_to_json(value, apart: dict | None = None, path: str = ""):
+    """The value in JSON types; a record becomes its class and fields. Large arrays go to `apart`, if given, by path."""
     if dataclasses.is_dataclass(value):
-        fields = {f.name: record_to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        names = [f.name for f in dataclasses.fields(value)]
+        fields = {n: record_to_json(getattr(value, n), apart, f"{path}.{n}") for n in names}
         return {"record": _name(type(value)), "fields": fields}
     if isinstance(value, np.ndarray):
+        if apart is not None and value.nbytes > LARGE:
+            apart[path] = value
+            return {"apart": path}
         return {"array": value.tolist(), "dtype": str(value.dtype)}
     if isinstance(value, list | tuple):
-        return [record_to_json(v) for v in value]
+        return [record_to_json(v, apart, f"{path}.{i}") for i, v in enumerate(value)]
     return value
 
 
-def record_from_json(value):
+def record_from_json(value, apart: dict | None = None):
     """The value that `record_to_json` took apart."""
     if isinstance(value, list):
-        return tuple(record_from_json(v) for v in value)
+        return tuple(record_from_json(v, apart) for v in value)
     if isinstance(value, dict) and "record" in value:
-        return _record_class(value["record"])(**{k: record_from_json(v) for k, v in value["fields"].items()})
+        return _record_class(value["record"])(**{k: record_from_json(v, apart) for k, v in value["fields"].items()})
+    if isinstance(value, dict) and "apart" in value:
+        return apart[value["apart"]]
     if isinstance(value, dict) and "array" in value:
         return np.array(value["array"], value["dtype"])
     return value
@@ -57,14 +64,16 @@ def record_to_arrays(record) -> tuple[dict[str, np.ndarray], str]:
     """A record's arrays by field name, and everything else as JSON text."""
     values = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
     arrays = {k: v for k, v in values.items() if isinstance(v, np.ndarray)}
-    rest = {k: record_to_json(v) for k, v in values.items() if k not in arrays}
+    rest = {k: record_to_json(v, arrays, k) for k, v in values.items() if k not in arrays}
     return arrays, json.dumps({"record": _name(type(record)), "fields": rest})
 
 
 def record_from_arrays(arrays: dict[str, np.ndarray], text: str):
     """The record that `record_to_arrays` took apart."""
     head = json.loads(text)
-    return _record_class(head["record"])(**arrays, **{k: record_from_json(v) for k, v in head["fields"].items()})
+    own = {name: array for name, array in arrays.items() if "." not in name}
+    rest = {k: record_from_json(v, arrays) for k, v in head["fields"].items()}
+    return _record_class(head["record"])(**own, **rest)
 
 
 def save_array(path: pathlib.Path, array: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """The roles of a global descriptor, one vector per photo, of a ranking, which compares them, and of a re-ranker."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,12 +19,13 @@ class GlobalDescriptor(Protocol):
     """Frozen dataclass. `needs` says what it looks at: the photo's local `features` or its `pixels`."""
 
     VERSION: int
-    needs: str  # "features" or "pixels"
+    needs: str  # "features", "pixels" or "both"
 
     def fit(self, sources: Sequence[Features] | Sequence[np.ndarray]):
         """What has to be learned from the references, as a record of arrays; or `NothingLearned()`.
 
-        The sources are what `needs` names, Features or (H, W, 3) uint8 RGB, read one at a time when asked for.
+        The sources are what `needs` names, Features, (H, W, 3) uint8 RGB or PhotoSource, read one at a time when asked
+        for.
         """
         ...
 
@@ -62,6 +64,23 @@ class Ranking(Protocol):
         asked (Q, D) float32; vectors may be float16 and memory-mapped; rows: search only among these, ascending.
         """
         ...
+
+
+class PhotoSource:
+    """A photo for a descriptor that needs `both`: its features and its pixels, each read when first asked for."""
+
+    def __init__(self, read_features: Callable[[], Features], read_pixels: Callable[[], np.ndarray]):
+        self._read_features, self._read_pixels = read_features, read_pixels
+
+    @functools.cached_property
+    def features(self) -> Features:
+        """Local features."""
+        return self._read_features()
+
+    @functools.cached_property
+    def pixels(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        return self._read_pixels()
 
 
 @dataclass(frozen=True, eq=False)

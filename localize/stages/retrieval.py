@@ -8,7 +8,7 @@ import numpy as np
 
 from localize.io.images import Reader, read_photo
 from localize.keys import describe
-from localize.retrieval.base import GlobalDescriptor, NothingLearned, StoredDescriptor
+from localize.retrieval.base import GlobalDescriptor, NothingLearned, PhotoSource, StoredDescriptor
 from localize.stages.features import FeatureSet, OnePass, file_stamps, photo_digest, unless_replaced
 from localize.stages.workbench import Workbench
 from localize.store import Shelf
@@ -56,10 +56,13 @@ def learn_retrieval(
     references either: they are keyed without.
     """
     names, stamps = references.names, file_stamps(retrieval)
-    if retrieval.needs == "features":
+    if retrieval.needs in ("features", "both"):
         spec = {"retrieval": describe(retrieval), "features": features.key}
         spec["references"] = [features.digests[name] for name in names]
         sources = _Lazy(names, features.__getitem__)
+        if retrieval.needs == "both":
+            spec["reader"] = describe(Reader())
+            sources = _Lazy(names, functools.partial(_both, features))
     else:
         spec = _of_pixels(retrieval)
         sources = _Lazy(names, lambda name: read_photo(features.paths[name]))
@@ -85,7 +88,7 @@ def describe_photos(
     bench: Workbench, descriptors: GlobalDescriptors, images: ImageList, features: FeatureSet, name: str
 ) -> np.ndarray:
     """Global descriptors (N, D) float32 of photos. InputError names all those of which none can be made."""
-    of_pixels = descriptors.component.needs == "pixels"
+    of_pixels = descriptors.component.needs in ("pixels", "both")
     work = functools.partial(_of_photo if of_pixels else _of_features, descriptors, features)
     items = {descriptors.item(features, n): n for n in images.names}
     failures = bench.fill(name, descriptors.shelf, items, work)
@@ -105,7 +108,8 @@ def _of_photo(descriptors: GlobalDescriptors, features: FeatureSet, name: str) -
         photo = read_photo(path)
         if photo_digest(path) != features.photos[name]:
             return InputError(f"photo {path} was replaced while the run was going on: run again")
-        vector = descriptors.component.describe(photo, descriptors.learned)
+        local = features[name] if descriptors.component.needs == "both" else None
+        vector = global_vector(descriptors.component, descriptors.learned, local, photo)
     except InputError as e:
         return e
     return unless_replaced(descriptors.stamps, GlobalVector(vector))
@@ -119,6 +123,14 @@ def read_vectors(bench: Workbench, retrieval: StoredDescriptor, images: ImageLis
         return np.stack(rows) if rows else np.zeros((0, 1), np.float32)
 
 
-def global_vector(retrieval: GlobalDescriptor, learned, features: Features, pixels: np.ndarray | None) -> np.ndarray:
-    """(D,) of one photo, from its features or its pixels (H, W, 3), whichever the descriptor needs."""
+def _both(features: FeatureSet, name: str) -> PhotoSource:
+    return PhotoSource(lambda: features[name], lambda: read_photo(features.paths[name]))
+
+
+def global_vector(
+    retrieval: GlobalDescriptor, learned, features: Features | None, pixels: np.ndarray | None
+) -> np.ndarray:
+    """(D,) of one photo, from its features, its pixels (H, W, 3), or both, whichever the descriptor needs."""
+    if retrieval.needs == "both":
+        return retrieval.describe(PhotoSource(lambda: features, lambda: pixels), learned)
     return retrieval.describe(features if retrieval.needs == "features" else pixels, learned)
