@@ -124,14 +124,14 @@ def map_scene(bench: Workbench, scene: Scene, use: Components, *, describe: bool
     if len(references) < 2:
         raise InputError(f"scene {scene.name} has {len(references)} usable reference photos; a map needs at least 2")
     descriptors = vectors = None
+    dtype = use.ranking.vectors_dtype
     by_similarity = not imports and getattr(use.mapping, "pairs", "retrieval") == "retrieval"
     if use.retrieval.needs != "pairs" and (use.search.uses_frames or by_similarity or describe):
         if use.retrieval.needs == "name":
-            vectors = read_vectors(bench, use.retrieval, references, "reference_global")
+            vectors = read_vectors(bench, use.retrieval, references, "reference_global", dtype)
         else:
             descriptors = learn_retrieval(bench, use.retrieval, references, features)
-            vectors = describe_photos(bench, descriptors, references, features, "reference_global")
-        vectors = vectors.astype(use.ranking.vectors_dtype, copy=False)
+            vectors = describe_photos(bench, descriptors, references, features, "reference_global", dtype)
     ranking = build_ranking(bench, use.ranking, vectors)
     if imports:
         town = import_map(bench, use.mapping, scene.supplied, references, features)

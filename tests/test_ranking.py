@@ -20,6 +20,7 @@ from localize.retrieval.fusion import Fusion
 from localize.retrieval.ranking import rank
 from localize.retrieval.vlad import Codebook, Vlad
 from localize.search.prior import Frames
+from localize.stages import retrieval as stages
 from localize.store import Store
 from localize.types import Image, ImageList, InputError, Pose, Retrieval, Scene, StoreError
 
@@ -266,12 +267,16 @@ def test_fusion_is_the_weighted_mean_of_the_similarities(tmp_path):
             Fusion(**settings)
 
 
-def test_fusion_of_features_and_pixels_in_a_map(scene, finished, tmp_path):
+def test_fusion_of_features_and_pixels_in_a_map(scene, finished, tmp_path, monkeypatch):
     retrieval = Fusion((Vlad(num_words=8), MeanColour()))
     run = {"feature": FEATURE, "retrieval": retrieval, "search": Frames(num_frames=2), "store": finished[0]}
     query = scene.queries.images[0]
     found = build_map(scene, tmp_path / "map", ranking=Exact(vectors_dtype="float16"), **run)
     assert found.vectors.shape == (7, 8 * 128 + 3)
+    monkeypatch.setattr(stages, "IN_MEMORY_BYTES", 1000)  # the vectors of a large map lie in a file
+    on_disk = build_map(scene, tmp_path / "disk", ranking=Exact(vectors_dtype="float16"), **run)
+    assert isinstance(on_disk.vectors, np.memmap)
+    np.testing.assert_array_equal(on_disk.vectors, found.vectors)
     opened = Localizer.load(tmp_path / "map")
     assert opened.vectors.dtype == np.float16
     assert opened.localize(f"{scene.image_root}/{query.name}", query.camera).pose is not None

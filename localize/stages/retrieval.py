@@ -1,6 +1,7 @@
 """Global descriptors of photos."""
 
 import functools
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from localize.stages.features import FeatureSet, OnePass, file_stamps, photo_dig
 from localize.stages.workbench import Workbench
 from localize.store import Shelf
 from localize.types import Features, GlobalVector, ImageList, InputError
+
+IN_MEMORY_BYTES = 1 << 30  # of vectors; larger ones lie in a file
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,17 +88,37 @@ def one_pass(bench: Workbench, retrieval: GlobalDescriptor) -> OnePass:
 
 
 def describe_photos(
-    bench: Workbench, descriptors: GlobalDescriptors, images: ImageList, features: FeatureSet, name: str
+    bench: Workbench,
+    descriptors: GlobalDescriptors,
+    images: ImageList,
+    features: FeatureSet,
+    name: str,
+    dtype: str = "float32",
 ) -> np.ndarray:
-    """Global descriptors (N, D) float32 of photos. InputError names all those of which none can be made."""
+    """Global descriptors (N, D) of photos. InputError names all those of which none can be made."""
     of_pixels = descriptors.component.needs in ("pixels", "both")
     work = functools.partial(_of_photo if of_pixels else _of_features, descriptors, features)
     items = {descriptors.item(features, n): n for n in images.names}
     failures = bench.fill(name, descriptors.shelf, items, work)
     if failures:
         raise InputError(*failures.values())
-    rows = [descriptors.shelf.get(descriptors.item(features, n)).vector for n in images.names]
-    return np.stack(rows) if rows else np.zeros((0, 1), np.float32)
+    rows = (descriptors.shelf.get(descriptors.item(features, n)).vector for n in images.names)
+    return _stacked(rows, len(images), dtype)
+
+
+def _stacked(rows: Iterable[np.ndarray], count: int, dtype: str) -> np.ndarray:
+    """(count, D) from one row after the other; beyond IN_MEMORY_BYTES in a nameless file of $TMPDIR, memory-mapped."""
+    whole = np.zeros((0, 1), dtype)
+    for i, row in enumerate(rows):
+        if i == 0:
+            shape = (count, len(row))
+            if count * len(row) * np.dtype(dtype).itemsize <= IN_MEMORY_BYTES:
+                whole = np.empty(shape, dtype)
+            else:
+                with tempfile.TemporaryFile(prefix="localize-vectors-") as file:
+                    whole = np.memmap(file, dtype, "w+", shape=shape)  # the mapping outlives the file's name
+        whole[i] = row
+    return whole
 
 
 def _of_features(descriptors: GlobalDescriptors, features: FeatureSet, name: str) -> GlobalVector:
@@ -115,12 +138,13 @@ def _of_photo(descriptors: GlobalDescriptors, features: FeatureSet, name: str) -
     return unless_replaced(descriptors.stamps, GlobalVector(vector))
 
 
-def read_vectors(bench: Workbench, retrieval: StoredDescriptor, images: ImageList, name: str) -> np.ndarray:
-    """Global descriptors (N, D) float32 of photos by their names. They lie in a file already, so the store has none."""
+def read_vectors(
+    bench: Workbench, retrieval: StoredDescriptor, images: ImageList, name: str, dtype: str = "float32"
+) -> np.ndarray:
+    """Global descriptors (N, D) of photos by their names. They lie in a file already, so the store has none."""
     with bench.stage(name) as record:
         record.computed = len(images)
-        rows = [GlobalVector(retrieval.read(n)).vector for n in images.names]
-        return np.stack(rows) if rows else np.zeros((0, 1), np.float32)
+        return _stacked((GlobalVector(retrieval.read(n)).vector for n in images.names), len(images), dtype)
 
 
 def _both(features: FeatureSet, name: str) -> PhotoSource:
