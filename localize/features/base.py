@@ -27,7 +27,10 @@ class LocalFeature(Protocol):
 
 
 class StoredFeature(Protocol):
-    """Frozen dataclass: features that somebody else extracted."""
+    """Frozen dataclass: features that somebody else extracted.
+
+    One that has a file per photo names those in `files_of(name)`, so that a replaced one is a changed photo only.
+    """
 
     VERSION: int
     path: str  # the file they are in

@@ -7,7 +7,7 @@ from typing import ClassVar
 from localize.components import check_component
 from localize.io.hloc import read_local_features
 from localize.io.kapture import kapture_folders, read_kapture_features
-from localize.io.npz_features import read_npz_features
+from localize.io.npz_features import npz_files, read_npz_features
 from localize.types import Features, InputError
 
 FORMATS = ("auto", "hloc", "kapture", "npz")
@@ -36,15 +36,28 @@ class Files:
         return []
 
     def files(self) -> list[str]:
-        """Whose content decides the features: all of a folder, which is read to make its key."""
+        """Whose content decides the features of every photo; those of one photo are what `files_of` names."""
         path, format_ = pathlib.Path(self.path), self._format()
         if format_ == "hloc":
             return [self.path]
-        folders = kapture_folders(path, self.kind) if format_ == "kapture" else [path]
-        found = [str(p) for folder in folders for p in sorted(folder.rglob("*")) if p.is_file()]
-        if not found:
+        if format_ == "kapture":
+            headers = [p for folder in kapture_folders(path, self.kind) for p in sorted(folder.glob("*.txt"))]
+            return [str(p) for p in headers]
+        if not any(path.iterdir()):
             raise InputError(f"{path} is empty: feature.path names it")
-        return found
+        return []
+
+    def files_of(self, name: str) -> list[str]:
+        """Whose content decides the features of this photo alone; none where it has none, which `read` says."""
+        format_ = self._format()
+        if format_ == "hloc":
+            return []
+        if format_ == "kapture":
+            keypoints, descriptors = kapture_folders(self.path, self.kind)
+            found = [keypoints / f"{name}.kpt", descriptors / f"{name}.desc"]
+        else:
+            found = npz_files(self.path, name, self.kind)
+        return [str(p) for p in found if p.is_file()]
 
     def read(self, name: str, width: int, height: int) -> Features:
         """Features of the photo of this name and size in px; InputError if there are none, or not usable ones."""

@@ -3,6 +3,7 @@
 Arrays: keypoints (N, 2 or more), x and y first; descriptors (N, D); scores (N,), if any.
 """
 
+import glob
 import pathlib
 import zipfile
 
@@ -38,16 +39,21 @@ def read_npz_features(
     return given_features(str(path), xy[:, :2], descriptors, (width, height), pixel_center=pixel_center, scores=scores)
 
 
-def _file(folder: pathlib.Path, name: str, ending: str | None) -> pathlib.Path:
+def npz_files(folder: str | pathlib.Path, name: str, ending: str | None = None) -> list[pathlib.Path]:
+    """The file of a photo; none, or several with endings of their own, where that is what there is."""
+    folder = pathlib.Path(folder)
     if ending is not None:
-        found = [p for p in [folder / f"{name}{ending}"] if p.is_file()]
-    else:
-        beside = (folder / name).parent
-        start = f"{pathlib.PurePosixPath(name).name}."
-        found = sorted(p for p in beside.iterdir() if p.name.startswith(start)) if beside.is_dir() else []
+        return [p for p in [folder / f"{name}{ending}"] if p.is_file()]
+    beside = (folder / name).parent
+    start = f"{pathlib.PurePosixPath(name).name}."
+    return sorted(beside.glob(f"{glob.escape(start)}*"))
+
+
+def _file(folder: pathlib.Path, name: str, ending: str | None) -> pathlib.Path:
+    found = npz_files(folder, name, ending)
     if len(found) == 1:
         return found[0]
     if not found:
         raise InputError(f"{folder} has no features of {name}: expected {folder / name}{ending or '.<ending>'}")
-    endings = ", ".join(p.name.removeprefix(start[:-1]) for p in found)
+    endings = ", ".join(p.name.removeprefix(pathlib.PurePosixPath(name).name) for p in found)
     raise InputError(f"{folder} has several files for {name} ({endings}): name the ending as feature.kind")

@@ -93,8 +93,8 @@ def _enlarged(x: torch.Tensor, size) -> torch.Tensor:
 def detect(scores: torch.Tensor, threshold: float, max_keypoints: int) -> tuple[torch.Tensor, torch.Tensor]:
     """(places (N, 2), from the centre of the first pixel; scores (N,), descending) of a map (H, W).
 
-    Differentiable keypoint detection, section III.B of the paper: the maxima of their 5 x 5 windows above the
-    threshold, each moved to the mean of the window's pixels under the softmax of its scores at temperature 0.1.
+    Differentiable keypoint detection: the maxima of their 5 x 5 windows above the threshold, each moved to the mean of
+    the window's pixels under the softmax of its scores at temperature 0.1.
     """
     side = 2 * WINDOW + 1
     height, width = scores.shape

@@ -137,11 +137,17 @@ def _extract_both(
 
 
 def _read(feature: StoredFeature, stamps: dict, job: _Job) -> Features | InputError:
+    stamps = stamps | {path: file_stamp(path) for path in _files_of(feature, job.name)}
     try:
         features = feature.read(job.name, job.width, job.height)
     except InputError as e:
         return e
     return unless_replaced(stamps, features)
+
+
+def _files_of(feature: StoredFeature, name: str) -> list[str]:
+    """The files that hold this photo's features and no other's."""
+    return feature.files_of(name) if hasattr(feature, "files_of") else []
 
 
 def file_stamps(component) -> dict[str, tuple | None]:
@@ -178,7 +184,8 @@ def extract_features(
     stored, read, beside = hasattr(feature, "read"), None, None
     if stored:  # of two equal photos, each has the features of its own name
         work, reader = functools.partial(_read, feature, stamps), None
-        items = {n: key_of([job.digest, n, job.width, job.height]) for n, job in jobs.items()}
+        own = {n: [file_digest(path) for path in _files_of(feature, n)] for n in jobs}
+        items = {n: key_of([job.digest, n, job.width, job.height, *own[n]]) for n, job in jobs.items()}
     else:
         work, reader = functools.partial(_extract, feature, given, stamps), describe(Reader())
         items = {n: d if given is None else key_of([d, *given.of(n)]) for n, d in photos.items()}
