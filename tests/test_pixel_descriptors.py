@@ -17,7 +17,7 @@ from localize.preflight import check_parts
 from localize.retrieval.base import NothingLearned
 from localize.stages import Workbench, describe_photos, extract_features, learn_retrieval
 from localize.store import Store
-from localize.types import Camera, Image, ImageList, InputError
+from localize.types import Camera, Features, Image, ImageList, InputError
 
 from .conftest import FEATURE
 
@@ -56,6 +56,16 @@ class Thumbnail:
         return np.asarray(PIL.Image.fromarray(photo, "RGB").resize((4, 4), PIL.Image.Resampling.BOX), float).ravel()
 
 
+@dataclass(frozen=True)
+class Stored:
+    """Features by name, whatever the photo; so their key is not the photo's digest."""
+
+    VERSION: ClassVar[int] = 1
+
+    def read(self, name, width, height):
+        return Features(np.full((1, 2), len(name)), np.ones((1, 4)), np.ones(1))
+
+
 @pytest.fixture
 def folder(tmp_path) -> pathlib.Path:
     rng = np.random.default_rng(0)
@@ -84,6 +94,7 @@ def test_pixel_descriptors_do_not_depend_on_the_local_feature(folder):
     learned = Thumbnail().fit([read_photo(folder / f"{n}.png") for n in "abc"])
     np.testing.assert_array_equal(first[1], Thumbnail().describe(read_photo(folder / "b.png"), learned))
     assert described(folder, Thumbnail(), feature=Sift(max_keypoints=6))[1:] == (0, 0)
+    assert described(folder, Thumbnail(), feature=Stored())[1:] == (0, 0)
     assert described(folder, Thumbnail(), names="ab")[1:] == (3, 1)  # other references: all is another
     PIL.Image.new("RGB", (24, 16), (200, 3, 4)).save(folder / "c.png")
     assert described(folder, Thumbnail(), names="ab")[1:] == (1, 0)  # another photo under the same name
