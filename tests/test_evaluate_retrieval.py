@@ -64,8 +64,9 @@ def test_shared_points_of_a_scene_are_the_truth(scene, finished, tmp_path):
     assert re.search(r"condition +R@1 +R@7 +counted", text)
     assert found["compared"]["all R@7"] == "100.0 %"
     assert {"features", "global descriptor", "ranking"} == set(found["seconds_per_query"])
-    strict = evaluate_retrieval.run(scene, finished[0], feature=FEATURE, min_share=1.0, ks=(1,))
-    assert "0 of 3" in strict  # no reference shows all that a query shows
+    evaluate_retrieval.run(scene, finished[0], feature=FEATURE, output=str(tmp_path), min_share=0.8)
+    strict, loose = (sum(q["right_references"] for q in r["queries"].values()) for r in (results(tmp_path), found))
+    assert 0 < strict < loose  # fewer references show so much of what a query shows
 
 
 @dataclass(frozen=True)
