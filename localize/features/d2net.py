@@ -73,6 +73,10 @@ class D2Net:
         trunk = trunk_of(path) if self.backbone == "small" else None
         return [path] if trunk is None else [path, weights_file(trunk, *setting)]
 
+    def trunk(self) -> str | None:
+        """The file of the trunk that reads the photo as it is, so that others can share the pass; None without."""
+        return self.files()[-1] if self.backbone == "small" and self.scales == (1.0,) else None
+
     def extract(self, photo: np.ndarray) -> Features:
         """Features of a photo (H, W, 3) RGB or (H, W) grey, uint8; ValueError for another shape or type."""
         import torch
@@ -131,8 +135,11 @@ def _load(files: tuple, stamps: tuple, backbone: str, settings: tuple):
     import torch
 
     from localize.io.d2_weights import load_d2
+    from localize.io.trunk_weights import shared_trunk
 
     names = "preprocessing", "relu", "center_fix", "stage", "dense"
     network = load_d2(files[0], backbone, *files[1:], **dict(zip(names, settings, strict=True)))
+    if backbone == "small":
+        network.trunk = shared_trunk(files[-1], stamps[-1])
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return network.to(device, memory_format=torch.channels_last)

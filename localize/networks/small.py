@@ -56,7 +56,10 @@ class Residual(nn.Module):
 
 
 class SharedTrunk(nn.Module):
-    """A trunk that remembers its last image and map, one per thread: two heads on the same photo cost it one pass."""
+    """A trunk that remembers its last image and map, one per thread: two heads on the same photo cost it one pass.
+
+    It computes in float32 whatever its heads do, as a detector's keypoints hang on it.
+    """
 
     def __init__(self, trunk: SmallTrunk):
         super().__init__()
@@ -64,9 +67,11 @@ class SharedTrunk(nn.Module):
         self._last = threading.local()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """The trunk's map; not to be written into."""
-        seen, maps = getattr(self._last, "pass_", (None, None))
+        """The trunk's map, not to be written into."""
+        seen, maps = getattr(self._last, "images_and_maps", (None, None))
         if seen is None or seen.shape != images.shape or seen.device != images.device or not torch.equal(seen, images):
-            maps = self.trunk(images)
-            self._last.pass_ = images.clone(), maps
+            seen = images.clone(memory_format=torch.channels_last)
+            with torch.autocast(images.device.type, enabled=False):
+                maps = self.trunk(seen)
+            self._last.images_and_maps = seen, maps
         return maps
