@@ -27,7 +27,7 @@ BLOCK = 4096
 RANKINGS = {
     "exact": Exact(),
     "faiss_ivf": FaissIvf(code="sq8", iterations=4),
-    "faiss_pq": FaissPq(iterations=4),
+    "faiss_pq": FaissPq(iterations=4, num_lists=256, num_probes=16),
     "faiss_hnsw": FaissHnsw(code="sq8"),
 }
 NUM_FOUND = 20
