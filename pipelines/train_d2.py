@@ -9,7 +9,7 @@ from torch import nn
 from localize.io.d2_weights import OFFICIAL, VGG
 from localize.io.images import list_photos
 from localize.io.megadepth import read_scene_info
-from localize.io.tensors import read_tensors, write_tensors
+from localize.io.tensors import read_tensors, tensors_digest, write_tensors
 from localize.keys import file_digest, key_of
 from localize.networks.shipped import weights_file
 from localize.train.d2 import LAYERS, NETWORKS, D2Batches, Matching, Trained, d2_training_network
@@ -97,7 +97,7 @@ def run(
         "shares": shares,
     }
     made_from |= {"min_matches": min_matches, "max_matches": max_matches, "min_overlap": min_overlap}
-    made_from |= {"start_from": _digest(start_from), "trunk weights": _digest(trunk)}
+    made_from |= {"start_from": _digest(start_from), "trunk weights": trunk and trunk_digest(trunk)}
     made_from |= {"photos": f"{len(files)}:{key_of([file_digest(f) for f in files])}"}
     made_from |= {"depth": _depth_digest(sources, infos)}
     made_from = {name: str(value) for name, value in made_from.items()}
@@ -179,19 +179,30 @@ def _files(folders) -> list[pathlib.Path]:
 
 
 def _start(network: str, start_from: str | None, trunk: str | None) -> nn.Module:
-    """The network with random weights, those of a file, or a trunk of a file and a random head."""
-    module = d2_training_network(network)
+    """The network with random weights or those of a file; the trunk of `trunk`, if that is given."""
+    module, tensors, path = d2_training_network(network), {}, None
     if start_from is not None:
         path = weights_file(start_from, "pipeline.start_from")
         tensors = read_tensors(path)[0]
         tensors = tensors.get("model", tensors)
         tensors = {VGG + n.removeprefix(OFFICIAL) if n.startswith(OFFICIAL) else n: t for n, t in tensors.items()}
-        _load(module, tensors, path)
     if trunk is not None:
-        path = weights_file(trunk, "pipeline.trunk")
-        tensors = {n.removeprefix("trunk."): t for n, t in read_tensors(path)[0].items() if n.startswith("trunk.")}
-        _load(module.trunk, tensors, path)
+        trunk = weights_file(trunk, "pipeline.trunk")
+        found = _trunk_tensors(trunk)
+        _load(module.trunk, {n.removeprefix("trunk."): t for n, t in found.items()}, trunk)
+        tensors |= found
+    if path is not None:
+        _load(module, tensors, path)
     return module
+
+
+def trunk_digest(trunk: str) -> str:
+    """Of the trunk's tensors in a file of weights, by its name or path; written into the weights of a head on it."""
+    return tensors_digest(_trunk_tensors(weights_file(trunk, "pipeline.trunk")))
+
+
+def _trunk_tensors(path: str) -> dict:
+    return {n: t for n, t in read_tensors(path)[0].items() if n.startswith("trunk.")}
 
 
 def _load(module: nn.Module, tensors: dict, path) -> None:

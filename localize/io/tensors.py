@@ -1,5 +1,6 @@
 """Files of network weights that others wrote: safetensors, or PyTorch's own with nothing but tensors in them."""
 
+import hashlib
 import os
 import pathlib
 import pickle
@@ -73,3 +74,11 @@ def write_tensors(path: str | pathlib.Path, module: nn.Module, metadata: dict[st
     with writing(path):
         partial.write_bytes(save(tensors, metadata))
         os.replace(partial, path)
+
+
+def tensors_digest(tensors: dict[str, torch.Tensor]) -> str:
+    """Digest of names and values, so that a part of a file can be told from another, whatever else the files hold."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        digest.update(name.encode() + b"\0" + tensors[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()
