@@ -42,3 +42,12 @@ def check_component(component, *, positive=(), not_negative=(), shares=(), choic
         if getattr(component, key) not in allowed:
             valid = ", ".join(map(str, allowed))
             raise InputError(f"{name}.{key} is {getattr(component, key)!r}, but must be one of: {valid}")
+
+
+def problems_of(load) -> list[str]:
+    """What is missing, one sentence each, if `load()` cannot: what a component's `preflight` returns."""
+    try:
+        load()
+    except InputError as e:
+        return list(e.problems)
+    return []

@@ -11,10 +11,10 @@ from typing import ClassVar
 import numpy as np
 import PIL.Image
 
-from localize.components import check_component
+from localize.components import check_component, problems_of
 from localize.keys import file_stamp
 from localize.networks.shipped import weights_file
-from localize.types import Features, InputError
+from localize.types import Features
 
 HALF_PX = 0.5  # the network counts from the centre of the first pixel, we from its corner
 
@@ -41,11 +41,7 @@ class Alike:
 
     def preflight(self) -> list[str]:
         """What is missing, or no weights."""
-        try:
-            self._network()
-        except InputError as e:
-            return list(e.problems)
-        return []
+        return problems_of(self._network)
 
     def files(self) -> list[str]:
         """The weights, whose content decides the features; InputError if they are missing."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import PIL.Image
 
-from localize.components import check_component
+from localize.components import check_component, problems_of
 from localize.kernels.threads import allowed_threads, one_torch_thread
 from localize.keys import file_stamp
 from localize.networks.shipped import weights_file
@@ -58,11 +58,7 @@ class D2Net:
 
     def preflight(self) -> list[str]:
         """What is missing, or no weights."""
-        try:
-            self._network()
-        except InputError as e:
-            return list(e.problems)
-        return []
+        return problems_of(self._network)
 
     def files(self) -> list[str]:
         """The weights, whose content decides the features; InputError if they are missing."""

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from localize.components import check_component
+from localize.components import check_component, problems_of
 from localize.features.sift import Sift
 from localize.kernels.patches import BOUNDARIES, FLAT, extract_patches
 from localize.keys import file_stamp
 from localize.networks.shipped import weights_file
-from localize.types import Features, InputError
+from localize.types import Features
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,7 @@ class SiftPatches(Sift):
 
     def preflight(self) -> list[str]:
         """What is missing, or no weights."""
-        try:
-            self._network()
-        except InputError as e:
-            return list(e.problems)
-        return []
+        return problems_of(self._network)
 
     def files(self) -> list[str]:
         """The weights, whose content decides the descriptors; InputError if they are missing."""

@@ -5,6 +5,7 @@ import pathlib
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from localize.io.backbone_weights import fill_backbone
 from localize.io.tensors import read_tensors
 from localize.networks.d2 import d2_network
 from localize.networks.resnet_v2 import ResNet50V2
@@ -27,7 +28,7 @@ def load_d2(path: str | pathlib.Path, backbone: str, trunk: str | pathlib.Path |
     if not isinstance(tensors, dict):
         raise InputError(f"{path} holds no weights by name under `model`: give others as feature.weights")
     if isinstance(network, ResNet50V2):
-        _of_gluon(network, tensors, path)
+        fill_backbone(network, backbone, tensors, path)
         return network.eval()
     if backbone == "vgg16" and not any(name.startswith(OFFICIAL) for name in tensors):
         tensors = {OFFICIAL + name.removeprefix(VGG): t for name, t in tensors.items() if name.startswith(VGG)}
@@ -43,16 +44,6 @@ def load_d2(path: str | pathlib.Path, backbone: str, trunk: str | pathlib.Path |
             )
     network.load_state_dict({name: tensors[name].float() for name in wanted}, strict=False)
     return network.eval()
-
-
-def _of_gluon(network: ResNet50V2, tensors: dict, path) -> None:
-    try:
-        network.load_gluon(tensors)
-    except (KeyError, RuntimeError) as e:
-        raise InputError(
-            f"{path} is not of backbone resnet50v2 ({e}): give others as feature.weights, or the feature.backbone they "
-            "are of"
-        ) from e
 
 
 def trunk_of(path: str | pathlib.Path) -> str | None:

@@ -1,33 +1,20 @@
 """Weights of a patch network in one file: safetensors, half precision, with what they are and were made from."""
 
-import os
 import pathlib
 import pickle
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import nn
 
-from localize.io.files import writing
+from localize.io.tensors import write_tensors
 from localize.networks.patches import NAMES, TFeat, patch_network
 from localize.types import InputError
-
-STATISTICS = ("running_mean", "running_var")  # of batch norms: kept in float32, as a variance may be tiny
 
 
 def save_weights(path: str | pathlib.Path, module: nn.Module, network: str, metadata: dict[str, str]) -> None:
     """Write the weights of the network of this name, whole or not at all; ValueError if some are no numbers."""
-    path, tensors = pathlib.Path(path), {}
-    for name, tensor in module.state_dict().items():
-        half = tensor.is_floating_point() and not name.endswith(STATISTICS)
-        tensors[name] = (tensor.half() if half else tensor).cpu().contiguous()
-        if not tensors[name].isfinite().all():
-            raise ValueError(f"weights {name} hold NaN or values beyond half precision")
-    partial = path.with_name(path.name + ".partial")
-    with writing(path):
-        partial.write_bytes(save(tensors, {**metadata, "network": network}))
-        os.replace(partial, path)
+    write_tensors(path, module, {**metadata, "network": network})
 
 
 def load_weights(path: str | pathlib.Path) -> tuple[nn.Module, dict[str, str]]:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from localize.components import check_component
+from localize.components import check_component, problems_of
 from localize.io.whitening import read_whitening
 from localize.kernels.whitening import whitened
 from localize.keys import file_stamp
@@ -52,7 +52,7 @@ class Gem:
 
     def preflight(self) -> list[str]:
         """What is missing, does not fit, or is no weights."""
-        return net.problems_of(self._network) + (net.problems_of(self._whitening) if self.whitening else [])
+        return problems_of(self._network) + (problems_of(self._whitening) if self.whitening else [])
 
     def files(self) -> list[str]:
         """The weights and the whitening, whose content decides the descriptor; InputError if they are missing."""

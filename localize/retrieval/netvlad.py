@@ -8,7 +8,7 @@ from typing import ClassVar
 import faiss
 import numpy as np
 
-from localize.components import check_component
+from localize.components import check_component, problems_of
 from localize.kernels.whitening import pca_whitening, whitened
 from localize.keys import file_stamp
 from localize.retrieval import photo_network as net
@@ -64,7 +64,7 @@ class NetVlad:
 
     def preflight(self) -> list[str]:
         """What is missing, does not fit, or is no weights."""
-        return net.problems_of(self._networks)
+        return problems_of(self._networks)
 
     def files(self) -> list[str]:
         """The weights, whose content decides the descriptor; InputError if they are missing."""

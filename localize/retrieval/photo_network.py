@@ -9,7 +9,6 @@ from localize.kernels.area import shrunk_by_area
 from localize.kernels.threads import allowed_threads, one_torch_thread
 from localize.keys import file_stamp
 from localize.networks.shipped import weights_file
-from localize.types import InputError
 
 PREPROCESSING = ("caffe", "torch")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -21,15 +20,6 @@ OTHERWISE = ", or take retrieval=vlad"
 def weights_of(component, by_backbone: dict[str, str]) -> str:
     """Path of a component's weights; None means the ones of its backbone. InputError if they are missing."""
     return weights_file(component.weights or by_backbone[component.backbone], SETTING, OTHERWISE)
-
-
-def problems_of(load) -> list[str]:
-    """What is missing, one sentence each, if what loads a network cannot."""
-    try:
-        load()
-    except InputError as e:
-        return list(e.problems)
-    return []
 
 
 def backbone_settings(component, *, relu: bool) -> tuple:
