@@ -202,7 +202,8 @@ def trunk_digest(trunk: str) -> str:
 
 
 def _trunk_tensors(path: str) -> dict:
-    return {n: t for n, t in read_tensors(path)[0].items() if n.startswith("trunk.")}
+    found = read_tensors(path)[0]
+    return {n: t for n, t in found.items() if n.startswith("trunk.") and not n.endswith("num_batches_tracked")}
 
 
 def _load(module: nn.Module, tensors: dict, path) -> None:

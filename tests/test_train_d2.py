@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from localize.geometry.poses import rotation_from_qvec
 from localize.io.tensors import read_tensors
 from localize.io.text import write_poses, write_query_list
+from localize.networks.shipped import FOLDER, shipped_names
 from localize.pipelines import train_d2
 from localize.train import d2_photos
 from localize.train.curve import Curve
@@ -322,6 +323,12 @@ def test_a_head_on_a_given_trunk_leaves_the_trunk_alone(finished, photos, town, 
     for name, tensor in read_tensors(trunk)[0].items():
         if not name.endswith("num_batches_tracked"):
             assert torch.equal(state[f"network.{name}"], tensor.float()) == name.startswith("trunk."), name
+
+
+def test_the_head_that_ships_is_of_the_trunk_that_ships():
+    if not {"d2_small", "compact"} <= set(shipped_names()):
+        pytest.skip("the package has no d2_small or no compact")
+    assert read_tensors(FOLDER / "d2_small.safetensors")[1]["trunk weights"] == train_d2.trunk_digest("compact")
 
 
 def test_of_vgg16_only_conv4_3_learns(photos):
