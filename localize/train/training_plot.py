@@ -10,7 +10,7 @@ from localize.train.curve import Curve
 
 LAST_DECADE = 0.1  # percent; below, the scale is linear
 SHOWN = 200  # points of a line; each is a mean
-NOT_TERMS = ("step", "learning_rate", "seconds")
+NOT_TERMS = ("step", "learning_rate", "seconds", "matches")
 
 
 def plot_training(
