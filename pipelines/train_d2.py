@@ -93,6 +93,7 @@ def run(
         "safe_radius": safe_radius,
         "relu": relu,
         "contrast": contrast,
+        "warmup": warmup,
         "night_share": night_share,
         "shares": shares,
     }
