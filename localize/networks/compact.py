@@ -44,7 +44,7 @@ class CompactHead(nn.Module):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Any h, w >= 1."""
-        return self.described(self.stages(maps))
+        return self.described(self.stages(maps.to(self.stages[0].path[0].weight.dtype)))
 
     def described(self, wide: torch.Tensor) -> torch.Tensor:
         """(B, 256) of the last stage's map (B, 512, h, w)."""
