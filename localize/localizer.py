@@ -149,7 +149,7 @@ def check_answers(feature, retrieval) -> None:
         raise InputError("a file of features speaks of no other photos: a map that answers new ones needs feature=sift")
     if retrieval.needs in ("pairs", "name"):
         what = {"pairs": "list of pairs", "name": "file of global descriptors"}[retrieval.needs]
-        raise InputError(f"a {what} speaks of no other photos: a map that answers new ones needs retrieval=vlad")
+        raise InputError(f"a {what} speaks of no other photos: a map that answers new ones needs retrieval=compact")
 
 
 def _pixels(image, *, grey: bool) -> np.ndarray:

@@ -97,7 +97,7 @@ def _check(scene: Scene, use: Components, radius_m, min_share, ks) -> None:
             f"scene {scene.name} has no true poses of queries to judge by: hold some out, dataset.holdout=n"
         )
     if use.retrieval.needs == "pairs":
-        problems.append("a list of pairs has no global descriptors to evaluate: take retrieval=vlad")
+        problems.append("a list of pairs has no global descriptors to evaluate: take retrieval=compact")
     if radius_m is None and getattr(use.mapping, "imports", False):
         problems.append("the map that says what is visible is triangulated: take mapping=triangulation")
     if radius_m is not None and not radius_m > 0:

@@ -20,8 +20,8 @@ from localize.matching.ratio import RatioTest
 from localize.pose.base import PoseEstimator
 from localize.pose.poselib import PoseLib
 from localize.retrieval.base import GlobalDescriptor, Ranking, StoredDescriptor
+from localize.retrieval.compact import Compact
 from localize.retrieval.exact import Exact
-from localize.retrieval.vlad import Vlad
 from localize.search.base import Search
 from localize.search.prior import Union
 from localize.stages import (
@@ -55,7 +55,7 @@ class Components:
     """One component per role, with the defaults of conf/config.yaml."""
 
     feature: LocalFeature | StoredFeature = SiftCrbnet()
-    retrieval: GlobalDescriptor | StoredDescriptor = Vlad()
+    retrieval: GlobalDescriptor | StoredDescriptor = Compact()
     ranking: Ranking = Exact()
     pair_matching: PairMatcher = MutualNearest()
     mapping: Mapping | MapImport = Triangulation()

@@ -10,7 +10,7 @@ import numpy as np
 from localize.components import check_component, problems_of
 from localize.kernels.area import shrunk_by_area
 from localize.keys import file_stamp
-from localize.networks.shipped import weights_file
+from localize.networks.shipped import shipped_names, weights_file
 from localize.retrieval import photo_network as net
 from localize.retrieval.base import NothingLearned
 
@@ -41,8 +41,8 @@ class Compact:
         check_component(self, positive=("max_edge_px",), choices={"precision": net.PRECISIONS})
 
     def preflight(self) -> list[str]:
-        """What is missing, or no weights."""
-        return problems_of(self._network)
+        """What is missing, or no weights. Those that ship are not opened: importing torch for it takes seconds."""
+        return problems_of(self.files if self.weights in shipped_names() else self._network)
 
     def trunk(self) -> str | None:
         """The file of the trunk whose map is shared; None if it is not."""

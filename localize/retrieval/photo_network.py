@@ -14,7 +14,7 @@ PREPROCESSING = ("caffe", "torch")
 PRECISIONS = ("auto", "float32", "bfloat16")
 STAGES = (1, 2, 3)
 SETTING = "retrieval.weights"
-OTHERWISE = ", or take retrieval=vlad"
+OTHERWISE = ", or take retrieval=compact"
 
 
 def weights_of(component, by_backbone: dict[str, str]) -> str:
