@@ -66,6 +66,10 @@ class Components:
     submission: SubmissionFile = SubmissionFile()
 
     def __post_init__(self):
+        for role in ("pair_matching", "matching"):
+            part = getattr(self, role)
+            if hasattr(part, "for_feature"):
+                object.__setattr__(self, role, part.for_feature(self.feature))
         if getattr(self.submission, "fallback", None) and not self.search.uses_frames:
             raise InputError(
                 "submission.fallback=top_frame takes the most similar reference, but this search retrieves none: "

@@ -10,7 +10,8 @@ from localize.types import Features
 class LocalFeature(Protocol):
     """Frozen dataclass whose fields are its hyperparameters; picklable, so that worker processes can hold it.
 
-    Features that can describe given keypoints also have
+    Where other ratio tests than the usual ones suit the descriptors, the class says so: `pair_ratio` between two photos
+    (else 0.8), `point_ratio` between 3D points (else 0.9). Features that can describe given keypoints also have
 
         describe_at(photo, keypoints (N, 2), scales (N,), orientations (N,)) -> Features
 

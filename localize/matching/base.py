@@ -6,7 +6,7 @@ from localize.types import Features, Matches2D3D, Nearest, PairMatches, PointRow
 
 
 class PairMatcher(Protocol):
-    """Frozen dataclass."""
+    """Frozen dataclass. One whose thresholds hang on the feature has `for_feature(feature)`, itself with them set."""
 
     VERSION: int
 
@@ -16,7 +16,7 @@ class PairMatcher(Protocol):
 
 
 class PointMatcher(Protocol):
-    """Frozen dataclass."""
+    """Frozen dataclass. It may have `for_feature`, as a PairMatcher."""
 
     VERSION: int
 

@@ -1,5 +1,6 @@
 """Matches between two images: mutual nearest neighbours that pass the ratio test."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ from localize.components import check_component
 from localize.kernels.nearest import best_two_columns
 from localize.types import Features, PairMatches
 
+USUAL_RATIO = 0.8
 BLOCK = 1024  # rows of the similarity matrix at a time
 
 
@@ -16,13 +18,18 @@ BLOCK = 1024  # rows of the similarity matrix at a time
 class MutualNearest:
     """Mutual nearest neighbours (Euclidean on unit descriptors) with Lowe's ratio test (IJCV 2004)."""
 
-    ratio: float = 0.8  # nearest distance < ratio * second nearest; 1 = no test
+    ratio: float | None = None  # nearest < ratio * second nearest; 1: no test; None: what suits the feature, or 0.8
     max_distance: float = 1.0  # between unit descriptors
 
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
         check_component(self, positive=("ratio", "max_distance"))
+
+    def for_feature(self, feature) -> "MutualNearest":
+        """This matching with the ratio that the feature asks for, if none is set."""
+        ratio = getattr(feature, "pair_ratio", USUAL_RATIO) if self.ratio is None else self.ratio
+        return dataclasses.replace(self, ratio=ratio)
 
     def match(self, first: Features, second: Features) -> PairMatches:
         """Matches (M, 2) ascending by the first image's keypoint."""
@@ -40,7 +47,8 @@ class MutualNearest:
             )
         d1, d2 = (np.sqrt(np.maximum(0, 2 - 2 * s)) for s in (best, runner_up))
         keep = (column_best_row[column] == np.arange(len(a))) & (d1 <= self.max_distance)
-        if self.ratio < 1:
-            keep &= d1 < self.ratio * d2
+        ratio = self.ratio or USUAL_RATIO
+        if ratio < 1:
+            keep &= d1 < ratio * d2
         rows = np.flatnonzero(keep)
         return PairMatches(np.column_stack([rows, column[rows]]))

@@ -1,5 +1,6 @@
 """Query keypoints to 3D points: ratio test between distinct points."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -7,6 +8,8 @@ import numpy as np
 
 from localize.components import check_component
 from localize.types import Features, Matches2D3D, Nearest, PointRows
+
+USUAL_RATIO = 0.9
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class RatioTest:
     Lowe, IJCV 2004, took a ratio of 0.8; with 0.9 both SIFT and CRBNet localize more on Minitown's training town.
     """
 
-    ratio: float = 0.9  # nearest < ratio * nearest of another 3D point
+    ratio: float | None = None  # nearest < ratio * nearest of another 3D point; None: what suits the feature, or 0.9
     single_max_distance: float = 0.8  # accepted distance where a keypoint was compared with one point only
     unique_points: bool = True  # of several keypoints matched to one 3D point keep the nearest
 
@@ -25,13 +28,18 @@ class RatioTest:
     def __post_init__(self):
         check_component(self, positive=("ratio", "single_max_distance"))
 
+    def for_feature(self, feature) -> "RatioTest":
+        """This test with the ratio that the feature asks for, if none is set."""
+        ratio = getattr(feature, "point_ratio", USUAL_RATIO) if self.ratio is None else self.ratio
+        return dataclasses.replace(self, ratio=ratio)
+
     def match(self, query: Features, nearest: Nearest, rows: PointRows) -> Matches2D3D:
         """Matches, the clearest first: in ascending order of distance by the largest distance accepted.
 
         That tells right from wrong better than the distance does, and RANSAC draws its samples in this order.
         """
         d1, d2 = (np.sqrt(np.maximum(0, 2 - 2 * s)) for s in (nearest.similarity, nearest.second))
-        limit = np.where(np.isfinite(nearest.second), self.ratio * d2, self.single_max_distance)
+        limit = np.where(np.isfinite(nearest.second), (self.ratio or USUAL_RATIO) * d2, self.single_max_distance)
         keypoint = np.flatnonzero((nearest.point >= 0) & (d1 < limit))
         if self.unique_points:
             keypoint = keypoint[np.argsort(d1[keypoint], kind="stable")]

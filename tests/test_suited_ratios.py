@@ -1,0 +1,22 @@
+"""The ratio tests that suit a feature: taken where the user sets none, and part of the key of what was matched."""
+
+from localize.features.alike import Alike
+from localize.features.sift import Sift
+from localize.keys import key_of
+from localize.matching.mutual import MutualNearest
+from localize.matching.ratio import RatioTest
+from localize.pipelines.steps import Components
+
+
+def ratios(**use) -> tuple[float, float]:
+    made = Components(**use)
+    return made.pair_matching.ratio, made.matching.ratio
+
+
+def test_a_feature_brings_its_ratios_unless_the_user_sets_some():
+    assert ratios(feature=Sift()) == (0.8, 0.9)
+    assert ratios(feature=Alike()) == (Alike.pair_ratio, Alike.point_ratio) != (0.8, 0.9)
+    assert ratios(feature=Alike(), matching=RatioTest(ratio=0.85)) == (Alike.pair_ratio, 0.85)
+    assert ratios(feature=Alike(), pair_matching=MutualNearest(ratio=1.0)) == (1.0, Alike.point_ratio)
+    used = [Components(feature=feature).matching for feature in (Sift(), Alike())]
+    assert key_of(used[0]) == key_of(RatioTest(ratio=0.9)) != key_of(used[1])
