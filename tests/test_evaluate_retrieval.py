@@ -13,6 +13,7 @@ from localize.evaluate.retrieval import Visibility, first_right, retrieval_recal
 from localize.geometry.poses import rotation_from_qvec
 from localize.pipelines import evaluate_retrieval
 from localize.retrieval.base import NothingLearned
+from localize.retrieval.vlad import Vlad
 from localize.store import Store
 from localize.types import Camera, Image, ImageList, InputError, Map, Pose
 
@@ -56,7 +57,8 @@ def test_recall_counts_queries_that_can_be_right():
 
 def test_shared_points_of_a_scene_are_the_truth(scene, finished, tmp_path):
     """With as many asked for as there are, everything that can be right is found."""
-    text = evaluate_retrieval.run(scene, finished[0], feature=FEATURE, output=str(tmp_path), ks=(1, 7))
+    judged = {"feature": FEATURE, "retrieval": Vlad(), "output": str(tmp_path)}
+    text = evaluate_retrieval.run(scene, finished[0], **judged, ks=(1, 7))
     found = results(tmp_path)
     assert found["conditions"]["all"]["recall"]["7"] == 1.0
     assert found["conditions"]["all"]["num_with_a_right_reference"] >= 2
@@ -64,7 +66,7 @@ def test_shared_points_of_a_scene_are_the_truth(scene, finished, tmp_path):
     assert re.search(r"condition +R@1 +R@7 +counted", text)
     assert found["compared"]["all R@7"] == "100.0 %"
     assert {"features", "global descriptor", "ranking"} == set(found["seconds_per_query"])
-    evaluate_retrieval.run(scene, finished[0], feature=FEATURE, output=str(tmp_path), min_share=0.8)
+    evaluate_retrieval.run(scene, finished[0], **judged, min_share=0.8)
     strict, loose = (sum(q["right_references"] for q in r["queries"].values()) for r in (results(tmp_path), found))
     assert 0 < strict < loose  # fewer references show so much of what a query shows
 
