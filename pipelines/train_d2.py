@@ -10,6 +10,7 @@ from localize.io.d2_weights import OFFICIAL, VGG
 from localize.io.images import list_photos
 from localize.io.megadepth import read_scene_info
 from localize.io.tensors import read_tensors, tensors_digest, write_tensors
+from localize.io.trunk_weights import trunk_tensors
 from localize.keys import file_digest, key_of
 from localize.networks.shipped import weights_file
 from localize.train.d2 import LAYERS, NETWORKS, D2Batches, Matching, Trained, d2_training_network
@@ -189,7 +190,7 @@ def _start(network: str, start_from: str | None, trunk: str | None) -> nn.Module
         tensors = {VGG + n.removeprefix(OFFICIAL) if n.startswith(OFFICIAL) else n: t for n, t in tensors.items()}
     if trunk is not None:
         trunk = weights_file(trunk, "pipeline.trunk")
-        found = _trunk_tensors(trunk)
+        found = trunk_tensors(trunk)
         _load(module.trunk, {n.removeprefix("trunk."): t for n, t in found.items()}, trunk)
         tensors |= found
     if path is not None:
@@ -199,12 +200,7 @@ def _start(network: str, start_from: str | None, trunk: str | None) -> nn.Module
 
 def trunk_digest(trunk: str) -> str:
     """Of the trunk's tensors in a file of weights, by its name or path; written into the weights of a head on it."""
-    return tensors_digest(_trunk_tensors(weights_file(trunk, "pipeline.trunk")))
-
-
-def _trunk_tensors(path: str) -> dict:
-    found = read_tensors(path)[0]
-    return {n: t for n, t in found.items() if n.startswith("trunk.") and not n.endswith("num_batches_tracked")}
+    return tensors_digest(trunk_tensors(weights_file(trunk, "pipeline.trunk")))
 
 
 def _load(module: nn.Module, tensors: dict, path) -> None:

@@ -10,9 +10,11 @@ from safetensors.torch import load_file
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from localize.geometry.poses import rotation_from_qvec
-from localize.io.tensors import read_tensors
+from localize.io.d2_weights import load_d2
+from localize.io.tensors import read_tensors, write_tensors
 from localize.io.text import write_poses, write_query_list
-from localize.networks.shipped import FOLDER, shipped_names
+from localize.networks.d2_small import D2Small
+from localize.networks.shipped import FOLDER
 from localize.pipelines import train_d2
 from localize.train import d2_photos
 from localize.train.curve import Curve
@@ -325,10 +327,13 @@ def test_a_head_on_a_given_trunk_leaves_the_trunk_alone(finished, photos, town, 
             assert torch.equal(state[f"network.{name}"], tensor.float()) == name.startswith("trunk."), name
 
 
-def test_the_head_that_ships_is_of_the_trunk_that_ships():
-    if not {"d2_small", "compact"} <= set(shipped_names()):
-        pytest.skip("the package has no d2_small or no compact")
-    assert read_tensors(FOLDER / "d2_small.safetensors")[1]["trunk weights"] == train_d2.trunk_digest("compact")
+def test_the_head_that_ships_is_of_the_trunk_that_ships_and_refuses_another(tmp_path):
+    head, trunk = FOLDER / "d2_small.safetensors", FOLDER / "compact.safetensors"
+    assert load_d2(head, "small", trunk).channels == 128
+    other = tmp_path / "other.safetensors"
+    write_tensors(other, D2Small(), {})
+    with pytest.raises(InputError, match=r"d2_small\.safetensors was trained on another trunk than .*other"):
+        load_d2(head, "small", other)
 
 
 def test_of_vgg16_only_conv4_3_learns(photos):

@@ -6,7 +6,8 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from localize.io.backbone_weights import fill_backbone
-from localize.io.tensors import read_tensors
+from localize.io.tensors import read_tensors, tensors_digest
+from localize.io.trunk_weights import trunk_tensors
 from localize.networks.d2 import d2_network
 from localize.networks.resnet_v2 import ResNet50V2
 from localize.types import InputError
@@ -23,7 +24,7 @@ def load_d2(path: str | pathlib.Path, backbone: str, trunk: str | pathlib.Path |
     InputError if the file is missing, cut off, or of another network.
     """
     network = d2_network(backbone, **settings)
-    tensors, _ = read_tensors(path)
+    tensors, metadata = read_tensors(path)
     tensors = tensors.get("model", tensors)
     if not isinstance(tensors, dict):
         raise InputError(f"{path} holds no weights by name under `model`: give others as feature.weights")
@@ -33,7 +34,7 @@ def load_d2(path: str | pathlib.Path, backbone: str, trunk: str | pathlib.Path |
     if backbone == "vgg16" and not any(name.startswith(OFFICIAL) for name in tensors):
         tensors = {OFFICIAL + name.removeprefix(VGG): t for name, t in tensors.items() if name.startswith(VGG)}
     if trunk is not None:
-        tensors = {**tensors, **{n: t for n, t in read_tensors(trunk)[0].items() if n.startswith("trunk.")}}
+        tensors = tensors | _trunk(trunk, path, metadata)
     wanted = {n: t.shape for n, t in network.state_dict().items() if not n.endswith("num_batches_tracked")}
     for name, shape in wanted.items():
         if name not in tensors or tensors[name].shape != shape:
@@ -44,6 +45,14 @@ def load_d2(path: str | pathlib.Path, backbone: str, trunk: str | pathlib.Path |
             )
     network.load_state_dict({name: tensors[name].float() for name in wanted}, strict=False)
     return network.eval()
+
+
+def _trunk(trunk: str | pathlib.Path, head: str | pathlib.Path, metadata: dict[str, str]) -> dict:
+    """The trunk's tensors; InputError if the head was trained on another one: its keypoints would be noise."""
+    tensors = trunk_tensors(trunk)
+    if metadata.get("trunk weights", digest := tensors_digest(tensors)) != digest:
+        raise InputError(f"{head} was trained on another trunk than {trunk} holds now: train it again, or give its own")
+    return tensors
 
 
 def trunk_of(path: str | pathlib.Path) -> str | None:

@@ -1,6 +1,7 @@
 """The trunk that the package's small networks have in common, in memory once per process."""
 
 import functools
+import pathlib
 
 import torch
 
@@ -11,11 +12,17 @@ from localize.networks.small import SharedTrunk, SmallTrunk
 PREFIX = "trunk."  # of its tensors in a file
 
 
+def trunk_tensors(path: str | pathlib.Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file whose names begin with trunk., under these names."""
+    found = read_tensors(path)[0]
+    return {n: t for n, t in found.items() if n.startswith(PREFIX) and not n.endswith("num_batches_tracked")}
+
+
 @functools.lru_cache(maxsize=2)
 def shared_trunk(path: str, stamp: tuple | None) -> SharedTrunk:
     """The trunk in a file of weights, ready for photos, on the GPU if there is one. stamp: keys.file_stamp(path), as a
     replaced file is another trunk. InputError if the file is missing, cut off, or has no such trunk."""
-    tensors = {n.removeprefix(PREFIX): t for n, t in read_tensors(path)[0].items() if n.startswith(PREFIX)}
+    tensors = {n.removeprefix(PREFIX): t for n, t in trunk_tensors(path).items()}
     trunk = folded(filled(SmallTrunk(), tensors, path, "a small network of ours, with its trunk"))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return SharedTrunk(trunk.to(device, memory_format=torch.channels_last).requires_grad_(False))
