@@ -98,8 +98,9 @@ def describe_photos(
     """Global descriptors (N, D) of photos. InputError names all those of which none can be made."""
     of_pixels = descriptors.component.needs in ("pixels", "both")
     work = functools.partial(_of_photo if of_pixels else _of_features, descriptors, features)
+    read = functools.partial(_photo, features) if of_pixels else None
     items = {descriptors.item(features, n): n for n in images.names}
-    failures = bench.fill(name, descriptors.shelf, items, work)
+    failures = bench.fill(name, descriptors.shelf, items, work, read=read)
     if failures:
         raise InputError(*failures.values())
     rows = (descriptors.shelf.get(descriptors.item(features, n)).vector for n in images.names)
@@ -125,12 +126,23 @@ def _of_features(descriptors: GlobalDescriptors, features: FeatureSet, name: str
     return GlobalVector(descriptors.component.describe(features[name], descriptors.learned))
 
 
-def _of_photo(descriptors: GlobalDescriptors, features: FeatureSet, name: str) -> GlobalVector | InputError:
+def _photo(features: FeatureSet, name: str) -> np.ndarray | InputError:
+    """The photo the keys speak of."""
     path = features.paths[name]
     try:
         photo = read_photo(path)
-        if photo_digest(path) != features.photos[name]:
-            return InputError(f"photo {path} was replaced while the run was going on: run again")
+        replaced = photo_digest(path) != features.photos[name]
+    except InputError as e:
+        return e
+    return InputError(f"photo {path} was replaced while the run was going on: run again") if replaced else photo
+
+
+def _of_photo(
+    descriptors: GlobalDescriptors, features: FeatureSet, name: str, photo: np.ndarray | InputError
+) -> GlobalVector | InputError:
+    if isinstance(photo, InputError):
+        return photo
+    try:
         local = features[name] if descriptors.component.needs == "both" else None
         vector = global_vector(descriptors.component, descriptors.learned, local, photo)
     except InputError as e:
