@@ -66,8 +66,8 @@ def find(
         inverse = torch.full((len(xy),), 1 / scale, device=image.device)
         found.append((xy, inverse, scores(maps, cells) / num_maps, describe(maps, positions)))
     if not found:
-        nothing = torch.zeros(0)
-        return D2Keypoints(torch.zeros((0, 2)).double(), nothing, nothing, torch.zeros((0, network.channels)))
+        empty = torch.zeros((0, network.channels), device=image.device)
+        return D2Keypoints(empty[:, :2].double(), empty[:, 0], empty[:, 0], empty)
     return D2Keypoints(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
