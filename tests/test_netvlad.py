@@ -139,10 +139,11 @@ def test_a_checkpoint_of_pytorch_netvlad_gives_the_slow_twins_descriptor(numbers
 def test_other_files_are_refused_by_name(matlab, tmp_path):
     cut = tmp_path / "cut.mat"
     cut.write_bytes(matlab.read_bytes()[:100_000])
+    (tmp_path / "empty.mat").touch()
     scipy.io.savemat(tmp_path / "other.mat", {"net": {"layers": cell([{"name": "conv"}])}})
     torch.save({"state_dict": {"pool.conv.weight": torch.zeros(3, 512, 1, 1)}}, tmp_path / "a.tar")
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "b.pth")
-    for name in ("cut.mat", "other.mat", "a.tar", "b.pth", "none.mat"):
+    for name in ("cut.mat", "empty.mat", "other.mat", "a.tar", "b.pth", "none.mat"):
         with pytest.raises(InputError, match=name):
             load_netvlad(tmp_path / name)
 

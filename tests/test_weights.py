@@ -254,6 +254,15 @@ def test_code_in_weights_is_not_run(tmp_path, form):
     refused(lambda: read_tensors(path), ("evil.pth is no weights file, or holds more than tensors", "not loaded"))
 
 
+def test_files_without_weights_by_name_are_refused(tmp_path):
+    path = tmp_path / "odd.pth"
+    torch.save([torch.zeros(3)], path)
+    refused(lambda: read_tensors(path), ("odd.pth holds a list, not weights by name",))
+    torch.save({"weight": torch.zeros(3)}, path, _use_new_zipfile_serialization=False)
+    path.write_bytes(path.read_bytes()[:200])
+    refused(lambda: read_tensors(path), ("odd.pth is cut off or no weights file",))
+
+
 def test_every_load_of_pytorch_takes_tensors_only():
     calls, rooms = 0, ("localize", "pipelines", "datasets", "benchmarks")
     for path in (path for room in rooms for path in (CHECKOUT / room).rglob("*.py")):

@@ -1,10 +1,12 @@
 """Trained NetVLAD networks as others publish them: the authors' Matlab file and checkpoints of pytorch-NetVlad."""
 
 import pathlib
+import zlib
 
 import numpy as np
 import scipy.io
 import torch
+from scipy.io.matlab import MatReadError
 from torch import nn
 
 from localize.io.backbone_weights import fill_backbone
@@ -13,6 +15,8 @@ from localize.networks.netvlad import NetVlad
 from localize.networks.vgg import VGG16, Normalise
 from localize.types import InputError
 
+WRONG = KeyError, AttributeError, IndexError, TypeError, ValueError, NotImplementedError  # of another file
+DAMAGED = OSError, MatReadError, zlib.error
 VLAD, WPCA = 30, 33  # layers of the authors' network
 HINT = "give VGG16-NetVLAD-Pitts30K.mat (Pitts30K_struct.mat), or a checkpoint of pytorch-NetVlad"
 
@@ -62,7 +66,7 @@ def _of_matlab(path: pathlib.Path) -> tuple[nn.Module, NetVlad]:
             whitening=(matrix.reshape(-1, len(shift)).T.contiguous(), shift),
             clusters_last=True,
         )
-    except (KeyError, AttributeError, IndexError, TypeError, ValueError, NotImplementedError, OSError) as e:
+    except (*WRONG, *DAMAGED) as e:
         raise InputError(f"{path} is cut off or no NetVLAD network as a plain struct ({e}): {HINT}") from e
     if head.matrix.shape[1] != head.centers.numel() or head.centers.shape[1] != network.channels:
         raise InputError(f"the layers of {path} do not fit each other: {HINT}")

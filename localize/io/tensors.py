@@ -36,13 +36,16 @@ def read_tensors(path: str | pathlib.Path) -> tuple[dict, dict[str, str]]:
             with safe_open(path, "pt") as file:
                 return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
         with torch.serialization.safe_globals(NUMBERS):
-            return torch.load(path, map_location="cpu", weights_only=True), {}
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as e:
         raise InputError(f"{path} is cut off or no weights file ({e}): get it again") from e
     except pickle.UnpicklingError as e:
         raise InputError(f"{path} is no weights file, or holds more than tensors, which is not loaded: {e}") from e
-    except (RuntimeError, EOFError, OSError) as e:
+    except (RuntimeError, EOFError, OSError, LookupError, ValueError, AttributeError, AssertionError) as e:
         raise InputError(f"{path} is cut off or no weights file ({e}): get it again") from e
+    if not isinstance(found, dict):
+        raise InputError(f"{path} holds a {type(found).__name__}, not weights by name: save a state dict")
+    return found, {}
 
 
 def filled(module: torch.nn.Module, tensors: dict, path: str | pathlib.Path, what: str) -> torch.nn.Module:
