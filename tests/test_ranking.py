@@ -62,6 +62,26 @@ def test_exact_search_in_blocks_is_brute_force(monkeypatch, tmp_path, dtype):
     np.testing.assert_array_equal(exact_search(mapped, asked, 99, rows)[1], rows[brute_force(vectors[rows], asked, 8)])
 
 
+def test_queries_are_asked_some_at_a_time(monkeypatch):
+    """As when all references of a large map ask for their neighbours."""
+    vectors, asked, largest = (
+        unit(np.random.default_rng(0).normal(size=(30, 3))),
+        images([str(i) for i in range(30)]),
+        [],
+    )
+
+    class Counting(Exact):
+        def search(self, built, vectors, asked, *rest):
+            largest.append(len(asked))
+            return super().search(built, vectors, asked, *rest)
+
+    monkeypatch.setattr("localize.retrieval.ranking.QUERY_BYTES", 7 * 4 * 3)
+    some = rank(asked, vectors, asked, vectors, 5, Counting(), restricted=False)
+    assert largest == [7, 7, 7, 7, 2]
+    product = vectors @ vectors.T - 9 * np.eye(30)
+    np.testing.assert_array_equal(some.index, np.argsort(-product, 1)[:, :5])
+
+
 def test_blocks_do_not_change_a_bit(monkeypatch):
     rng = np.random.default_rng(1)
     vectors, asked = unit(rng.normal(size=(5000, 40))), unit(rng.normal(size=(30, 40)))

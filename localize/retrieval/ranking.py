@@ -6,6 +6,8 @@ from localize.retrieval.base import Ranking, RankingSources
 from localize.retrieval.exact import Exact
 from localize.types import ImageList, InputError, Retrieval
 
+QUERY_BYTES = 1 << 30  # of queries in float32 at a time, as all references of a large map are when pairs are chosen
+
 
 def rank(
     queries: ImageList,
@@ -47,17 +49,19 @@ def _ranked(queries, query_vectors, references, vectors, num_ranked, ranking, bu
     index = np.full((len(queries), num_ranked), -1, np.int32)
     score = np.full((len(queries), num_ranked), -np.inf, np.float32)
     searches = getattr(ranking, "searches", _all)
+    at_once = max(1, QUERY_BYTES // (4 * max(1, query_vectors.shape[1])))
     for rows, allowed in searches(queries, references, restricted):
         among = len(references) if allowed is None else len(allowed)
-        if not among or not len(rows):
+        if not among:
             continue
         ahead = min(among, num_ranked + 1)  # one more, as the photo itself may be among them
-        whole = allowed is None or among == len(references)
-        scores, found = ranking.search(built, vectors, query_vectors[rows], ahead, None if whole else allowed)
-        for q, s, f in zip(rows, scores, found, strict=True):
-            kept = np.flatnonzero((f >= 0) & (f != same.get(queries.names[q], -1)))
-            order = kept[np.lexsort((f[kept], -s[kept]))][:num_ranked]
-            index[q, : len(order)], score[q, : len(order)] = f[order], s[order]
+        rows_allowed = None if allowed is None or among == len(references) else allowed
+        for part in (rows[at : at + at_once] for at in range(0, len(rows), at_once)):
+            scores, found = ranking.search(built, vectors, query_vectors[part], ahead, rows_allowed)
+            for q, s, f in zip(part, scores, found, strict=True):
+                kept = np.flatnonzero((f >= 0) & (f != same.get(queries.names[q], -1)))
+                order = kept[np.lexsort((f[kept], -s[kept]))][:num_ranked]
+                index[q, : len(order)], score[q, : len(order)] = f[order], s[order]
     return Retrieval(queries.names, references.names, index, score)
 
 
