@@ -215,6 +215,24 @@ def test_batches_pair_places_and_never_a_photo_with_its_mirror_image():
     assert ((versions[:4] - versions[4:]) % 2 == 0).all()
 
 
+def test_the_teachers_maps_follow_the_shrunk_view():
+    views = small_views()
+    maps = []
+    for stride, known in zip((4, 8, 16), views.maps, strict=True):  # each cell tells which pixel it looks at
+        y, x = np.mgrid[: known.shape[2], : known.shape[3]] * stride
+        maps.append(np.stack([x, y]).astype(np.float16)[None].repeat(len(known), 0))
+    batches = ViewBatches(Views(views.pixels, maps, views.vectors, 4), np.eye(4), 4, shrink=0.75)
+    batch = batches(0)
+    assert batch.images.shape == (4, 3, 36, 48)
+    for stride, seen in zip((4, 8, 16), batch.maps, strict=True):
+        assert seen.shape[2:] == (-(-36 // stride), 48 // stride)
+        for axis, size in ((1, 48), (0, 64)):
+            last = size - stride  # beyond the last known cell its value goes on
+            expected = np.minimum(np.arange(seen.shape[2 if axis else 3]) * stride / 0.75, last)
+            found = seen[0, axis].mean(1 if axis else 0)
+            assert np.allclose(found, expected, atol=0.02)
+
+
 def test_distillation_learns_what_the_teacher_saw():
     torch.manual_seed(0)
     views = small_views()
