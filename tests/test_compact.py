@@ -73,16 +73,18 @@ def write_photos(folder, seeds, lines=()):
 
 def test_places_know_what_is_near_far_and_unknown(tmp_path):
     lines = ["00.png 0 0 0", "01.png 4 0 0 1 0 0", "02.png 0 3 0 -2 0 0  # looks back", "03.png 40 0 0 1 0 0"]
-    places = read_places([write_photos(tmp_path / "a", range(5), lines), write_photos(tmp_path / "b", [7])])
+    lines += ["05.png 12 0 0 1 0 0"]
+    places = read_places([write_photos(tmp_path / "a", range(6), lines), write_photos(tmp_path / "b", [7])])
     found = places.relations(same_m=6, same_deg=35, other_m=25)
     S, O, U = SAME, OTHER, UNKNOWN  # noqa: E741
     assert found.tolist() == [
-        [S, S, S, O, U, O],
-        [S, S, U, O, U, O],
-        [S, U, S, O, U, O],
-        [O, O, O, S, U, O],
-        [U, U, U, U, S, O],
-        [O, O, O, O, O, S],
+        [S, S, S, O, U, U, O],
+        [S, S, U, O, U, U, O],
+        [S, U, S, O, U, U, O],
+        [O, O, O, S, U, O, O],
+        [U, U, U, U, S, U, O],
+        [U, U, U, O, U, S, O],
+        [O, O, O, O, O, O, S],
     ]
     for line, said in (("00.png 1 2", "is not: name"), ("00.png 1 2 3 0 0 0", "is not: name"), ("x 1 2 3", "photo x")):
         (tmp_path / "a" / "places.txt").write_text(f"# places\n{line}")
