@@ -15,12 +15,13 @@ from localize.features.sift import Sift
 from localize.io.images import read_photo
 from localize.preflight import check_parts
 from localize.retrieval.base import NothingLearned
-from localize.stages import Workbench, describe_photos, extract_features, learn_retrieval
-from localize.store import Store
+from localize.stages import Workbench, describe_photos, extract_features, learn_retrieval, one_pass
+from localize.store import Shelf, Store
 from localize.types import Camera, Features, Image, ImageList, InputError
 
 from .conftest import FEATURE
 
+fill = Shelf.fill
 CAMERA = Camera("PINHOLE", 24, 16, [20.0, 20.0, 12.0, 8.0])
 
 
@@ -66,6 +67,17 @@ class Stored:
         return Features(np.full((1, 2), len(name)), np.ones((1, 4)), np.ones(1))
 
 
+@dataclass(frozen=True)
+class Colour:
+    """One keypoint in a photo that is not grey."""
+
+    VERSION: ClassVar[int] = 1
+    grey: ClassVar[bool] = False
+
+    def extract(self, photo):
+        return Features(np.full((1, 2), 3.0), np.ones((1, 4)), np.ones(1))
+
+
 @pytest.fixture
 def folder(tmp_path) -> pathlib.Path:
     rng = np.random.default_rng(0)
@@ -107,6 +119,23 @@ def test_a_descriptor_that_learns_nothing_reads_no_references(folder, monkeypatc
     monkeypatch.undo()
     assert described(folder, Thumbnail(learns=False))[1:] == (3, 0)
     assert described(folder, Thumbnail(learns=False), names="ab")[1:] == (0, 1)  # of no references
+
+
+def test_one_pass_keeps_both_whatever_stops_it(folder, monkeypatch):
+    bench = Workbench(Store(folder / "store"))
+    both = one_pass(bench, Thumbnail(learns=False))
+
+    def full(self, results):
+        next(results)
+        raise OSError("no space left")  # while the second photo is not asked for yet
+
+    monkeypatch.setattr(Shelf, "fill", lambda self, r: (full if self.key != both.shelf.key else fill)(self, r))
+    with pytest.raises(OSError, match="no space left") as stopped:
+        extract_features(bench, Colour(), str(folder), images(*"abc"), "features", one_pass=both)
+    monkeypatch.undo()
+    vectors, computed, _ = described(folder, Thumbnail(learns=False), feature=Colour())
+    assert computed == 2, stopped  # whose traceback holds on to what was going on
+    np.testing.assert_array_equal(vectors[0], Thumbnail(learns=False).describe(read_photo(folder / "a.png"), None))
 
 
 def test_photos_that_cannot_be_described_are_all_named(folder):

@@ -127,7 +127,9 @@ class Workbench:
             results = self.map(work, [items[k] for k in missing], read=read, processes=processes)
             with contextlib.closing(results):
                 usable = _usable(zip(missing, results, strict=True), failures, bar)
-                shelf.fill(usable if beside is None else beside.taken_from(usable))
+                if beside is not None:  # closed here, so that its last items are kept whatever stops the shelf
+                    usable = stack.enter_context(contextlib.closing(beside.taken_from(usable)))
+                shelf.fill(usable)
             record.computed = len(missing) - len(failures)
             if processes and min(self.workers, len(missing)) > 1:  # ended by now, so their memory is known
                 children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
