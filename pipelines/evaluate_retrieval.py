@@ -122,14 +122,13 @@ def _retrieve(
     bench: Workbench, references: _Described, queries: _Described, use: Components, num_found: int
 ) -> tuple[Retrieval, np.ndarray, GlobalDescriptors | None, BuiltRanking]:
     """The ranking, the references' vectors, and what made both."""
-    both = ((references, "reference_global"), (queries, "query_global"))
+    both = ((references, "reference_global", use.ranking.vectors_dtype), (queries, "query_global", "float32"))
     if use.retrieval.needs == "name":
         descriptors = None
-        vectors, asked = (read_vectors(bench, use.retrieval, photos.images, name) for photos, name in both)
+        vectors, asked = (read_vectors(bench, use.retrieval, p.images, name, dtype) for p, name, dtype in both)
     else:
         descriptors = learn_retrieval(bench, use.retrieval, references.images, references.features)
-        vectors, asked = (describe_photos(bench, descriptors, p.images, p.features, name) for p, name in both)
-    vectors = vectors.astype(use.ranking.vectors_dtype, copy=False)
+        vectors, asked = (describe_photos(bench, descriptors, p.images, p.features, *how) for p, *how in both)
     ranking = build_ranking(bench, use.ranking, vectors)
     arguments = queries.images, asked, references.images, vectors, num_found, queries.features, references.features
     return rank_photos(bench, ranking, *arguments), vectors, descriptors, ranking
