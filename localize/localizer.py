@@ -48,7 +48,7 @@ class Localizer:
     vectors: np.ndarray  # (I, D) float32 or float16, global descriptors of the references
 
     def __post_init__(self):
-        check_answers(self.feature, self.retrieval)
+        check_answers(self.feature, self.retrieval, getattr(self.ranking, "component", None))
 
     def localize(self, image: str | os.PathLike | np.ndarray, camera: Camera) -> PoseEstimate:
         """Pose of one photo: a path, or pixels (H, W) or (H, W, 3) uint8 RGB.
@@ -143,8 +143,10 @@ class Localizer:
         return localizer
 
 
-def check_answers(feature, retrieval) -> None:
+def check_answers(feature, retrieval, ranking=None) -> None:
     """InputError for components that know the photos of one scene only, by their names."""
+    if getattr(ranking, "prior", None):
+        raise InputError("a file of prior positions speaks of no other photos: build the map without ranking.prior")
     if hasattr(feature, "read"):
         raise InputError("a file of features speaks of no other photos: a map that answers new ones needs feature=sift")
     if retrieval.needs in ("pairs", "name"):

@@ -15,7 +15,7 @@ def run(
 ) -> Localizer:
     """Map the references and save the Localizer into `output`, if given."""
     use = Components(**components)
-    check_answers(use.feature, use.retrieval)
+    check_answers(use.feature, use.retrieval, use.ranking)
     bench = Workbench(store, workers, progress)
     town = map_scene(bench, scene, use, describe=True)
     index = build_index(bench, use.index, town.map) if use.search.uses_leaves else None

@@ -121,7 +121,9 @@ def map_scene(bench: Workbench, scene: Scene, use: Components, *, describe: bool
     """
     imports = getattr(use.mapping, "imports", False)
     given = _given_keypoints(scene, use) if imports else None
-    both = _one_pass(bench, use)
+    by_similarity = not imports and getattr(use.mapping, "pairs", "retrieval") == "retrieval"
+    described = use.search.uses_frames or by_similarity or describe
+    both = _one_pass(bench, use) if described else None
     root, name = scene.image_root, "reference_features"
     features = extract_features(bench, use.feature, root, scene.references, name, given, both)
     references = features.readable(scene.references)
@@ -129,8 +131,7 @@ def map_scene(bench: Workbench, scene: Scene, use: Components, *, describe: bool
         raise InputError(f"scene {scene.name} has {len(references)} usable reference photos; a map needs at least 2")
     descriptors = vectors = None
     dtype = use.ranking.vectors_dtype
-    by_similarity = not imports and getattr(use.mapping, "pairs", "retrieval") == "retrieval"
-    if use.retrieval.needs != "pairs" and (use.search.uses_frames or by_similarity or describe):
+    if use.retrieval.needs != "pairs" and described:
         if use.retrieval.needs == "name":
             vectors = read_vectors(bench, use.retrieval, references, "reference_global", dtype)
         else:

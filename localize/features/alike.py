@@ -12,6 +12,7 @@ import numpy as np
 import PIL.Image
 
 from localize.components import check_component, problems_of
+from localize.kernels.threads import torch_for_photos
 from localize.keys import file_stamp
 from localize.networks.shipped import weights_file
 from localize.types import Features
@@ -53,7 +54,6 @@ class Alike:
         """Features of a photo (H, W, 3) uint8 RGB; ValueError for another shape or type."""
         import torch  # takes a second: only where it is used
 
-        from localize.kernels.threads import one_torch_thread
         from localize.networks.alike import MULTIPLE, detect
 
         if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
@@ -64,7 +64,7 @@ class Alike:
         device = next(network.parameters()).device
         filled = np.zeros((-(-height // MULTIPLE) * MULTIPLE, -(-width // MULTIPLE) * MULTIPLE, 3), np.uint8)
         filled[:height, :width] = small
-        with torch.inference_mode(), one_torch_thread:
+        with torch.inference_mode(), torch_for_photos():
             images = torch.from_numpy(filled).to(device).permute(2, 0, 1)[None].float()
             scores, maps = network(images)
             xy, found = detect(scores[0, :height, :width], self.threshold, self.max_keypoints)

@@ -1,6 +1,5 @@
 """D2-Net: one map of a network is detector and descriptor (Dusmanu et al., CVPR 2019), on VGG16 and other backbones."""
 
-import contextlib
 import functools
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,7 +8,7 @@ import numpy as np
 import PIL.Image
 
 from localize.components import check_component, problems_of
-from localize.kernels.threads import allowed_threads, one_torch_thread
+from localize.kernels.threads import torch_for_photos
 from localize.keys import file_stamp
 from localize.networks.shipped import weights_file
 from localize.types import Features, InputError
@@ -92,7 +91,7 @@ class D2Net:
         image = torch.tensor(small, device=device).permute(2, 0, 1).float()
         how = {"edge_threshold": self.edge_threshold, "precision": self.precision}
         how["exact"] = self.backbone != "vgg16" or self.center_fix
-        with one_torch_thread if allowed_threads() == 1 else contextlib.nullcontext():
+        with torch_for_photos():
             found = find(network, image, self.scales, **how)
         scores = found.scores.cpu().numpy()
         rows = np.sort(np.argsort(-scores, kind="stable")[: self.max_keypoints])

@@ -8,7 +8,7 @@ import contextlib
 import functools
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import threadpoolctl
@@ -81,3 +81,16 @@ class _OneTorchThread:
 
 
 one_torch_thread = _OneTorchThread()
+
+
+@contextlib.contextmanager
+def torch_for_photos() -> Iterator[None]:
+    """Torch as networks of whole photos want it: on one thread where others work beside it, as inside a stage; float32
+    with all its digits on a GPU too, as results of both share a key."""
+    import torch
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+        if allowed_threads() == 1:
+            stack.enter_context(one_torch_thread)
+        yield

@@ -16,7 +16,7 @@ class NothingLearned:
 
 
 class GlobalDescriptor(Protocol):
-    """Frozen dataclass. `needs` says what it looks at: the photo's local `features` or its `pixels`."""
+    """Frozen dataclass. `needs` says what it looks at: the photo's local `features`, its `pixels`, or `both`."""
 
     VERSION: int
     needs: str  # "features", "pixels" or "both"

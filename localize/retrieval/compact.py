@@ -9,6 +9,7 @@ import numpy as np
 
 from localize.components import check_component, problems_of
 from localize.kernels.area import shrunk_by_area
+from localize.kernels.threads import torch_for_photos
 from localize.keys import file_stamp
 from localize.networks.shipped import shipped_names, weights_file
 from localize.retrieval import photo_network as net
@@ -65,7 +66,7 @@ class Compact:
         if photo.ndim == 2:
             photo = np.repeat(photo[..., None], 3, 2)
         network = self._network()
-        with net.one_thread():
+        with torch_for_photos():
             return described(network, shrunk_by_area(photo, self.max_edge_px), SCALES if self.multi_scale else (1.0,))
 
     def _network(self):

@@ -9,6 +9,7 @@ import faiss
 import numpy as np
 
 from localize.components import check_component, problems_of
+from localize.kernels.threads import torch_for_photos
 from localize.kernels.whitening import pca_whitening, whitened
 from localize.keys import file_stamp
 from localize.retrieval import photo_network as net
@@ -93,7 +94,7 @@ class NetVlad:
         (maps,) = net.maps_of(network, photo, self.max_edge_px)
         if head is None:
             head = Head(torch.tensor(learned.assignment), torch.tensor(learned.centers)).to(maps.device)
-        with torch.inference_mode(), net.one_thread():
+        with torch.inference_mode(), torch_for_photos():
             vector = head(maps)[0].cpu().numpy()
         if len(getattr(learned, "mean", ())):
             vector = whitened(vector[None], learned.mean, learned.projection)[0]

@@ -1,12 +1,11 @@
 """What global descriptors of pixels share: which weights, the network in memory, the maps of a photo."""
 
-import contextlib
 import functools
 
 import numpy as np
 
 from localize.kernels.area import shrunk_by_area
-from localize.kernels.threads import allowed_threads, one_torch_thread
+from localize.kernels.threads import torch_for_photos
 from localize.keys import file_stamp
 from localize.networks.shipped import weights_file
 
@@ -53,10 +52,5 @@ def maps_of(network, photo: np.ndarray, max_edge_px: int, scales: tuple[float, .
 
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
         raise ValueError(f"{photo.shape=} {photo.dtype=}, but expected RGB (H, W, 3) uint8")
-    with one_thread():
+    with torch_for_photos():
         return photo_maps(network, shrunk_by_area(photo, max_edge_px), scales)
-
-
-def one_thread():
-    """Torch on one thread where others work beside it, as inside a stage; else on all cores."""
-    return one_torch_thread if allowed_threads() == 1 else contextlib.nullcontext()
