@@ -127,10 +127,11 @@ class Localizer:
         unfit = set(changed) - {"search", "matching", "pose"}
         if unfit:
             raise InputError(f"{', '.join(sorted(unfit))} cannot be changed after the map is built; build another map")
+        suited = {n: c.for_feature(components["feature"]) for n, c in changed.items() if hasattr(c, "for_feature")}
         index, ranking = components.pop("index", None), components.pop("ranking")
         searched = load_record(folder / "ranking", verify=verify) if hasattr(ranking, "build") else None
         localizer = cls(
-            **{**components, **changed},
+            **{**components, **changed, **suited},
             references=load_record(folder / "references", verify=verify),
             rows=load_record(folder / "rows", verify=verify),
             index=BuiltIndex(index, load_record(folder / "index", verify=verify), "") if index else None,

@@ -66,7 +66,7 @@ class Components:
     submission: SubmissionFile = SubmissionFile()
 
     def __post_init__(self):
-        for role in ("pair_matching", "matching"):
+        for role in ("pair_matching", "matching", "pose"):
             part = getattr(self, role)
             if hasattr(part, "for_feature"):
                 object.__setattr__(self, role, part.for_feature(self.feature))

@@ -10,8 +10,9 @@ from localize.types import Features
 class LocalFeature(Protocol):
     """Frozen dataclass whose fields are its hyperparameters; picklable, so that worker processes can hold it.
 
-    Where other ratio tests than the usual ones suit the descriptors, the class says so: `pair_ratio` between two photos
-    (else 0.8), `point_ratio` between 3D points (else 0.9). Features that can describe given keypoints also have
+    Where other thresholds than the usual ones suit the descriptors, the class says so: `pair_ratio` of the ratio test
+    between two photos (else 0.8), `point_ratio` between 3D points (else 0.9), and `min_inliers` that a pose must rest
+    on (else 12). Features that can describe given keypoints also have
 
         describe_at(photo, keypoints (N, 2), scales (N,), orientations (N,)) -> Features
 

@@ -45,8 +45,9 @@ class D2Net:
     VERSION: ClassVar[int] = 1
     LIBRARIES: ClassVar[tuple] = ("torch", "PIL")
     grey: ClassVar[bool] = False
-    pair_ratio: ClassVar[float] = 0.95  # these two were chosen on Minitown's training town
+    pair_ratio: ClassVar[float] = 0.95  # these three were chosen on Minitown's training town
     point_ratio: ClassVar[float] = 0.97
+    min_inliers: ClassVar[int] = 20  # with so many loose matches, fewer come together by chance
 
     def __post_init__(self):
         positive = ("max_keypoints", "max_edge_px", "max_sum_edges_px", "edge_threshold")

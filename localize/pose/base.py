@@ -7,18 +7,23 @@ import numpy as np
 from localize.types import Camera, InputError, Matches2D3D, Pose, PoseEstimate
 
 MIN_MATCHES = 4
+USUAL_INLIERS = 12
 POSITIVE = ("max_error_px", "min_inliers", "min_iterations", "max_iterations")  # fields of every RANSAC
 
 
 class PoseEstimator(Protocol):
-    """Frozen dataclass."""
+    """Frozen dataclass. It may have `for_feature(feature)`, itself with the thresholds that suit the feature."""
 
     VERSION: int
-    min_inliers: int
 
     def estimate(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
         """cam_from_world, or a PoseEstimate without pose that says why; the same input gives the same pose."""
         ...
+
+
+def inliers_for(feature, wanted: int | None) -> int:
+    """The number wanted; without one what the feature's `min_inliers` asks for, or USUAL_INLIERS."""
+    return getattr(feature, "min_inliers", USUAL_INLIERS) if wanted is None else wanted
 
 
 def check_iterations(ransac) -> None:
@@ -42,9 +47,9 @@ def too_few(num_matches: int) -> PoseEstimate | None:
     return None
 
 
-def checked(R: np.ndarray, t: np.ndarray, inliers: np.ndarray, min_inliers: int) -> PoseEstimate:
+def checked(R: np.ndarray, t: np.ndarray, inliers: np.ndarray, min_inliers: int | None) -> PoseEstimate:
     """The estimate, unless it is not finite or rests on too few inliers."""
-    count = int(np.count_nonzero(inliers))
+    count, min_inliers = int(np.count_nonzero(inliers)), inliers_for(None, min_inliers)
     if count < min_inliers:
         reason = f"{count} inliers among {len(inliers)} matches, at least {min_inliers} are needed"
         return PoseEstimate(None, np.asarray(inliers, bool), reason)

@@ -1,5 +1,6 @@
 """Pose by COLMAP: LO-RANSAC with P3P and a refinement on the inliers (Schoenberger & Frahm, CVPR 2016)."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from localize.components import check_component
 from localize.geometry.colmap import pycolmap, to_pycolmap_camera
-from localize.pose.base import POSITIVE, check_iterations, checked, failed, too_few
+from localize.pose.base import POSITIVE, check_iterations, checked, failed, inliers_for, too_few
 from localize.types import Camera, Matches2D3D, PoseEstimate
 
 
@@ -16,7 +17,7 @@ class Colmap:
     """COLMAP's absolute pose, refined."""
 
     max_error_px: float = 12.0  # reprojection error of an inlier
-    min_inliers: int = 12  # fewer: the query failed
+    min_inliers: int | None = None  # fewer: the query failed; None: what suits the feature, or 12
     min_iterations: int = 100
     max_iterations: int = 10_000
     confidence: float = 0.99999
@@ -28,6 +29,10 @@ class Colmap:
     def __post_init__(self):
         check_component(self, positive=POSITIVE, shares=("confidence",))
         check_iterations(self)
+
+    def for_feature(self, feature):
+        """This estimator with the number of inliers that the feature asks for, if none is set."""
+        return dataclasses.replace(self, min_inliers=inliers_for(feature, self.min_inliers))
 
     def estimate(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
         """cam_from_world from matches in pixels of this camera."""

@@ -3,6 +3,7 @@
 PROSAC: Chum & Matas, "Matching with PROSAC: progressive sample consensus", CVPR 2005.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ import poselib
 
 from localize.components import check_component
 from localize.geometry.colmap import camera_rays
-from localize.pose.base import POSITIVE, check_iterations, checked, too_few
+from localize.pose.base import POSITIVE, check_iterations, checked, inliers_for, too_few
 from localize.types import Camera, Matches2D3D, PoseEstimate
 
 # Any other name silently becomes a null model in PoseLib 2.0.5.
@@ -24,7 +25,7 @@ class PoseLib:
     """PoseLib's absolute pose; its options are fields here because it ignores unknown option names in silence."""
 
     max_error_px: float = 12.0  # reprojection error of an inlier
-    min_inliers: int = 12  # fewer: the query failed
+    min_inliers: int | None = None  # fewer: the query failed; None: what suits the feature, or 12
     min_iterations: int = 300
     max_iterations: int = 30_000
     confidence: float = 0.9999  # that one of the samples was free of outliers
@@ -50,6 +51,10 @@ class PoseLib:
             "max_prosac_iterations": _ALL_AFTER,
             "seed": self.seed,
         }
+
+    def for_feature(self, feature):
+        """This estimator with the number of inliers that the feature asks for, if none is set."""
+        return dataclasses.replace(self, min_inliers=inliers_for(feature, self.min_inliers))
 
     def estimate(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
         """cam_from_world from matches in pixels of this camera."""
