@@ -85,9 +85,7 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
             check_parts(components, store, output)
             given |= {"store": store, **components}
         _show(pipeline(made["dataset"], **given))
-        written = pathlib.Path(output) / "results.json"
-        found = json.loads(written.read_text()) if written.is_file() else {}
-        return found if "comparison" in found else None
+        return _compared(pathlib.Path(output))
     mapping_only = not getattr(pipeline.func, "needs_queries", True)
     scene = preflight(made["dataset"], components, store, output, needs_queries=not mapping_only)
     log.info("%s: %d references, %d queries", scene.name, len(scene.references), len(scene.queries))
@@ -232,22 +230,23 @@ def main() -> None:
 def _comparison(jobs: list[tuple[list[str], dict]]) -> str:
     """One row per job of a multirun: the settings in which they differ, and what came out."""
     common = set.intersection(*(set(settings) for settings, _ in jobs))
-    rows = []
-    if all("compared" in found for _, found in jobs):
-        own = [" ".join(s for s in settings if s not in common) for settings, _ in jobs]
-        header = list(dict.fromkeys(column for _, found in jobs for column in found["compared"]))
-        cells = [[found["compared"].get(column, "-") for column in header] for _, found in jobs]
-        return text_table(["settings", *header], [[o, *c] for o, c in zip(own, cells, strict=True)])
-    for settings, found in jobs:
-        if "comparison" in found:  # of a pipeline without queries, which says itself what is worth a column
-            rows.append([" ".join(s for s in settings if s not in common), *found["comparison"].values()])
-            continue
-        recall = found["conditions"].get("all", {}).get("recall", {})
-        per_query = sum(s for s in found["seconds_per_query"].values() if s is not None)
-        own = " ".join(s for s in settings if s not in common)
-        localized = f"{found['num_localized']} of {found['num_queries']}"
-        rows.append([own, *(f"{100 * r:.1f} %" for r in recall.values()), localized, f"{per_query:.2f}"])
-    if "comparison" in jobs[0][1]:
-        return text_table(["settings", *jobs[0][1]["comparison"]], rows)
-    header = ["settings", *jobs[0][1]["conditions"].get("all", {}).get("recall", {}), "localized", "s per query"]
-    return text_table(header, rows) if all(len(r) == len(header) for r in rows) else ""
+    found = [_columns(results) for _, results in jobs]
+    header = list(dict.fromkeys(name for columns in found for name in columns))
+    rows = [
+        [" ".join(s for s in settings if s not in common), *(columns.get(name, "-") for name in header)]
+        for (settings, _), columns in zip(jobs, found, strict=True)
+    ]
+    return text_table(["settings", *header], rows)
+
+
+def _columns(found: dict) -> dict[str, str]:
+    """What of a results.json is worth a column: what it says itself, or else the recall of all queries."""
+    if "compared" in found:
+        return found["compared"]
+    recall = found["conditions"].get("all", {}).get("recall", {})
+    per_query = sum(s for s in found["seconds_per_query"].values() if s is not None)
+    return {
+        **{bounds: f"{100 * share:.1f} %" for bounds, share in recall.items()},
+        "localized": f"{found['num_localized']} of {found['num_queries']}",
+        "s per query": f"{per_query:.2f}",
+    }

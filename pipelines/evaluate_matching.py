@@ -96,7 +96,7 @@ def _results(feature, features: FeatureSet, found: list[PhotoSequence], pairs: l
         "sequences": kinds,
         "seconds_per_photo": seconds,
         "pairs": [dataclasses.asdict(p) for p in pairs],
-        "comparison": {  # a row of the table with which a multirun ends
+        "compared": {  # a row of the table with which a multirun ends
             **{f"MMA@{t}": f"{100 * every['mma'][t - 1]:.1f} %" for t in (1, 3, 5, 10)},
             "features": f"{every['features']:.0f}",
             "matches": f"{every['matches']:.0f}",
