@@ -10,6 +10,7 @@ import numpy as np
 
 from localize.components import check_component, query_field
 from localize.io.text import read_lines
+from localize.keys import file_stamp
 from localize.types import ImageList, InputError, Scene
 
 DTYPES = ("float32", "float16")
@@ -76,34 +77,35 @@ class Restrictions:
         if not restricted:
             yield np.arange(len(queries)), None
             return
+        known = _positions(self.prior, file_stamp(self.prior)) if self.prior is not None else {}
+        centers = np.array([i.pose.center for i in references]).reshape(-1, 3) if known else None
         asking: dict[tuple, list[int]] = {}
         for i, query in enumerate(queries):
-            asking.setdefault(self._asked(query), []).append(i)
+            asking.setdefault((*self._asked(query), known.get(query.name, ())), []).append(i)
         for asked, rows in asking.items():
-            allowed = None if not any(asked) and not self.only_tags else self._allowed(asked, references)
+            allowed = None if not any(asked) and not self.only_tags else self._allowed(asked, references, centers)
             yield np.array(rows), allowed
 
     def _asked(self, query) -> tuple:
-        """What decides which references a query may find: its groups, its tags that bind, its prior position."""
+        """What of a query decides which references it may find: its groups, and its tags that bind."""
         groups = query.groups if self.same_groups else ()
         tags = tuple(tag for tag in query.tags if tag in self.same_tags)
-        position = _cached_positions(self.prior).get(query.name, ()) if self.prior is not None else ()
-        return groups, tags, position
+        return groups, tags
 
-    def _allowed(self, asked: tuple, references: ImageList) -> np.ndarray:
+    def _allowed(self, asked: tuple, references: ImageList, centers: np.ndarray | None) -> np.ndarray:
         groups, tags, position = asked
         allowed = np.ones(len(references), bool)
         for wanted, field in ((groups, "groups"), (tags, "tags"), (self.only_tags, "tags")):
             if wanted:
                 allowed &= np.array([not set(wanted).isdisjoint(getattr(i, field)) for i in references], bool)
         if position:
-            centers = np.array([i.pose.center for i in references]).reshape(-1, 3)
             allowed &= np.linalg.norm(centers - position, axis=1) <= self.radius_m
         return np.flatnonzero(allowed)
 
 
 @functools.lru_cache(maxsize=4)
-def _cached_positions(path: str) -> dict[str, tuple[float, float, float]]:
+def _positions(path: str, stamp: tuple | None) -> dict[str, tuple[float, float, float]]:
+    """As `read_positions`, once per file; a replaced one has another stamp."""
     return read_positions(path)
 
 
