@@ -18,6 +18,7 @@ from localize.types import InputError
 
 WEIGHTS = {"vgg16": "netvlad_pitts30k", "resnet50v2": "resnet50v2", "small": "compact"}  # what None means, by backbone
 WHITENED = 10_000  # photos at most that a whitening is learned from
+WHITENED_BYTES = 1 << 30  # and at most so much of their vectors, in float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ class NetVlad:
         found = Clusters(centers, assignment, *nothing)
         if not self.whitening:
             return found
-        rows = _evenly(len(photos), WHITENED)
+        rows = _evenly(len(photos), min(WHITENED, max(2, WHITENED_BYTES // (8 * max(1, centers.size)))))
         vectors = np.stack([self.describe(photos[i], found) for i in rows]) if rows else np.zeros((0, centers.size))
         return Clusters(centers, assignment, *pca_whitening(vectors, self.dim))
 
