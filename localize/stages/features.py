@@ -192,7 +192,7 @@ def extract_features(
         read = functools.partial(_read_photo, feature.grey)
     if one_pass and given is None and not stored:
         both = feature, one_pass.component, one_pass.learned, stamps | one_pass.stamps
-        work, beside = functools.partial(_extract_both, *both), Beside(one_pass.shelf, {d: d for d in photos.values()})
+        work, beside = functools.partial(_extract_both, *both), Beside(one_pass.shelf)
     shelf = bench.store.shelf("features", {"feature": describe(feature), "reader": reader})
     todo = {items[n]: jobs[n] for n in paths}
     failures = bench.fill(name, shelf, todo, work, read=read, beside=beside, processes=not stored)

@@ -41,10 +41,10 @@ class StageRecord:
 
 @dataclass(frozen=True, eq=False)
 class Beside:
-    """A second shelf that one piece of work fills along with the first, as photos that are read and seen once."""
+    """A second shelf that one piece of work fills along with the first, under the same item keys, as photos that are
+    read and seen once."""
 
     shelf: Shelf
-    items: dict[str, str]  # item key on the first shelf -> item key on this one
 
     ITEMS: ClassVar[int] = 1000  # in memory until they are written
 
@@ -53,7 +53,7 @@ class Beside:
         waiting: dict[str, tuple] = {}
         try:
             for item, (first, second, second_s), seconds in results:
-                waiting[self.items[item]] = (self.items[item], second, second_s)
+                waiting[item] = (item, second, second_s)
                 if len(waiting) == self.ITEMS:
                     self._put(waiting)
                 yield item, first, seconds - second_s
