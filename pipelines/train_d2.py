@@ -9,10 +9,10 @@ from torch import nn
 from localize.io.d2_weights import OFFICIAL, VGG
 from localize.io.images import list_photos
 from localize.io.megadepth import read_scene_info
-from localize.io.tensors import read_tensors, tensors_digest, write_tensors
+from localize.io.tensors import filled, read_tensors, tensors_digest, write_tensors
 from localize.io.trunk_weights import trunk_tensors
 from localize.keys import file_digest, key_of
-from localize.networks.shipped import weights_file
+from localize.networks.shipped import shipped_names, weights_file
 from localize.train.d2 import LAYERS, NETWORKS, D2Batches, Matching, Trained, d2_training_network
 from localize.train.d2_depth import DepthPairs, megadepth_scene, town_scene
 from localize.train.d2_loss import D2Loss
@@ -128,7 +128,7 @@ def run(
     path = folder / "weights.safetensors"
     kept, named = module.network, {}
     if trunk is not None and train_layers == "head":
-        kept, named = nn.ModuleDict({"head": module.network.head}), {"trunk": trunk}
+        kept, named = nn.ModuleDict({"head": module.network.head}), {"trunk": _kept_name(trunk)}
     write_tensors(path, kept, settings | made_from | found | named)
     plot_training(folder / "training.png", curve, MEASURES, "validation (%)")
     return (
@@ -191,23 +191,16 @@ def _start(network: str, start_from: str | None, trunk: str | None) -> nn.Module
     if trunk is not None:
         trunk = weights_file(trunk, "pipeline.trunk")
         found = trunk_tensors(trunk)
-        _load(module.trunk, {n.removeprefix("trunk."): t for n, t in found.items()}, trunk)
+        filled(module.trunk, {n.removeprefix("trunk."): t for n, t in found.items()}, trunk, "the small network")
         tensors |= found
     if path is not None:
-        _load(module, tensors, path)
+        filled(module, tensors, path, f"network {network}", and_others=True)
     return module
 
 
 def trunk_digest(trunk: str) -> str:
     """Of the trunk's tensors in a file of weights, by its name or path; written into the weights of a head on it."""
     return tensors_digest(trunk_tensors(weights_file(trunk, "pipeline.trunk")))
-
-
-def _load(module: nn.Module, tensors: dict, path) -> None:
-    wanted = {n: t.shape for n, t in module.state_dict().items() if not n.endswith("num_batches_tracked")}
-    if missing := [n for n, shape in wanted.items() if n not in tensors or tensors[n].shape != shape]:
-        raise InputError(f"{path} has no {missing[0]} of shape {tuple(wanted[missing[0]])}: it is of another network")
-    module.load_state_dict({n: tensors[n].float() for n in wanted}, strict=False)
 
 
 def _digest(weights: str | None) -> str | None:
@@ -221,3 +214,8 @@ def _depth_digest(sources: list, infos: list) -> str:
     return f"{len(photos)}:{key_of([file_digest(f) for p in towns for f in (p.photo, p.depth)])}:" + key_of(
         [file_digest(info) for info in infos]
     )
+
+
+def _kept_name(trunk: str) -> str:
+    """A trunk's name as its head's file keeps it: a path that is still right in another working directory."""
+    return trunk if trunk in shipped_names() else str(pathlib.Path(weights_file(trunk, "pipeline.trunk")).absolute())

@@ -11,6 +11,7 @@ import torch
 from localize.io.images import read_photo
 from localize.io.trunk_weights import shared_trunk
 from localize.keys import file_stamp
+from localize.networks.backbones import backbone
 from localize.networks.compact import Compact as Network
 from localize.networks.compact import described
 from localize.networks.photo_maps import prepared
@@ -103,8 +104,7 @@ def test_main_components_hold_what_varies():
 
 
 def test_the_teacher_tells_of_all_stages(monkeypatch):
-    monkeypatch.setattr(teacher, "read_tensors", lambda path: ({}, {}))
-    monkeypatch.setattr("localize.networks.resnet_v2.ResNet50V2.load_gluon", lambda self, tensors: None)
+    monkeypatch.setattr(teacher, "load_backbone", lambda name, path, **settings: backbone(name, **settings).eval())
     found = teacher.Teacher("none")
     images = 255 * torch.rand(1, 3, 64, 96)
     with torch.no_grad():

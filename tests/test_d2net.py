@@ -172,9 +172,9 @@ def test_weights_of_vgg16_load_too_and_others_are_refused(official, tmp_path):
     state["dense_feature_extraction.model.19.weight"] = torch.zeros(3)
     torch.save({"model": state}, tmp_path / "cut.pth")
     for backbone, weights, sentence in (
-        ("vgg16", tmp_path / "cut.pth", r"model\.19\.weight of shape \(512, 512, 3, 3\), but has one of shape \(3,\)"),
+        ("vgg16", tmp_path / "cut.pth", r"holds other tensors \(.*model\.19\.weight\)"),
         ("resnet50v2", official, "is not of backbone resnet50v2"),
-        ("small", official, "is not of backbone small: it needs trunk"),
+        ("small", official, r"holds other tensors \(trunk"),
     ):
         (problem,) = D2Net(backbone=backbone, weights=str(weights)).preflight()
         with pytest.raises(InputError, match=sentence):

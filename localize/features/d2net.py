@@ -134,10 +134,10 @@ def _load(files: tuple, stamps: tuple, backbone: str, settings: tuple):
 
     from localize.io.d2_weights import load_d2
     from localize.io.trunk_weights import shared_trunk
+    from localize.networks.inference import device_for
 
     names = "preprocessing", "relu", "center_fix", "stage", "dense"
     network = load_d2(files[0], backbone, *files[1:], **dict(zip(names, settings, strict=True)))
     if backbone == "small":
         network.trunk = shared_trunk(files[-1], stamps[-1])
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return network.to(device, memory_format=torch.channels_last)
+    return network.to(device_for(), memory_format=torch.channels_last)

@@ -6,7 +6,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from localize.io.backbone_weights import fill_backbone
-from localize.io.tensors import read_tensors, tensors_digest
+from localize.io.tensors import filled, read_tensors, tensors_digest
 from localize.io.trunk_weights import trunk_tensors
 from localize.networks.d2 import d2_network
 from localize.networks.resnet_v2 import ResNet50V2
@@ -35,16 +35,8 @@ def load_d2(path: str | pathlib.Path, backbone: str, trunk: str | pathlib.Path |
         tensors = {OFFICIAL + name.removeprefix(VGG): t for name, t in tensors.items() if name.startswith(VGG)}
     if trunk is not None:
         tensors = tensors | _trunk(trunk, path, metadata)
-    wanted = {n: t.shape for n, t in network.state_dict().items() if not n.endswith("num_batches_tracked")}
-    for name, shape in wanted.items():
-        if name not in tensors or tensors[name].shape != shape:
-            found = f"one of shape {tuple(tensors[name].shape)}" if name in tensors else "none"
-            raise InputError(
-                f"{path} is not of backbone {backbone}: it needs {name} of shape {tuple(shape)}, but has {found}: "
-                "give others as feature.weights, or the feature.backbone they are of"
-            )
-    network.load_state_dict({name: tensors[name].float() for name in wanted}, strict=False)
-    return network.eval()
+    what = f"backbone {backbone}, or take the feature.backbone they are of"
+    return filled(network, tensors, path, what, and_others=True).eval()
 
 
 def _trunk(trunk: str | pathlib.Path, head: str | pathlib.Path, metadata: dict[str, str]) -> dict:

@@ -48,15 +48,19 @@ def read_tensors(path: str | pathlib.Path) -> tuple[dict, dict[str, str]]:
     return found, {}
 
 
-def filled(module: torch.nn.Module, tensors: dict, path: str | pathlib.Path, what: str) -> torch.nn.Module:
+def filled(
+    module: nn.Module, tensors: dict, path: str | pathlib.Path, what: str, *, and_others: bool = False
+) -> nn.Module:
     """The module with the tensors of its state dict's names, in float32; InputError if they are not exactly its own.
 
-    what: whose weights are wanted and which file has them, for the sentence.
+    what: whose weights are wanted and which file has them, for the sentence; and_others: tensors of other names are
+    passed over.
     """
     wanted = {name: tuple(t.shape) for name, t in module.state_dict().items() if not name.endswith("_tracked")}
     shapes = {name: tuple(getattr(t, "shape", ())) for name, t in tensors.items()}
     wrong = [name for name, shape in wanted.items() if shapes.get(name) != shape]
-    wrong += [name for name in shapes if name not in wanted and not name.endswith("_tracked")]
+    if not and_others:
+        wrong += [name for name in shapes if name not in wanted and not name.endswith("_tracked")]
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise InputError(f"{path} holds other tensors ({wrong[0]}{more}): give weights of {what}")

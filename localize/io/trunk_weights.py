@@ -6,7 +6,7 @@ import pathlib
 import torch
 
 from localize.io.tensors import filled, read_tensors
-from localize.networks.inference import folded
+from localize.networks.inference import device_for, folded
 from localize.networks.small import SharedTrunk, SmallTrunk
 
 PREFIX = "trunk."  # of its tensors in a file
@@ -24,5 +24,4 @@ def shared_trunk(path: str, stamp: tuple | None) -> SharedTrunk:
     replaced file is another trunk. InputError if the file is missing, cut off, or has no such trunk."""
     tensors = {n.removeprefix(PREFIX): t for n, t in trunk_tensors(path).items()}
     trunk = folded(filled(SmallTrunk(), tensors, path, "a small network of ours, with its trunk"))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return SharedTrunk(trunk.to(device, memory_format=torch.channels_last).requires_grad_(False))
+    return SharedTrunk(trunk.to(device_for(), memory_format=torch.channels_last).requires_grad_(False))

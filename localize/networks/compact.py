@@ -4,13 +4,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from localize.networks.pooling import gem
 from localize.networks.small import CHANNELS, Residual, SmallTrunk, conv_norm
 
 STAGES = (128, 192, 256)  # channels after the residual stages of the head: strides 8, 16 and 16
 WIDE = 512  # channels that are pooled
 DIM = 256
 STRIDE = 16  # px a cell of the head's map
-SMALLEST = 1e-6  # below, GeM's power has no gradient worth the name
 
 
 class Compact(nn.Module):
@@ -49,8 +49,7 @@ class CompactHead(nn.Module):
     def described(self, wide: torch.Tensor) -> torch.Tensor:
         """(B, 256) of the last stage's map (B, 512, h, w)."""
         with torch.autocast(wide.device.type, enabled=False):  # a power of bfloat16 has no digits left
-            pooled = wide.float().clamp(min=SMALLEST).pow(self.power).mean((2, 3)).pow(1 / self.power)
-            return nn.functional.normalize(self.last(pooled), dim=1)
+            return nn.functional.normalize(self.last(gem(wide.float(), self.power)), dim=1)
 
 
 @torch.inference_mode()

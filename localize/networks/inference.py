@@ -26,13 +26,18 @@ def prepared(network: nn.Module, precision: str = "auto", device: str | None = N
     precision auto: bfloat16 where the device computes in it, else float32. device: None takes the GPU if there is one.
     The patch is normalised, and the descriptor brought to unit length, in float32.
     """
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = device_for(device)
     short = precision == "bfloat16" or (precision == "auto" and computes_bfloat16(device))
     network = folded(network)
     for part in (network.body, network.last):
         part.to(device, torch.bfloat16 if short else torch.float32, memory_format=torch.channels_last)
     network.normalise = nn.Sequential(network.normalise, _Ready(torch.bfloat16 if short else torch.float32))
     return network
+
+
+def device_for(device: str | None = None) -> torch.device:
+    """The device asked for; the GPU if there is one."""
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def computes_bfloat16(device: str | torch.device) -> bool:

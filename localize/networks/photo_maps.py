@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate, pad
 
-from localize.networks.inference import computes_bfloat16, folded
+from localize.networks.inference import computes_bfloat16, device_for, folded
 
 MIN_SIDE_PX = 67  # smaller images are filled up with zeros below and to the right, as DSM's code does
 
@@ -15,7 +15,7 @@ def prepared(network: nn.Module, precision: str = "auto", device: str | None = N
 
     precision auto: bfloat16 where the device computes in it, else float32. device: None takes the GPU if there is one.
     """
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = device_for(device)
     network = folded(network).to(device)
     if precision == "bfloat16" or (precision == "auto" and computes_bfloat16(device)):
         for name, part in network.named_modules():

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from localize.io.tensors import read_tensors
-from localize.networks.backbones import backbone
-from localize.types import InputError
+from localize.io.backbone_weights import load_backbone
+from localize.networks.pooling import gem
 
 STAGES = 3
 CHANNELS = (32, 64, 128)  # main components that are kept of the stages' maps, strides 4, 8 and 16
@@ -47,11 +46,7 @@ class Teacher(nn.Module):
     def __init__(self, path: str):
         """path: its weights under GluonCV's names; InputError if they are missing or others."""
         super().__init__()
-        self.network = backbone("resnet50v2", stage=STAGES).eval().requires_grad_(False)
-        try:
-            self.network.load_gluon(read_tensors(path)[0])
-        except (KeyError, RuntimeError) as e:
-            raise InputError(f"{path} holds no ResNet-50 v2 under GluonCV's names ({e})") from e
+        self.network = load_backbone("resnet50v2", path, stage=STAGES).requires_grad_(False)
         self.kept: list[torch.Tensor] = []
         for stage in list(self.network.stages)[1:]:  # a stage ends with the norm that the next one begins with
             stage[0].norms[0].register_forward_hook(lambda _, __, out: self.kept.append(torch.relu(out)))
@@ -60,5 +55,4 @@ class Teacher(nn.Module):
         """Maps (B, C, h, w) of strides 4, 8 and 16, and (B, 1024), all float32."""
         self.kept.clear()
         last = self.network(images).float()
-        pooled = last.clamp(min=1e-6).pow(POWER).mean((2, 3)).pow(1 / POWER)
-        return [m.float() for m in self.kept] + [last], nn.functional.normalize(pooled, dim=1)
+        return [m.float() for m in self.kept] + [last], nn.functional.normalize(gem(last, POWER), dim=1)
