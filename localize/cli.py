@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import errno
 import importlib.resources
+import inspect
 import json
 import logging
 import os
@@ -24,7 +25,7 @@ from localize import __version__
 from localize.evaluate.tables import text_table
 from localize.preflight import check_parts, preflight
 from localize.store import Store
-from localize.types import InputError, StoreError
+from localize.types import InputError, Report, StoreError
 
 log = logging.getLogger(__name__)
 SETTINGS = ("workers", "progress", "store", "pipeline", "dataset")  # everything else is a component
@@ -76,28 +77,12 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
     if missing:
         raise InputError(*(f"{key} must be given: add {key}=... to the command" for key in missing))
     made = hydra.utils.instantiate(cfg, _convert_="all")
-    pipeline = made["pipeline"]
-    components = {name: value for name, value in made.items() if name not in SETTINGS}
-    store = Store(made["store"]["root"], verify=made["store"]["verify"])
-    if not getattr(pipeline.func, "needs_scene", True):
-        given = {"workers": _workers(made), "progress": made["progress"], "output": output}
-        if getattr(pipeline.func, "needs_components", False):
-            check_parts(components, store, output)
-            given |= {"store": store, **components}
-        _show(pipeline(made["dataset"], **given))
-        return _compared(pathlib.Path(output))
-    mapping_only = not getattr(pipeline.func, "needs_queries", True)
-    scene = preflight(made["dataset"], components, store, output, needs_queries=not mapping_only)
-    log.info("%s: %d references, %d queries", scene.name, len(scene.references), len(scene.queries))
-    if not components["search"].uses_leaves:
-        log.info("this search looks at prior frames only: the index is not built")
-    target = os.path.normpath(os.path.join(output, getattr(pipeline.func, "folder", ".")))
-    said = pipeline(scene, store, **components, workers=_workers(made), progress=made["progress"], output=target)
+    pipeline, store = made["pipeline"], Store(made["store"]["root"], verify=made["store"]["verify"])
+    said = pipeline(**_given(pipeline, made, store, output))
     if isinstance(said, str):
-        _show(said)
+        print("\n" + said)
         return _compared(pathlib.Path(output))
-    if mapping_only:
-        print(f"\nThe map is in {target}; open it with localize.Localizer.load({target!r}).")
+    if not isinstance(said, Report):
         return None
     folder = pathlib.Path(output)
     results = json.loads((folder / "results.json").read_text())
@@ -110,17 +95,32 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
     return results
 
 
+def _given(pipeline, made: dict, store: Store, output: str) -> dict:
+    """What the pipeline's signature asks for by name, after the check before the work.
+
+    `scene`: the loaded scene, whose queries are needed; `reference_scene`: the same where only the references are;
+    `dataset`: what loads it; `store`, `workers`, `progress`, `output`; `**components`: one per role.
+    """
+    asked = inspect.signature(pipeline.func).parameters
+    takes_components = any(p.kind is p.VAR_KEYWORD for p in asked.values())
+    components = {role: value for role, value in made.items() if role not in SETTINGS} if takes_components else {}
+    given = {"dataset": made["dataset"], "store": store, "output": output, "progress": made["progress"]}
+    given["workers"] = _workers(made)
+    name = next((name for name in ("scene", "reference_scene") if name in asked), None)
+    if name is not None:
+        scene = preflight(made["dataset"], components, store, output, needs_queries=name == "scene")
+        log.info("%s: %d references, %d queries", scene.name, len(scene.references), len(scene.queries))
+        given[name] = scene
+    elif takes_components:
+        check_parts(components, store, output)
+    return {name: value for name, value in given.items() if name in asked} | components
+
+
 def _compared(folder: pathlib.Path) -> dict | None:
     """results.json of a pipeline without poses, if it names what a multirun compares."""
     path = folder / "results.json"
     results = json.loads(path.read_text()) if path.is_file() else {}
     return results if "compared" in results else None
-
-
-def _show(said) -> None:
-    """Print what a pipeline without poses has to say, if anything."""
-    if isinstance(said, str):
-        print("\n" + said)
 
 
 def _workers(made: dict) -> int:

@@ -68,10 +68,6 @@ def run(
     return _write(target, found, curves, workers)
 
 
-run.needs_scene = False
-run.needs_components = True
-
-
 def _measured(
     chosen, means_only, found: DescriptorSet, workers: int, repeats: int, progress: bool, save_as: pathlib.Path
 ) -> list[Curve]:

@@ -1,6 +1,7 @@
 """Map once: the references' map, index and global descriptors in one folder that Localizer.load opens."""
 
 import os
+import pathlib
 import tempfile
 
 from localize.localizer import Localizer, check_answers
@@ -11,9 +12,31 @@ from localize.types import Scene
 
 
 def run(
-    scene: Scene, store: Store, *, workers: int = 1, progress: bool = False, output: str | None = None, **components
+    reference_scene: Scene, store: Store, *, workers: int = 1, progress: bool = False, output: str, **components
+) -> str:
+    """Map the references into `output`/map; says how to open it."""
+    folder = pathlib.Path(output) / "map"
+    build_map(reference_scene, folder, store=store, workers=workers, progress=progress, **components)
+    return f"The map is in {folder}; open it with localize.Localizer.load({str(folder)!r})."
+
+
+def build_map(
+    scene: Scene,
+    folder: str | os.PathLike,
+    *,
+    store: Store | None = None,
+    workers: int = 1,
+    progress: bool = False,
+    **components,
 ) -> Localizer:
-    """Map the references and save the Localizer into `output`, if given."""
+    """Build the map of a scene's references, save it into `folder`, and return it ready for queries.
+
+    components: any of the fields of `steps.Components`. Without a store nothing but the map is kept on disk.
+    """
+    if store is None:
+        with tempfile.TemporaryDirectory(prefix="localize-store-") as temporary:
+            build_map(scene, folder, store=Store(temporary), workers=workers, progress=progress, **components)
+        return Localizer.load(folder)
     use = Components(**components)
     check_answers(use.feature, use.retrieval, use.ranking)
     bench = Workbench(store, workers, progress)
@@ -32,22 +55,5 @@ def run(
         learned=town.descriptors.learned,
         vectors=town.vectors,
     )
-    if output is not None:
-        localizer.save(output)
+    localizer.save(folder)
     return localizer
-
-
-run.needs_queries = False  # for the check before the work
-run.folder = "map"  # of the results, for what is saved
-
-
-def build_map(scene: Scene, folder: str | os.PathLike, *, store: Store | None = None, **components) -> Localizer:
-    """Build the map of a scene's references, save it into `folder`, and return it ready for queries.
-
-    components: any of the fields of `steps.Components`. Without a store nothing but the map is kept on disk.
-    """
-    if store is not None:
-        return run(scene, store, output=folder, **components)
-    with tempfile.TemporaryDirectory(prefix="localize-store-") as temporary:
-        run(scene, Store(temporary), output=folder, **components)
-    return Localizer.load(folder)

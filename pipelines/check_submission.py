@@ -10,7 +10,7 @@ from localize.types import InputError
 SHOWN = 5  # missing queries that are named one by one
 
 
-def run(dataset, *, output: str, workers: int = 1, progress: bool = False, file: str) -> str:
+def run(dataset, *, file: str) -> str:
     """What the file holds, in words; InputError with one sentence for each line that is wrong."""
     scene = dataset.load()
     if scene.submission is None:
@@ -30,6 +30,3 @@ def run(dataset, *, output: str, workers: int = 1, progress: bool = False, file:
     if scene.ground_truth is not None:
         lines += ["", recall_table(evaluate_poses(poses, scene))]
     return "\n".join(lines)
-
-
-run.needs_scene = False  # it loads the scene itself and asks for no component

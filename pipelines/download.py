@@ -36,7 +36,6 @@ def run(
     *,
     output: str | None = None,
     progress: bool = False,
-    workers: int = 1,
     parts: tuple[str, ...] = (),
     conditions: tuple[str, ...] | None = None,
     keep_archives: bool = True,
@@ -44,7 +43,7 @@ def run(
     """Bring the data set of an adapter (with `manifest` and `folder`) into its folder.
 
     parts: what is left out unless asked for; conditions: those of the query photos, None takes all. One file comes at
-    a time, whatever the workers: the hosts are universities. With `output`, download.json is written there.
+    a time: the hosts are universities. With `output`, download.json is written there.
     InputError, after all that could be had was fetched, with a sentence for everything that is missing.
     """
     manifest = manifest_of(dataset)
@@ -69,9 +68,6 @@ def run(
         raise InputError(*problems)
     log.info("next: %s", _next_command(manifest, folder))
     return done
-
-
-run.needs_scene = False  # there is none yet
 
 
 def _is_there(file: RemoteFile, folder: pathlib.Path) -> bool:

@@ -21,7 +21,6 @@ MATCHER = MutualNearest(ratio=1.0, max_distance=3.0)  # the protocol has no limi
 
 
 def run(
-    dataset,
     store: Store,
     *,
     output: str,
@@ -34,7 +33,7 @@ def run(
     """The table as text; `output` gets it as table.txt, and results.json.
 
     sequences: the folder that holds HPatches' sequences. all_sequences: also the eight that the protocol omits.
-    `dataset` and the components other than the feature are not used. InputError for whatever lacks.
+    Of the components only the feature is used. InputError for whatever lacks.
     """
     feature = components["feature"]
     found = [s for s in read_sequences(sequences) if all_sequences or s.name not in LEFT_OUT]
@@ -55,10 +54,6 @@ def run(
     write_text(target / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
     write_text(target / "table.txt", said + "\n")
     return f"{said}; table.txt and results.json are in {target}."
-
-
-run.needs_scene = False
-run.needs_components = True
 
 
 def _name(sequence: PhotoSequence, k: int) -> str:

@@ -28,7 +28,6 @@ NETWORKS = {  # setting: name in the table, files that may ship with us, of whic
 
 
 def run(
-    dataset=None,
     *,
     output: str,
     workers: int = 1,
@@ -49,7 +48,7 @@ def run(
     folders: in the format of UBC PhotoTour; where one has no list of pairs, `pairs` matching ones and as many others
     are drawn with `seed`. crbnet, crbnet_n (trained without the loss of the bits), crbnet_128: weights files; None: the
     one that ships, or no row. tfeat: its authors' file. hpatches: hpatches-release; hpatches_tasks: the folder tasks of
-    its benchmark. `dataset` is not used, `workers` are threads. InputError, before any work, with all that is missing.
+    its benchmark. `workers` are threads. InputError, before any work, with all that is missing.
     """
     problems = _wrong_settings(folders, pairs, seed)
     names = {} if problems else _names(folders)
@@ -72,9 +71,6 @@ def run(
     bits = {c.name: c.statistics() for c in contenders if c.has_bits}
     grids = [_ours(contenders, sets, bits, [*notes, _cost(workers)]), *more, read_patch_figures()]
     return _write(target, grids, bits)
-
-
-run.needs_scene = False
 
 
 def _write(target: pathlib.Path, grids: list[Grid], bits: dict) -> str:

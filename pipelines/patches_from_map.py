@@ -17,7 +17,7 @@ from localize.types import ImageList, InputError, Scene
 
 
 def run(
-    scene: Scene,
+    reference_scene: Scene,
     store: Store,
     *,
     workers: int = 1,
@@ -36,6 +36,7 @@ def run(
     queries: also cut patches of the queries whose poses are known; they are then no test photos any more. InputError,
     before the work, for queries without poses and settings that cannot be.
     """
+    scene = reference_scene
     _check(scene, queries, coefficient)
     tracks = Tracks(max_error_px=max_error_px, max_per_point=max_per_point, seed=seed)
     use = Components(**components)
@@ -60,9 +61,6 @@ def run(
     images = np.repeat(np.arange(len(found)), [len(kept) for _, kept in found])
     every = PatchSet(np.concatenate([patches for patches, _ in found]), points)
     return write_patches(pathlib.Path(output) / "patches", every, images, f"{len(posed)} photos of {scene.name}", seed)
-
-
-run.needs_queries = False  # for the check before the work
 
 
 def _check(scene: Scene, queries: bool, coefficient: float) -> None:

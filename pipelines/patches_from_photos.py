@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 
 
 def run(
-    dataset,
     store: Store,
     *,
     output: str,
@@ -39,8 +38,8 @@ def run(
     """Write `output`/patches in the format of UBC PhotoTour; says how many there are and what to type next.
 
     photos: folders, searched with all below them; pattern: which of their photos, such as day/*.jpg; max_photos: that
-    many, chosen at random. versions, max_points, night_share and coefficient as in Homographies. `dataset` and `store`
-    are not used. A photo that cannot be read is logged as an error and left out. InputError if there are none.
+    many, chosen at random. versions, max_points, night_share and coefficient as in Homographies. A photo that
+    cannot be read is logged as an error and left out. InputError if there are none.
     """
     make = Homographies(
         versions=versions, max_points=max_points, night_share=night_share, coefficient=coefficient, seed=seed
@@ -67,10 +66,6 @@ def run(
         raise InputError(f"none of the {len(paths)} photos could be read")
     source = f"{len(sets)} photo{'s' * (len(sets) > 1)}"
     return write_patches(pathlib.Path(output) / "patches", joined(sets), np.concatenate(images), source, seed)
-
-
-run.needs_scene = False
-run.needs_components = True
 
 
 def _find(folders, pattern: str | None, max_photos: int | None, seed: int) -> list[tuple[pathlib.Path, str]]:

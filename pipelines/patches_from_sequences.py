@@ -7,7 +7,6 @@ import tqdm
 
 from localize.io.images import read_photo
 from localize.io.sequences import read_sequence
-from localize.store import Store
 from localize.train.from_photos import check_extracts
 from localize.train.from_sequences import sequence_patches
 from localize.train.patch_folder import write_patches
@@ -16,11 +15,8 @@ from localize.types import InputError
 
 
 def run(
-    dataset,
-    store: Store,
     *,
     output: str,
-    workers: int = 1,
     progress: bool = False,
     sequences: tuple,
     coefficient: float = 13.0,
@@ -29,8 +25,7 @@ def run(
 ) -> str:
     """Write `output`/patches in the format of UBC PhotoTour; says how many there are and what to type next.
 
-    sequences: folders with photos 1 to 6 and H_1_2 to H_1_6. `dataset`, `store` and `workers` are not used. InputError
-    names every folder that lacks something.
+    sequences: folders with photos 1 to 6 and H_1_2 to H_1_6. InputError names every folder that lacks something.
     """
     feature = components["feature"]
     check_extracts(feature)
@@ -51,7 +46,3 @@ def run(
         raise InputError("pipeline.sequences is empty: name folders with 1.ppm to 6.ppm and H_1_2 to H_1_6")
     images = np.repeat(np.arange(len(sets)), [len(s) for s in sets])
     return write_patches(pathlib.Path(output) / "patches", joined(sets), images, f"{len(sets)} sequences", seed)
-
-
-run.needs_scene = False
-run.needs_components = True

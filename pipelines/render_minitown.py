@@ -19,7 +19,6 @@ SEEDS = {"benchmark": 1, "training": 2}
 
 
 def run(
-    dataset=None,
     *,
     output: str,
     progress: bool = False,
@@ -35,8 +34,8 @@ def run(
 
     `town` is benchmark or training, `seed` None takes the town's own; `samples` are light paths per pixel of a picture
     1.5 times finer than the photo, `queries` photos per condition, `depth` adds depth/*.png (16 bit, millimetres along
-    the optical axis), `workers` are threads. `dataset` is not used. InputError if
-    mitsuba is missing or `output` holds photos made otherwise.
+    the optical axis), `workers` are threads. InputError if mitsuba is missing or `output` holds
+    photos made otherwise.
     """
     seed = SEEDS.get(town, 0) if seed is None else seed
     folder = pathlib.Path(output)
@@ -59,6 +58,3 @@ def run(
                 files.write_whole(folder / view.name, jpeg(picture, quality))
                 bar.update()
     files.write_made_from(folder, made_from, views)
-
-
-run.needs_scene = False

@@ -89,10 +89,6 @@ def run(
     return f"{as_text(made)}\n{_where(folder, outcomes, seeds)}"
 
 
-run.needs_scene = False  # it loads the scene itself, as a missing one is no reason to stop
-run.needs_components = True
-
-
 def _check(seeds, rows, use: Components) -> None:
     """InputError with all that is wrong with the settings of the table."""
     problems = []

@@ -23,7 +23,6 @@ MEASURES = {"recall_1": "recall at 1", "recall_5": "recall at 5"}
 
 
 def run(
-    dataset=None,
     *,
     output: str,
     workers: int = 1,
@@ -63,8 +62,8 @@ def run(
     ImageNet's ResNet-50 v2, by name or path; queries, near_m, validation_px: see train.compact.Recognition; same_m,
     same_deg, other_m: see train.places; versions: views of a photo; spread: how far the teacher's vectors are whitened;
     *_weight: of the loss terms; shrink, change, night: see ViewBatches; start_from: weights to go on
-    from, shipped or a file; freeze_trunk: only the head learns; the rest as in TrainingLoop. `dataset` is not used,
-    `workers` are threads. The same call goes on where it was stopped; InputError if settings or photos are others.
+    from, shipped or a file; freeze_trunk: only the head learns; the rest as in TrainingLoop. `workers` are
+    threads. The same call goes on where it was stopped; InputError if settings or photos are others.
     """
     folder = pathlib.Path(output)
     _check(train, validation, batch_size)
@@ -104,9 +103,6 @@ def run(
         f"compact after {steps} steps: {change_of}, on the validation photos; the course is in "
         f"{folder / 'training.png'}.\nUse it with retrieval=compact retrieval.weights={weights.absolute()}"
     )
-
-
-run.needs_scene = False
 
 
 def _check(train, validation, batch_size) -> None:

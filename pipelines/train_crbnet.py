@@ -21,7 +21,6 @@ MEASURES = {"fpr95_real": "real-valued", "fpr95_binary": "binary"}
 
 
 def run(
-    dataset=None,
     *,
     output: str,
     workers: int = 1,
@@ -48,9 +47,9 @@ def run(
 
     train, validation: folders in the format of UBC PhotoTour; network: one of networks.patches.NAMES; bits: False
     leaves out the loss of the bits, as the paper's CRBNet(N); turn, augment: see PairBatches; start_from: a weights
-    file to go on from, or the name of shipped ones; the rest as in TrainingLoop. `dataset` is not used, `workers` are
-    threads. The same call goes on from the checkpoint in `output`, if there is one; InputError if that was made with
-    other settings or patches.
+    file to go on from, or the name of shipped ones; the rest as in TrainingLoop. `workers` are threads. The
+    same call goes on from the checkpoint in `output`, if there is one; InputError if that was made with other settings
+    or patches.
     """
     folder = pathlib.Path(output)
     start_from = start_from and weights_file(start_from, "pipeline.start_from")
@@ -89,9 +88,6 @@ def run(
         f"{network} after {steps} steps: FPR95 {quality}, on the validation patches; the course is in "
         f"{folder / 'training.png'}.\nUse it with feature=sift_crbnet feature.weights={path.absolute()}"
     )
-
-
-run.needs_scene = False
 
 
 def _check(train, validation, network: str, pairs_per_batch: int, turn: bool, augment: float) -> None:

@@ -27,7 +27,6 @@ MEASURES = {"mma": "mean matching accuracy at 3 px"}
 
 
 def run(
-    dataset=None,
     *,
     output: str,
     workers: int = 1,
@@ -66,8 +65,8 @@ def run(
 ) -> str:
     """Write `output`/weights.safetensors, curve.csv and training.png; says how well photos match with the weights.
 
-    The parameters are explained in conf/pipeline/train_d2.yaml. `dataset` is not used, `workers` are threads. The same
-    call goes on from the checkpoint in `output`, if there is one; InputError if that was made with other settings or
+    The parameters are explained in conf/pipeline/train_d2.yaml. `workers` are threads. The same call
+    goes on from the checkpoint in `output`, if there is one; InputError if that was made with other settings or
     data, and for what cannot be used.
     """
     _check(network, train_layers, size, pairs_per_step, validation, trunk)
@@ -136,9 +135,6 @@ def run(
         f"{float(found['mma']):.1f} % on the validation sequences; the course is in {folder / 'training.png'}.\nUse it "
         f"with feature=d2net feature.backbone={network} feature.weights={path.absolute()}"
     )
-
-
-run.needs_scene = False
 
 
 def _check(network: str, train_layers: str, size: int, pairs_per_step: int, validation, trunk: str | None) -> None:

@@ -16,11 +16,8 @@ log = logging.getLogger(__name__)
 
 
 def run(
-    dataset=None,
     *,
-    output: str | None = None,
     progress: bool = False,
-    workers: int = 1,
     get: tuple[str, ...] | str = (),
     manifest: str | None = None,
     mirror: str | None = None,
@@ -46,9 +43,6 @@ def run(
     if problems:
         raise InputError(*problems)
     return _overview(entries)
-
-
-run.needs_scene = False  # weights belong to none
 
 
 def _get(entry: PublishedWeights, mirror: str | None, *, progress: bool) -> None:

@@ -39,7 +39,7 @@ def test_same_poses_through_either_layout(name, layouts, day_night, finished, tm
     expected = "night_" if name == "aachen" else "rear/"
     assert len(lines) == len(day_night.queries)
     said = check_submission.run(
-        adapter(layouts, name, ground_truth=truth), output="", file=str(tmp_path / results(tmp_path)["submission"])
+        adapter(layouts, name, ground_truth=truth), file=str(tmp_path / results(tmp_path)["submission"])
     )
     assert f"{len(lines)} of {len(lines)} queries have a pose" in said
     assert "100.0 %" in said
@@ -81,9 +81,11 @@ def test_a_reference_without_keypoints_adds_nothing_to_the_imported_map(finished
         serial.run(Aachen(str(folder)).load(), finished[0], feature=FEATURE, mapping=Imported())
 
 
-def test_imported_maps_answer_new_photos(layouts, finished):
+def test_imported_maps_answer_new_photos(layouts, finished, tmp_path):
     scene = adapter(layouts, "aachen").load()
-    localizer = build_map.run(scene, finished[0], feature=FEATURE, mapping=Imported(), search=Leaves())
+    localizer = build_map.build_map(
+        scene, tmp_path / "map", store=finished[0], feature=FEATURE, mapping=Imported(), search=Leaves()
+    )
     query = scene.queries.images[0]
     assert localizer.localize(f"{scene.image_root}/{query.name}", query.camera).pose is not None
 

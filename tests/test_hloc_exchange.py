@@ -95,9 +95,9 @@ def test_another_feature_file_is_another_imported_map(exported, scene, tmp_path)
 
 def test_stored_features_answer_no_new_photos(exported, scene, tmp_path):
     with pytest.raises(InputError, match="a file of features speaks of no other photos"):
-        build_map.run(scene, Store(tmp_path), feature=Hloc(str(exported / "feats-sift.h5")))
+        build_map.build_map(scene, tmp_path / "map", feature=Hloc(str(exported / "feats-sift.h5")))
     with pytest.raises(InputError, match="a file of global descriptors speaks of no other photos"):
-        build_map.run(scene, Store(tmp_path), retrieval=HlocGlobal(str(exported / "global-feats-compact.h5")))
+        build_map.build_map(scene, tmp_path / "map", retrieval=HlocGlobal(str(exported / "global-feats-compact.h5")))
     with pytest.raises(InputError, match="speaks of no other photos"):
         Localizer(Hloc("x"), *[None] * (len(dataclasses.fields(Localizer)) - 1))
 

@@ -31,7 +31,7 @@ def folder(tmp_path):
 def test_listed_pairs_teach_a_whitening(folder):
     gem = Gem(backbone="small", weights=small_weights(folder), precision="float32")
     given = {"pairs": str(folder / "pairs.txt"), "photos": str(folder), "retrieval": gem}
-    said = learn_whitening.run(None, Store(folder / "store"), output=str(folder), components=2, **given)
+    said = learn_whitening.run(None, Store(folder / "store"), output=str(folder), dimensions=2, **given)
     assert "to 2 dimensions, learned from 3 pairs of 6 photos" in said
     white = dataclasses.replace(gem, whitening=str(folder / "whitening.safetensors"))
     assert white.preflight() == []
@@ -43,7 +43,7 @@ def test_listed_pairs_teach_a_whitening(folder):
     assert min(same[i, i + 1] for i in (0, 2, 4)) > 0.9
     assert max(same[i, j] for i in (0, 1) for j in (2, 3, 4, 5)) < 0.9
     before = describe(white)
-    learn_whitening.run(None, Store(folder / "store"), output=str(folder), components=1, **given)
+    learn_whitening.run(None, Store(folder / "store"), output=str(folder), dimensions=1, **given)
     assert describe(white) != before  # another whitening is another key
 
     (folder / "5.png").unlink()

@@ -55,7 +55,7 @@ def slow_accuracy(folder, k) -> tuple[int, list[float]]:
 
 def test_the_accuracy_is_that_of_the_slow_twin(sequences, tmp_path):
     said = evaluate_matching.run(
-        None, Store(tmp_path / "store"), output=str(tmp_path), sequences=str(sequences), feature=FEATURE
+        Store(tmp_path / "store"), output=str(tmp_path), sequences=str(sequences), feature=FEATURE
     )
     found = json.loads((tmp_path / "results.json").read_text())
     slow = {(name, k): slow_accuracy(sequences / name, k) for name in ("i_wall", "v_wall") for k in range(2, 7)}
@@ -97,8 +97,8 @@ def test_what_the_protocol_omits_and_what_lacks(sequences, tmp_path):
     for path in (sequences / "i_dc").iterdir():
         (only / "i_dc" / path.name).symlink_to(path)
     with pytest.raises(InputError, match=r"add pipeline\.all_sequences=true"):
-        evaluate_matching.run(None, store, sequences=str(only), **settings)
-    evaluate_matching.run(None, store, sequences=str(only), all_sequences=True, **settings)
+        evaluate_matching.run(store, sequences=str(only), **settings)
+    evaluate_matching.run(store, sequences=str(only), all_sequences=True, **settings)
     (only / "i_dc" / "H_1_3").unlink()
     (only / "v_empty").mkdir()
     with pytest.raises(InputError) as refused:

@@ -38,9 +38,7 @@ def sequence(tmp_path):
 
 
 def test_patches_of_a_point_look_alike(sequence, tmp_path):
-    said = patches_from_sequences.run(
-        None, None, output=str(tmp_path), sequences=(str(sequence),), feature=Sift(max_keypoints=800)
-    )
+    said = patches_from_sequences.run(output=str(tmp_path), sequences=(str(sequence),), feature=Sift(max_keypoints=800))
     patches, points = read_phototour(tmp_path / "patches")
     assert f"{len(points)} patches of {len(np.unique(points))} points from 1 sequences" in said
     assert np.bincount(points).max() > 4
@@ -54,14 +52,14 @@ def test_patches_of_a_point_look_alike(sequence, tmp_path):
 
 def test_features_of_a_file_are_refused(sequence, tmp_path):
     with pytest.raises(InputError, match=r"Hloc finds no keypoints in new photos: take feature=sift"):
-        patches_from_sequences.run(None, None, output=str(tmp_path), sequences=(str(sequence),), feature=Hloc("f.h5"))
+        patches_from_sequences.run(output=str(tmp_path), sequences=(str(sequence),), feature=Hloc("f.h5"))
 
 
 def test_what_lacks_is_named_for_every_folder(sequence, tmp_path):
     (sequence / "H_1_4").write_text("1 0 0\n0 1\n")
     with pytest.raises(InputError) as refused:
         patches_from_sequences.run(
-            None, None, output=str(tmp_path), sequences=(str(sequence), str(tmp_path / "none")), feature=Sift()
+            output=str(tmp_path), sequences=(str(sequence), str(tmp_path / "none")), feature=Sift()
         )
     assert "H_1_4" in refused.value.problems[0]
     assert "has no photo 1" in refused.value.problems[1]

@@ -169,7 +169,7 @@ def test_a_photo_without_texture_gives_nothing(size):
 
 def cut(folder, output, **settings) -> tuple[np.ndarray, np.ndarray]:
     settings = {"feature": Sift(), "versions": 2, "max_points": 40, "photos": (str(folder),)} | settings
-    said = patches_from_photos.run(None, Store(output / "store"), output=str(output), **settings)
+    said = patches_from_photos.run(Store(output / "store"), output=str(output), **settings)
     assert "+pipeline=train_crbnet" in said
     return read_phototour(output / "patches")
 

@@ -65,7 +65,7 @@ def as_yaml(value):
     return [as_yaml(v) for v in value] if isinstance(value, tuple) else value
 
 
-GIVEN_BY_CLI = {"output", "workers", "progress"}
+GIVEN_BY_CLI = {"dataset", "scene", "reference_scene", "store", "output", "workers", "progress"}
 CONFIGS = sorted((CHECKOUT / "conf").glob("*/*.yaml"))
 
 
