@@ -27,7 +27,7 @@ from localize.evaluate.descriptor_sets import read_set, write_model
 from localize.index.exact import Exact
 from localize.index.random_trees import RandomTrees
 from localize.io.records import load_record, save_record
-from localize.search.prior import Union
+from localize.search.prior import Union, merged
 
 SIZES = (100_000, 200_000, 500_000, 1_000_000, 1_650_000, 6_770_000)
 QUERIES, FRAMES, ROWS_PER_FRAME, REPEATS = 2000, 20, 2000, 7
@@ -95,7 +95,7 @@ def search(folder: pathlib.Path, brute: bool) -> dict:
             wall = time.perf_counter()
             leaves = index.nearest(built, rows, queries)
             leaf_times.append(time.perf_counter() - wall)
-            found = union.nearest(leaves, frames, rows, queries)
+            found = merged(leaves, union.nearest(frames, rows, queries))
             times.append(time.perf_counter() - wall)
     result = {
         "open ms": 1e3 * opened,

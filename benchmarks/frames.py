@@ -22,7 +22,7 @@ from localize.evaluate.descriptor_model import DescriptorModel
 from localize.kernels import scan
 from localize.kernels.nearest import best_two_points_dense
 from localize.kernels.rows import as_stored
-from localize.stages.workbench import _peak_memory_mb, _reset_peak_memory
+from localize.stages.memory import peak_memory_mb, reset_peak_memory
 
 RATIO = 0.9
 
@@ -109,10 +109,10 @@ def decided(found) -> np.ndarray:
 def memory_mb(way, query: Query) -> float:
     way(query)
     ctypes.CDLL(None).malloc_trim(0)  # what is freed is given back, so that it is counted again
-    _reset_peak_memory()
-    before = _peak_memory_mb()
+    reset_peak_memory()
+    before = peak_memory_mb()
     way(query)
-    return _peak_memory_mb() - before
+    return peak_memory_mb() - before
 
 
 def main() -> None:

@@ -5,8 +5,18 @@ import numpy as np
 from localize.evaluate.tables import threshold_name
 from localize.features.base import LocalFeature
 from localize.geometry.colmap import to_pycolmap_camera
-from localize.pipelines.steps import Components, localize_queries, map_scene, read_queries
-from localize.stages import Workbench, build_index, write_results
+from localize.pipelines.mapped_scene import map_scene
+from localize.roles import Components
+from localize.stages import (
+    Workbench,
+    build_index,
+    estimate_poses,
+    extract_features,
+    match_union,
+    query_photos,
+    retrieve,
+    write_results,
+)
 from localize.store import Store
 from localize.types import Image, Matches2D3D, Report, Scene
 
@@ -16,15 +26,16 @@ TOLERANCE_PX = 3.0
 def localized(scene: Scene, store: str, feature: LocalFeature, workers: int) -> list[dict]:
     """One row per condition of parallel_search with this feature; what the store has is not computed again."""
     use, bench = Components(feature=feature), Workbench(Store(store), workers, True)
-    town = map_scene(bench, scene, use)
-    photos = read_queries(bench, scene, use)
-    found = localize_queries(bench, town, photos, build_index(bench, use.index, town.map), use)
-    report = write_results(bench, scene, town.map, found, use.submission, None)
+    mapped, queries = map_scene(bench, use, scene), extract_features(bench, use.feature, query_photos(scene))
+    index, frames = build_index(bench, use.index, mapped.points), retrieve(bench, use, queries, mapped.described)
+    found = match_union(bench, use, queries, mapped.points, index, frames)
+    poses = estimate_poses(bench, use.pose, found)
+    report = write_results(bench, scene, mapped.points, found, poses, use.submission, None)
     figures = {}
-    for name in found.matches.items:
+    for name in poses.item_keys:
         matches = found.matches[name]
         correct = correct_matches(matches, scene.ground_truth.by_name[name]).sum()
-        figures[name] = len(matches), correct, found.poses[name].num_inliers, matches.candidates_per_keypoint
+        figures[name] = len(matches), correct, poses[name].num_inliers, matches.candidates_per_keypoint
     return [_row(scene, report, i, figures) for i in range(len(report.conditions)) if report.num_queries[i]]
 
 

@@ -17,10 +17,11 @@ from scenes import scene
 from localize.evaluate.recall import evaluate_poses
 from localize.evaluate.tables import threshold_name
 from localize.features.sift_crbnet import SiftCrbnet
-from localize.pipelines.steps import Components, localize_queries, map_scene, read_queries
+from localize.pipelines.mapped_scene import map_scene
 from localize.pose.colmap import Colmap
 from localize.pose.poselib import PoseLib
-from localize.stages import Workbench, build_index
+from localize.roles import Components
+from localize.stages import Workbench, build_index, extract_features, match_union, query_photos, retrieve
 from localize.store import Store
 from localize.types import Matches2D3D, Scene
 
@@ -39,12 +40,13 @@ ROWS = [  # name, order of the matches, estimator
 ]
 
 
-def matches_of(town: Scene, store: str, feature: SiftCrbnet) -> dict[str, Matches2D3D]:
+def matches_of(place: Scene, store: str, feature: SiftCrbnet) -> dict[str, Matches2D3D]:
     """Matches of every query by parallel_search."""
     use, bench = Components(feature=feature), Workbench(Store(store), progress=True)
-    mapped, photos = map_scene(bench, town, use), read_queries(bench, town, use)
-    found = localize_queries(bench, mapped, photos, build_index(bench, use.index, mapped.map), use)
-    return {name: found.matches[name] for name in found.matches.items}
+    mapped, queries = map_scene(bench, use, place), extract_features(bench, use.feature, query_photos(place))
+    index, frames = build_index(bench, use.index, mapped.points), retrieve(bench, use, queries, mapped.described)
+    matches = match_union(bench, use, queries, mapped.points, index, frames).matches
+    return {name: matches[name] for name in matches.item_keys}
 
 
 def nearest_first(matches: Matches2D3D) -> Matches2D3D:
@@ -54,7 +56,7 @@ def nearest_first(matches: Matches2D3D) -> Matches2D3D:
     return Matches2D3D(**{n: c[order] if isinstance(c, np.ndarray) else c for n, c in columns.items()})
 
 
-def row(town: Scene, matches: dict[str, Matches2D3D], estimator, seeds: int) -> list[str]:
+def row(place: Scene, matches: dict[str, Matches2D3D], estimator, seeds: int) -> list[str]:
     """Milliseconds (median, mean, 95 %), and recall at the thresholds per condition, mean over seeds."""
     milliseconds, recalls, medians = [], [], []
     for seed in range(seeds):
@@ -63,10 +65,10 @@ def row(town: Scene, matches: dict[str, Matches2D3D], estimator, seeds: int) -> 
             taken = []
             for _ in range(2):
                 start = time.perf_counter()
-                found[name] = seeded.estimate(of_query, town.queries.by_name[name].camera).pose
+                found[name] = seeded.estimate(of_query, place.queries.by_name[name].camera).pose
                 taken.append(1000 * (time.perf_counter() - start))
             milliseconds.append(min(taken))
-        report = evaluate_poses(found, town)
+        report = evaluate_poses(found, place)
         recalls.append(report.recall)
         medians.append(report.median_m[0])
     times = np.median(milliseconds), np.mean(milliseconds), np.percentile(milliseconds, 95)
@@ -85,17 +87,17 @@ def main() -> None:
     arguments.add_argument("--store", default="outputs/store")
     given = arguments.parse_args()
     for name in given.scenes:
-        town = scene(name)
-        matches = matches_of(town, given.store, SiftCrbnet(max_keypoints=given.max_keypoints))
-        conditions = ["all", *sorted({tag for q in town.queries for tag in q.tags})]
+        place = scene(name)
+        matches = matches_of(place, given.store, SiftCrbnet(max_keypoints=given.max_keypoints))
+        conditions = ["all", *sorted({tag for q in place.queries for tag in q.tags})]
         count = np.median([len(m) for m in matches.values()])
-        within = ", ".join(map(threshold_name, town.thresholds))
-        print(f"\n{town.name}: {len(matches)} queries, median {count:.0f} matches; recall in % within {within}\n")
+        within = ", ".join(map(threshold_name, place.thresholds))
+        print(f"\n{place.name}: {len(matches)} queries, median {count:.0f} matches; recall in % within {within}\n")
         header = ["RANSAC", "ms median", "mean", "95 %", *conditions, "median cm"]
         print("| " + " | ".join(header) + " |\n|" + " --- |" * len(header), flush=True)
         for label, order, estimator in ROWS:
             ordered = {n: nearest_first(m) for n, m in matches.items()} if order == "nearest" else matches
-            print("| " + " | ".join([label, *row(town, ordered, estimator, given.seeds)]) + " |", flush=True)
+            print("| " + " | ".join([label, *row(place, ordered, estimator, given.seeds)]) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from localize.features.sift_crbnet import SiftCrbnet
 from localize.io.images import read_photo
 from localize.io.records import save_record
 from localize.pipelines.map_descriptors import descriptors_of_scene
-from localize.stages import Workbench, extract_features
+from localize.stages import PhotoList, Workbench, extract_features
 from localize.store import Store
 from localize.types import Camera, Image, ImageList
 
@@ -67,9 +67,8 @@ def main() -> None:
         print(f"{scene.name}: {sets[-1].num_points} points, {len(sets[-1].point)} rows, queries {asked}", flush=True)
     bench = Workbench(store, given.workers, True)
     for root in given.photos:
-        images = photos_in(pathlib.Path(root))
-        features = extract_features(bench, feature, root, images, "features")
-        sets.append(distractors(features.readable(images), features, root))
+        photos = extract_features(bench, feature, PhotoList("photo", root, photos_in(pathlib.Path(root))))
+        sets.append(distractors(photos.images, photos.features, root))
         print(f"{root}: {sets[-1].num_points} distractors", flush=True)
     number = sum(s.num_points for s in sets)
     found = thinned(joined(sets, f"{number} points of real photos, {given.feature}"), given.queries)

@@ -1,7 +1,14 @@
-"""What components, the frozen dataclasses whose fields are hyperparameters, need to declare and check themselves."""
+"""What components, the frozen dataclasses whose fields are hyperparameters, declare, and the one door to each of it.
 
+A role's own protocol (`<role>/base.py`) says what a component does. What any component may declare besides stands here,
+each with the one function that asks for it: the files it comes from (`files_of`), what it lacks (`missing`), whether it
+fits a scene (`unfit`), and the thresholds that a feature brings for those after it (`suited`).
+"""
+
+import dataclasses
 import typing
-from dataclasses import field, fields
+from dataclasses import dataclass, field, fields
+from typing import Protocol, runtime_checkable
 
 from localize.types import InputError
 
@@ -51,3 +58,89 @@ def problems_of(load) -> list[str]:
     except InputError as e:
         return list(e.problems)
     return []
+
+
+@runtime_checkable
+class FromFiles(Protocol):
+    """A component whose output hangs on the content of files, such as weights."""
+
+    def files(self) -> list[str]:
+        """Their paths: the content is part of the key of results. InputError if they are missing."""
+        ...
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A component that may lack something, such as a file or a library."""
+
+    def preflight(self) -> list[str]:
+        """What is missing, one sentence each."""
+        ...
+
+
+@runtime_checkable
+class FitsScene(Protocol):
+    """A component that suits some scenes only."""
+
+    def check_scene(self, scene) -> list[str]:
+        """What of it does not fit this scene, one sentence each."""
+        ...
+
+
+@runtime_checkable
+class SuitedToFeature(Protocol):
+    """A component with thresholds that hang on the local feature.
+
+    SUITED names the fields that are None unless the user sets them, and the field of `Thresholds` each is taken from.
+    """
+
+    SUITED: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What suits the descriptors of most local features; a feature that needs others says so in `thresholds`."""
+
+    pair_ratio: float = 0.8  # of the ratio test between two photos
+    point_ratio: float = 0.9  # of the ratio test between 3D points
+    min_inliers: int = 12  # that a pose must rest on
+
+
+@runtime_checkable
+class BringsThresholds(Protocol):
+    """A local feature with thresholds of its own."""
+
+    thresholds: Thresholds
+
+
+USUAL = Thresholds()
+
+
+def files_of(component) -> list[str]:
+    """The files whose content decides what the component makes; InputError if they are missing."""
+    return list(component.files()) if isinstance(component, FromFiles) else []
+
+
+def missing(component) -> list[str]:
+    """What the component lacks, one sentence each."""
+    return component.preflight() if isinstance(component, Checked) else []
+
+
+def unfit(component, scene) -> list[str]:
+    """What of the component does not fit the scene, one sentence each."""
+    return component.check_scene(scene) if isinstance(component, FitsScene) else []
+
+
+def suited(component, feature):
+    """The component with the thresholds of this feature in the fields that nobody set."""
+    if not isinstance(component, SuitedToFeature):
+        return component
+    brought = feature.thresholds if isinstance(feature, BringsThresholds) else USUAL
+    unset = {name: of for name, of in component.SUITED.items() if getattr(component, name) is None}
+    return dataclasses.replace(component, **{name: getattr(brought, of) for name, of in unset.items()})
+
+
+def lacking(component, protocol: type) -> list[str]:
+    """The attributes that the protocol asks for and the component does not have, but for VERSION."""
+    asked = dict.fromkeys([*protocol.__annotations__, *vars(protocol)])
+    return [n for n in asked if n != "VERSION" and not n.startswith("_") and not hasattr(component, n)]

@@ -10,7 +10,11 @@ import os
 
 import numpy as np
 
+from localize.components import FromFiles
 from localize.types import InputError
+
+# Fields that are gone, with the value that what remains stands for: what was stored with it is still the class's.
+FORMER_FIELDS = {"localize.retrieval.compact.Compact": {"one_pass": False}}
 
 
 def describe(value, *, building: bool = False):
@@ -26,10 +30,11 @@ def describe(value, *, building: bool = False):
             spec["source"] = hashlib.blake2b(_source(cls).encode(), digest_size=8).hexdigest()
         for library in getattr(cls, "LIBRARIES", ()):
             spec[f"library {library}"] = _version(library)
+        spec |= FORMER_FIELDS.get(spec["type"], {})
         for f in dataclasses.fields(value):
             if not (building and f.metadata.get("query")):
                 spec[f.name] = describe(getattr(value, f.name), building=building)
-        if callable(getattr(cls, "files", None)):
+        if isinstance(value, FromFiles):
             spec["files"] = [_content(path) for path in value.files()]
         return spec
     if isinstance(value, np.ndarray):

@@ -9,11 +9,16 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
+from localize.components import suited
+from localize.features.base import LocalFeature
 from localize.io.files import whole_folder
 from localize.io.images import read_photo
 from localize.io.records import load_record, record_from_json, record_to_json, save_array, save_record
 from localize.keys import describe
+from localize.retrieval.base import GlobalDescriptor, PreparedRanking, StoredDescriptor
 from localize.retrieval.ranking import rank
+from localize.retrieval.restrictions import Restrictions
+from localize.roles import ROLES
 from localize.stages import BuiltIndex, BuiltRanking, global_vector, match_query
 from localize.types import (
     Camera,
@@ -27,7 +32,6 @@ from localize.types import (
 )
 
 FORMAT = 3  # of the folder; raise it when old folders can no longer be read
-COMPONENTS = ("feature", "retrieval", "search", "matching", "pose")
 PARTS = {"rows", "learned", "references", "index", "ranking", "vectors.npy", "localizer.json"}
 
 
@@ -48,7 +52,7 @@ class Localizer:
     vectors: np.ndarray  # (I, D) float32 or float16, global descriptors of the references
 
     def __post_init__(self):
-        check_answers(self.feature, self.retrieval, getattr(self.ranking, "component", None))
+        check_answers(self.feature, self.retrieval, self.ranking and self.ranking.component)
 
     def localize(self, image: str | os.PathLike | np.ndarray, camera: Camera) -> PoseEstimate:
         """Pose of one photo: a path, or pixels (H, W) or (H, W, 3) uint8 RGB.
@@ -74,7 +78,7 @@ class Localizer:
         query = ImageList((Image("", camera),))
         asked = (query, vector[None], self.references, self.vectors, self.search.num_frames)
         by = (self.ranking.component, self.ranking.built)
-        return rank(*asked, *by, query_features={"": features}).index[0]
+        return rank(*asked, *by, query_features={"": features}).ranked[0]
 
     def save(self, folder: str | os.PathLike) -> None:
         """Write the map into a folder of its own, whole or not at all; an older map there is replaced."""
@@ -89,12 +93,15 @@ class Localizer:
         save_record(folder / "learned", self.learned)
         save_record(folder / "references", self.references)
         save_array(folder / "vectors.npy", self.vectors)
-        components = {name: getattr(self, name) for name in COMPONENTS} | {"ranking": self.ranking.component}
-        if self.ranking.built is not None:
-            save_record(folder / "ranking", self.ranking.built)
-        if self.index is not None:
-            save_record(folder / "index", self.index.built)
-            components["index"] = self.index.component
+        components = {}
+        for role in (role for role in ROLES if role in vars(self)):
+            part = getattr(self, role)
+            if isinstance(part, BuiltIndex | BuiltRanking):
+                if part.built is not None:
+                    save_record(folder / role, part.built)
+                part = part.component
+            if part is not None:
+                components[role] = part
         text = {
             "format": FORMAT,
             "components": {n: record_to_json(c) for n, c in components.items()},
@@ -127,11 +134,11 @@ class Localizer:
         unfit = set(changed) - {"search", "matching", "pose"}
         if unfit:
             raise InputError(f"{', '.join(sorted(unfit))} cannot be changed after the map is built; build another map")
-        suited = {n: c.for_feature(components["feature"]) for n, c in changed.items() if hasattr(c, "for_feature")}
+        changed = {name: suited(component, components["feature"]) for name, component in changed.items()}
         index, ranking = components.pop("index", None), components.pop("ranking")
-        searched = load_record(folder / "ranking", verify=verify) if hasattr(ranking, "build") else None
+        searched = load_record(folder / "ranking", verify=verify) if isinstance(ranking, PreparedRanking) else None
         localizer = cls(
-            **{**components, **changed, **suited},
+            **{**components, **changed},
             references=load_record(folder / "references", verify=verify),
             rows=load_record(folder / "rows", verify=verify),
             index=BuiltIndex(index, load_record(folder / "index", verify=verify), "") if index else None,
@@ -144,14 +151,14 @@ class Localizer:
         return localizer
 
 
-def check_answers(feature, retrieval, ranking=None) -> None:
+def check_answers(feature, retrieval, ranking) -> None:
     """InputError for components that know the photos of one scene only, by their names."""
-    if getattr(ranking, "prior", None):
+    if isinstance(ranking, Restrictions) and ranking.prior:
         raise InputError("a file of prior positions speaks of no other photos: build the map without ranking.prior")
-    if hasattr(feature, "read"):
+    if not isinstance(feature, LocalFeature):
         raise InputError("a file of features speaks of no other photos: a map that answers new ones needs feature=sift")
-    if retrieval.needs in ("pairs", "name"):
-        what = {"pairs": "list of pairs", "name": "file of global descriptors"}[retrieval.needs]
+    if not isinstance(retrieval, GlobalDescriptor):
+        what = "file of global descriptors" if isinstance(retrieval, StoredDescriptor) else "list of pairs"
         raise InputError(f"a {what} speaks of no other photos: a map that answers new ones needs retrieval=compact")
 
 

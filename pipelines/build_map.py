@@ -5,7 +5,8 @@ import pathlib
 import tempfile
 
 from localize.localizer import Localizer, check_answers
-from localize.pipelines.steps import Components, map_scene
+from localize.pipelines.mapped_scene import map_scene
+from localize.roles import Components
 from localize.stages import Workbench, build_index
 from localize.store import Store
 from localize.types import Scene
@@ -31,7 +32,7 @@ def build_map(
 ) -> Localizer:
     """Build the map of a scene's references, save it into `folder`, and return it ready for queries.
 
-    components: any of the fields of `steps.Components`. Without a store nothing but the map is kept on disk.
+    components: any of the fields of `roles.Components`. Without a store nothing but the map is kept on disk.
     """
     if store is None:
         with tempfile.TemporaryDirectory(prefix="localize-store-") as temporary:
@@ -40,20 +41,20 @@ def build_map(
     use = Components(**components)
     check_answers(use.feature, use.retrieval, use.ranking)
     bench = Workbench(store, workers, progress)
-    town = map_scene(bench, scene, use, describe=True)
-    index = build_index(bench, use.index, town.map) if use.search.uses_leaves else None
+    mapped = map_scene(bench, use, scene, describe=True)
+    index = build_index(bench, use.index, mapped.points) if use.search.uses_leaves else None
     localizer = Localizer(
         feature=use.feature,
         retrieval=use.retrieval,
-        ranking=town.ranking,
+        ranking=mapped.described.ranking,
         search=use.search,
         matching=use.matching,
         pose=use.pose,
-        references=town.map.references,
-        rows=town.map.rows,
+        references=mapped.points.references,
+        rows=mapped.points.rows,
         index=index,
-        learned=town.descriptors.learned,
-        vectors=town.vectors,
+        learned=mapped.described.by.learned,
+        vectors=mapped.described.vectors,
     )
     localizer.save(folder)
     return localizer

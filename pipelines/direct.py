@@ -1,8 +1,19 @@
 """Direct matching: prior leaves only (RT_AP with index.order=gaussian, RT with index.order=abs_value)."""
 
-from localize.pipelines.steps import Components, localize_queries, map_scene, read_queries
+from localize.roles import Components
 from localize.search.prior import Leaves
-from localize.stages import Workbench, build_index, write_results
+from localize.stages import (
+    Workbench,
+    build_index,
+    describe_references,
+    estimate_poses,
+    extract_features,
+    map_points,
+    match_union,
+    query_photos,
+    reference_photos,
+    write_results,
+)
 from localize.store import Store
 from localize.types import InputError, Report, Scene
 
@@ -11,12 +22,16 @@ def run(
     scene: Scene, store: Store, *, workers: int = 1, progress: bool = False, output: str | None = None, **components
 ) -> Report:
     """Like parallel_search without the frames; retrieval only chooses the reference pairs to match for the map."""
-    use = Components(**{"search": Leaves(), **components})
+    use, bench = Components(**{"search": Leaves(), **components}), Workbench(store, workers, progress)
     if use.search.uses_frames:
         raise InputError("pipeline direct searches prior leaves only: take search=leaves, or +pipeline=parallel_search")
-    bench = Workbench(store, workers, progress)
-    town = map_scene(bench, scene, use)
-    photos = read_queries(bench, scene, use)
-    index = build_index(bench, use.index, town.map)
-    localized = localize_queries(bench, town, photos, index, use)
-    return write_results(bench, scene, town.map, localized, use.submission, output)
+
+    references = extract_features(bench, use.feature, reference_photos(scene, use))
+    described = describe_references(bench, use, references) if use.compares_photos else None
+    points = map_points(bench, use, scene, references, described)
+    index = build_index(bench, use.index, points)
+
+    queries = extract_features(bench, use.feature, query_photos(scene))
+    matched = match_union(bench, use, queries, points, index, None)
+    poses = estimate_poses(bench, use.pose, matched)
+    return write_results(bench, scene, points, matched, poses, use.submission, output)

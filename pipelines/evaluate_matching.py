@@ -13,8 +13,8 @@ from localize.evaluate.mma import LEFT_OUT, THRESHOLDS_PX, PairAccuracy, by_kind
 from localize.io.sequences import PhotoSequence, read_sequences
 from localize.io.text import write_text
 from localize.matching.mutual import MutualNearest
-from localize.stages import FeatureSet, Workbench, extract_features
-from localize.store import Store
+from localize.stages import PhotoList, Workbench, extract_features
+from localize.store import Shelved, Store
 from localize.types import Camera, Image, ImageList, InputError
 
 MATCHER = MutualNearest(ratio=1.0, max_distance=3.0)  # the protocol has no limits; unit descriptors are at most 2 apart
@@ -42,7 +42,7 @@ def run(
     root = pathlib.Path(sequences).expanduser()
     bench = Workbench(store, workers, progress)
     images = ImageList(_image(_name(s, k), path) for s in found for k, path in enumerate(s.photos))
-    features = extract_features(bench, feature, str(root), images, "features")
+    features = extract_features(bench, feature, PhotoList("photo", str(root), images)).features
     if bench.unreadable:
         raise InputError(f"{len(bench.unreadable)} photos have no features, as said above: all are needed")
     pairs = [_pair(s, k, features) for s in found for k in range(1, len(s.photos))]
@@ -70,7 +70,7 @@ def _image(name: str, path: pathlib.Path) -> Image:
     return Image(name, Camera("SIMPLE_PINHOLE", width, height, [width, width / 2, height / 2]))
 
 
-def _pair(sequence: PhotoSequence, k: int, features: FeatureSet) -> PairAccuracy:
+def _pair(sequence: PhotoSequence, k: int, features: Shelved) -> PairAccuracy:
     first, second = (features[_name(sequence, i)] for i in (0, k))
     rows = MATCHER.match(first, second).rows
     matched = first.keypoints[rows[:, 0]], second.keypoints[rows[:, 1]]
@@ -78,7 +78,7 @@ def _pair(sequence: PhotoSequence, k: int, features: FeatureSet) -> PairAccuracy
     return PairAccuracy(sequence.name, sequence.kind, k + 1, (len(first), len(second)), len(rows), shares)
 
 
-def _results(feature, features: FeatureSet, found: list[PhotoSequence], pairs: list[PairAccuracy], images) -> dict:
+def _results(feature, features: Shelved, found: list[PhotoSequence], pairs: list[PairAccuracy], images) -> dict:
     kinds = by_kind(pairs)
     seconds = float(np.mean([features.seconds(name) for name in images.names]))
     name = type(feature).__name__

@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 
@@ -10,34 +10,28 @@ import localize
 from localize.evaluate.retrieval import Visibility, distances_m, first_right, retrieval_recall, shared_points
 from localize.evaluate.tables import text_table
 from localize.io.text import write_text
-from localize.pipelines.steps import Components
+from localize.mapping.base import MapImport
+from localize.retrieval.base import GivenRanking, GlobalDescriptor
+from localize.roles import Components
 from localize.stages import (
-    BuiltRanking,
-    FeatureSet,
-    GlobalDescriptors,
+    DescribedPhotos,
+    DescribedReferences,
+    PhotoList,
+    Photos,
     Workbench,
-    build_ranking,
     choose_pairs,
-    describe_photos,
+    describe_references,
     extract_features,
     find_photos,
-    learn_retrieval,
-    map_references,
+    match_pairs,
+    query_photos,
     rank_photos,
-    read_vectors,
+    reference_photos,
+    triangulate,
 )
-from localize.stages.workbench import array_bytes
+from localize.stages.memory import array_bytes
 from localize.store import Store
-from localize.types import ImageList, InputError, Retrieval, Scene
-
-
-@dataclass(frozen=True, eq=False)
-class _Described:
-    """Photos, their features where something needs them, and their global descriptors."""
-
-    images: ImageList
-    features: FeatureSet
-    vectors: np.ndarray | None = None
+from localize.types import ImageList, InputError, Scene
 
 
 def run(
@@ -64,20 +58,21 @@ def run(
     use, bench = Components(**components), Workbench(store, workers, progress)
     rule = Visibility(cell_px, depth_margin, max_angle_deg)
     _check(scene, use, radius_m, min_share, ks)
-    truth = scene.ground_truth
-    references = _photos(bench, scene.image_root, scene.references, use, radius_m is None, "reference")
-    queries = _photos(bench, scene.query_root or scene.image_root, truth, use, False, "query")
-    found, vectors, descriptors, ranking = _retrieve(bench, references, queries, use, max(ks))
+    references = _photos(bench, use, reference_photos(scene), mapped=radius_m is None)
+    queries = _photos(bench, use, query_photos(scene, scene.ground_truth), mapped=False)
+    described = describe_references(bench, use, references)
+    asked = described.by.describe(bench, queries)
+    found = rank_photos(bench, asked, described, max(ks))
     if radius_m is None:
-        pairs = choose_pairs(bench, use.mapping, references.images, None)
-        arguments = use.mapping, use.pair_matching, references.images, references.features, pairs
-        shares = shared_points(map_references(bench, *arguments).model, queries.images, references.images, rule)
-        right, told = shares >= min_share, f"shows at least {100 * min_share:g} % of the query's visible map points"
+        matches = match_pairs(bench, use.pair_matching, choose_pairs(bench, use.mapping, references), references)
+        points = triangulate(bench, use.mapping, references, matches).model
+        right = shared_points(points, queries.images, references.images, rule) >= min_share
+        told = f"shows at least {100 * min_share:g} % of the query's visible map points"
     else:
         right, told = distances_m(queries.images, references.images) <= radius_m, f"is within {radius_m:g} m"
-    ranks = first_right(found.index, right)
-    cost = _cost(queries, vectors, descriptors, ranking, bench)
-    results = _results(scene, references.images, queries.images, ranks, right, ks) | cost
+    ranks = first_right(found.ranked, right)
+    results = _results(scene, references.images, queries.images, ranks, right, ks)
+    results |= _cost(bench, use.retrieval, asked, described)
     results |= {"a reference is right if it": told, "unreadable_photos": bench.unreadable}
     results["stages"] = [asdict(r) for r in bench.records]
     text = _text(scene, type(use.retrieval).__name__, told, ks, results)
@@ -96,9 +91,9 @@ def _check(scene: Scene, use: Components, radius_m, min_share, ks) -> None:
         problems.append(
             f"scene {scene.name} has no true poses of queries to judge by: hold some out, dataset.holdout=n"
         )
-    if use.retrieval.needs == "pairs":
+    if isinstance(use.retrieval, GivenRanking):
         problems.append("a list of pairs has no global descriptors to evaluate: take retrieval=compact")
-    if radius_m is None and getattr(use.mapping, "imports", False):
+    if radius_m is None and isinstance(use.mapping, MapImport):
         problems.append("the map that says what is visible is triangulated: take mapping=triangulation")
     if radius_m is not None and not radius_m > 0:
         problems.append(f"pipeline.radius_m is {radius_m!r}, but must be greater than 0")
@@ -110,40 +105,29 @@ def _check(scene: Scene, use: Components, radius_m, min_share, ks) -> None:
         raise InputError(*problems)
 
 
-def _photos(bench: Workbench, root: str, images: ImageList, use: Components, mapped: bool, what: str) -> _Described:
+def _photos(bench: Workbench, use: Components, photos: PhotoList, *, mapped: bool) -> Photos:
     """The readable photos, with local features if the map or the global descriptor needs them."""
-    if mapped or use.retrieval.needs not in ("pixels", "name"):
-        features = extract_features(bench, use.feature, root, images, f"{what}_features")
-        return _Described(features.readable(images), features)
-    return _Described(*find_photos(bench, root, images))
+    if mapped or _looks_at_features(use.retrieval):
+        return extract_features(bench, use.feature, photos)
+    return find_photos(bench, photos)
 
 
-def _retrieve(
-    bench: Workbench, references: _Described, queries: _Described, use: Components, num_found: int
-) -> tuple[Retrieval, np.ndarray, GlobalDescriptors | None, BuiltRanking]:
-    """The ranking, the references' vectors, and what made both."""
-    both = ((references, "reference_global", use.ranking.vectors_dtype), (queries, "query_global", "float32"))
-    if use.retrieval.needs == "name":
-        descriptors = None
-        vectors, asked = (read_vectors(bench, use.retrieval, p.images, name, dtype) for p, name, dtype in both)
-    else:
-        descriptors = learn_retrieval(bench, use.retrieval, references.images, references.features)
-        vectors, asked = (describe_photos(bench, descriptors, p.images, p.features, *how) for p, *how in both)
-    ranking = build_ranking(bench, use.ranking, vectors)
-    arguments = queries.images, asked, references.images, vectors, num_found, queries.features, references.features
-    return rank_photos(bench, ranking, *arguments), vectors, descriptors, ranking
+def _looks_at_features(retrieval) -> bool:
+    return isinstance(retrieval, GlobalDescriptor) and retrieval.needs != "pixels"
 
 
-def _cost(queries: _Described, vectors, descriptors, ranking: BuiltRanking, bench: Workbench) -> dict:
+def _cost(bench: Workbench, retrieval, queries: DescribedPhotos, references: DescribedReferences) -> dict:
     """Seconds for each query, and bytes of what is searched."""
-    names, seconds = queries.images.names, {}
-    if descriptors is not None and descriptors.component.needs != "pixels":
-        seconds["features"] = float(np.mean([queries.features.seconds(n) for n in names]))
-    if descriptors is not None:
-        seconds["global descriptor"] = float(np.mean([descriptors.seconds(queries.features, n) for n in names]))
-    seconds["ranking"] = bench.records[[r.name for r in bench.records].index("ranking")].seconds / max(1, len(names))
-    built = array_bytes(ranking.built) if ranking.built is not None else 0
-    return {"seconds_per_query": seconds, "dimensions": vectors.shape[1], "index_bytes": vectors.nbytes + built}
+    photos, seconds = queries.photos, {}
+    if _looks_at_features(retrieval):
+        seconds["features"] = float(np.mean([photos.features.seconds(n) for n in photos.images.names]))
+    if queries.seconds:
+        seconds["global descriptor"] = float(np.mean(list(queries.seconds.values())))
+    (ranking,) = (record for record in bench.records if record.name == "ranking")
+    seconds["ranking"] = ranking.seconds / max(1, len(photos.images))
+    vectors, built = references.vectors, references.ranking.built
+    size = vectors.nbytes + (array_bytes(built) if built is not None else 0)
+    return {"seconds_per_query": seconds, "dimensions": vectors.shape[1], "index_bytes": size}
 
 
 def _results(scene: Scene, references: ImageList, queries: ImageList, ranks, right, ks) -> dict:

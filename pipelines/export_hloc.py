@@ -8,8 +8,9 @@ import tempfile
 from localize.io.colmap_export import write_colmap_model
 from localize.io.hloc import write_global_descriptors, write_local_features
 from localize.io.text import write_pairs, write_query_list
-from localize.pipelines.steps import Components, MappedScene, Photos, map_scene, read_queries
-from localize.stages import Workbench
+from localize.pipelines.mapped_scene import MappedScene, map_scene
+from localize.roles import Components
+from localize.stages import Photos, Workbench, extract_features, query_photos, retrieve
 from localize.store import Store
 from localize.types import Scene
 
@@ -18,13 +19,13 @@ def run(scene: Scene, store: Store, *, workers: int = 1, progress: bool = False,
     """Map the references, read the queries, write hloc's files into the folder `output`; returns what was written."""
     use = Components(**components)
     bench = Workbench(store, workers, progress)
-    town = map_scene(bench, scene, use)
-    photos = read_queries(bench, scene, use)
+    mapped = map_scene(bench, use, scene)
+    queries = extract_features(bench, use.feature, query_photos(scene))
     folder = pathlib.Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     aside = pathlib.Path(tempfile.mkdtemp(prefix="export.", suffix=".partial", dir=folder))
     try:
-        _write(aside, bench, town, photos, use)
+        _write(aside, bench, mapped, queries, use)
         names = sorted(part.name for part in aside.iterdir())
         for name in names:
             if (folder / name).is_dir():
@@ -32,33 +33,34 @@ def run(scene: Scene, store: Store, *, workers: int = 1, progress: bool = False,
             os.replace(aside / name, folder / name)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return f"For hloc, in {folder}: {', '.join(names)}; they are of {_count(town, photos)}."
+    return f"For hloc, in {folder}: {', '.join(names)}; they are of {_count(mapped, queries)}."
 
 
-def _count(town: MappedScene, photos: Photos) -> str:
-    points = len(town.map.model.points)
-    return f"{len(town.map.references)} references, {len(photos.images)} queries and {points} points"
+def _count(mapped: MappedScene, queries: Photos) -> str:
+    points = len(mapped.points.model.points)
+    return f"{len(mapped.references.images)} references, {len(queries.images)} queries and {points} points"
 
 
-def _write(folder: pathlib.Path, bench: Workbench, town: MappedScene, photos: Photos, use: Components) -> None:
-    vectors, frames = town.query_vectors(bench, photos, use), town.retrieve(bench, photos, use)
+def _write(folder: pathlib.Path, bench: Workbench, mapped: MappedScene, queries: Photos, use: Components) -> None:
     feature, retrieval = (type(component).__module__.rpartition(".")[2] for component in (use.feature, use.retrieval))
-    sets = (town.map.references, town.features), (photos.images, photos.features)
-    write_local_features(
-        folder / f"feats-{feature}.h5", ((image, features[image.name]) for images, features in sets for image in images)
-    )
-    if vectors is not None:
-        described = zip([*town.map.references, *photos.images], [*town.vectors, *vectors], strict=True)
-        write_global_descriptors(folder / f"global-feats-{retrieval}.h5", described)
-    if frames is not None:
+    sets, described = (mapped.references, queries), mapped.described
+    found = ((image, photos.features[image.name]) for photos in sets for image in photos.images)
+    write_local_features(folder / f"feats-{feature}.h5", found)
+    if described is not None and described.vectors is not None:
+        vectors = [*described.vectors, *described.by.describe(bench, queries).vectors]
+        images = [image for photos in sets for image in photos.images]
+        write_global_descriptors(folder / f"global-feats-{retrieval}.h5", zip(images, vectors, strict=True))
+    if use.search.uses_frames:
+        frames = retrieve(bench, use, queries, described).ranking
         pairs = [
             (query, frames.reference_names[i])
-            for query, row in zip(frames.query_names, frames.index, strict=True)
+            for query, row in zip(frames.query_names, frames.ranked, strict=True)
             for i in row
             if i >= 0
         ]
         write_pairs(folder / f"pairs-query-{retrieval}{use.search.num_frames}.txt", pairs)
     (folder / "sfm").mkdir()
-    keypoints = {name: town.features[name].keypoints for name in town.map.references.names}
-    write_colmap_model(folder / "sfm", town.map.model, keypoints)
-    write_query_list(folder / "queries_with_intrinsics.txt", photos.images)
+    features = mapped.references.features
+    keypoints = {name: features[name].keypoints for name in mapped.references.images.names}
+    write_colmap_model(folder / "sfm", mapped.points.model, keypoints)
+    write_query_list(folder / "queries_with_intrinsics.txt", queries.images)

@@ -10,9 +10,10 @@ from localize.io import layouts
 from localize.io.colmap_database import write_colmap_database
 from localize.io.files import whole_folder
 from localize.io.nvm import write_nvm
-from localize.pipelines.steps import Components, map_scene, read_queries
-from localize.stages import FeatureSet, Workbench
-from localize.store import Store
+from localize.pipelines.mapped_scene import map_scene
+from localize.roles import Components
+from localize.stages import Workbench, extract_features, query_photos
+from localize.store import Shelved, Store
 from localize.types import Features, Image, ImageList, InputError, Map, Scene, SourceModel
 
 
@@ -32,13 +33,13 @@ def run(
     layouts.check_cameras([*scene.references, *scene.queries])
     use = Components(**components)
     bench = Workbench(store, workers, progress)
-    town = map_scene(bench, scene, use)
+    mapped = map_scene(bench, use, scene)
+    queries = extract_features(bench, use.feature, query_photos(scene))
     folder = pathlib.Path(output) / layout
-    photos = read_queries(bench, scene, use)
-    scene = _readable(scene, town.map.references, photos.images)
+    scene = _readable(scene, mapped.references.images, queries.images)
     write = _write_aachen if layout == "aachen" else _write_robotcar
     with whole_folder(folder) as new:
-        write(new, scene, town.map.model, town.features, photos.features)
+        write(new, scene, mapped.points.model, mapped.references.features, queries.features)
     return (
         f"{scene.name} is in {folder} in the layout of {layout}. Localize it there with\n"
         f"python -m localize +pipeline=parallel_search dataset={layout} dataset.root={folder}"
@@ -54,7 +55,7 @@ def _readable(scene: Scene, references: ImageList, queries: ImageList) -> Scene:
     return dataclasses.replace(scene, references=references, queries=queries, ground_truth=truth)
 
 
-def _write_aachen(folder: pathlib.Path, scene: Scene, points: Map, references: FeatureSet, queries: FeatureSet) -> None:
+def _write_aachen(folder: pathlib.Path, scene: Scene, points: Map, references: Shelved, queries: Shelved) -> None:
     names = layouts.aachen_names(scene)
     layouts.copy_photos(scene, names, folder / "images_upright")
     layouts.write_aachen_texts(folder, scene, names)
@@ -63,9 +64,7 @@ def _write_aachen(folder: pathlib.Path, scene: Scene, points: Map, references: F
     _write_database(folder / "aachen.db", scene, names, photos)
 
 
-def _write_robotcar(
-    folder: pathlib.Path, scene: Scene, points: Map, references: FeatureSet, queries: FeatureSet
-) -> None:
+def _write_robotcar(folder: pathlib.Path, scene: Scene, points: Map, references: Shelved, queries: Shelved) -> None:
     names = layouts.robotcar_names(scene)
     layouts.copy_photos(scene, names, folder / "images")
     layouts.write_robotcar_texts(folder, scene, names)
@@ -81,7 +80,7 @@ def _write_robotcar(
         _write_database(folder / "3D-models" / file, scene, in_models, [(name, features) for name in images.names])
 
 
-def _source_model(points: Map, features: FeatureSet, names: dict[str, str]) -> SourceModel:
+def _source_model(points: Map, features: Shelved, names: dict[str, str]) -> SourceModel:
     """The map as a supplied model."""
     xy = np.empty((len(points.image), 2), np.float32)
     order = np.argsort(points.image, kind="stable")
@@ -103,9 +102,7 @@ def _source_model(points: Map, features: FeatureSet, names: dict[str, str]) -> S
     )
 
 
-def _write_database(
-    path: pathlib.Path, scene: Scene, names: dict[str, str], photos: list[tuple[str, FeatureSet]]
-) -> None:
+def _write_database(path: pathlib.Path, scene: Scene, names: dict[str, str], photos: list[tuple[str, Shelved]]) -> None:
     """A COLMAP database of photos under their names there: keypoints with scale and orientation, descriptors."""
     here = {names[name]: (name, features) for name, features in photos}
 

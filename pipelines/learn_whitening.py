@@ -7,8 +7,9 @@ import numpy as np
 
 from localize.io.images import read_photo
 from localize.io.whitening import write_whitening
-from localize.pipelines.steps import Components, map_scene
-from localize.retrieval.base import NothingLearned
+from localize.pipelines.mapped_scene import map_scene
+from localize.retrieval.base import NothingLearned, Whitened
+from localize.roles import Components
 from localize.stages import Workbench
 from localize.store import Store
 from localize.train.whitening import covisible_pairs, listed_pairs, whitening_of_pairs
@@ -39,7 +40,7 @@ def run(
     pairs, or all; shrinkage: see `learned_whitening`. InputError names what is wrong with the pairs.
     """
     retrieval = components["retrieval"]
-    if not hasattr(retrieval, "made_with"):
+    if not isinstance(retrieval, Whitened):
         raise InputError(f"{type(retrieval).__name__} has no learned whitening: take retrieval=gem")
     if not 0 <= shrinkage < 1 or not 0 < min_shared <= 1:
         raise InputError(f"pipeline: {shrinkage=} must be from 0 to below 1, {min_shared=} above 0 and at most 1")
@@ -51,7 +52,7 @@ def run(
     used, rows = np.unique(rows, return_inverse=True)
     with bench.stage("global_descriptors"):
         found = bench.map(lambda i: plain.describe(read_photo(paths[i]), NothingLearned()), used.tolist())
-        vectors = np.array([vector for vector, _ in found])
+        vectors = np.array([_made(vector) for vector, _ in found])
     mean, projection = whitening_of_pairs(vectors, rows.reshape(-1, 2), dimensions, shrinkage)
     path = pathlib.Path(output) / "whitening.safetensors"
     write_whitening(path, mean, projection, plain.made_with())
@@ -59,6 +60,13 @@ def run(
         f"A whitening to {len(projection)} dimensions, learned from {len(rows.reshape(-1, 2))} pairs of {len(used)} "
         f"photos, is in {path}; use it with retrieval.whitening={path}"
     )
+
+
+def _made(vector):
+    """The vector; what came in its place is raised."""
+    if isinstance(vector, InputError):
+        raise vector
+    return vector
 
 
 def _listed(pairs: str, photos: str | None) -> tuple[list[pathlib.Path], np.ndarray]:
@@ -70,6 +78,6 @@ def _listed(pairs: str, photos: str | None) -> tuple[list[pathlib.Path], np.ndar
 
 def _of_scene(bench: Workbench, dataset, use: Components, min_shared: float) -> tuple[list[pathlib.Path], np.ndarray]:
     scene = dataset.load()
-    town = map_scene(bench, scene, use).map
-    paths = [pathlib.Path(scene.image_root) / name for name in town.references.names]
-    return paths, covisible_pairs(town.model, min_shared)
+    mapped = map_scene(bench, use, scene)
+    paths = [mapped.references.paths[name] for name in mapped.references.images.names]
+    return paths, covisible_pairs(mapped.points.model, min_shared)

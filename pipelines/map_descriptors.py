@@ -2,9 +2,10 @@
 
 from localize.evaluate.descriptor_sets import DescriptorSet
 from localize.evaluate.scene_descriptors import map_descriptors, with_queries
-from localize.pipelines.steps import Components, map_scene
-from localize.stages import FeatureSet, Workbench, extract_features
-from localize.store import Store
+from localize.pipelines.mapped_scene import map_scene
+from localize.roles import Components
+from localize.stages import Workbench, extract_features, query_photos
+from localize.store import Shelved, Store
 from localize.train.from_map import Tracks, near_points
 from localize.types import Scene
 
@@ -22,24 +23,23 @@ def descriptors_of_scene(
     say.
     """
     use, bench = Components(**components), Workbench(store, workers, progress)
-    mapped = map_scene(bench, scene, use)
-    town, features = mapped.map.model, mapped.features
+    mapped = map_scene(bench, use, scene)
+    points, features = mapped.points.model, mapped.references.features
     tracks = Tracks(max_error_px=2.0, seed=seed)
-    unsure = {image.name: near_points(town, image, features[image.name], UNSURE_PX) for image in town.images}
-    found = map_descriptors(town, features, unsure, num_queries, seed, scene.name)
+    unsure = {image.name: near_points(points, image, features[image.name], UNSURE_PX) for image in points.images}
+    found = map_descriptors(points, features, unsure, num_queries, seed, scene.name)
     if scene.ground_truth is None:
         return found
-    root = scene.query_root or scene.image_root
-    asked = extract_features(bench, use.feature, root, scene.ground_truth, "query_features")
-    photos = asked.readable(scene.ground_truth)
-    seen = tracks.seen_by(town, photos, _Both(features, asked), CLEAR_PX)
-    return with_queries(found, photos, asked, seen, num_queries, seed)
+    queries = extract_features(bench, use.feature, query_photos(scene, scene.ground_truth))
+    asked = queries.features
+    seen = tracks.seen_by(points, queries.images, _Both(features, asked), CLEAR_PX)
+    return with_queries(found, queries.images, asked, seen, num_queries, seed)
 
 
 class _Both:
     """Features of the references and of the queries by name."""
 
-    def __init__(self, references: FeatureSet, queries: FeatureSet):
+    def __init__(self, references: Shelved, queries: Shelved):
         self.references, self.queries = references, queries
 
     def __getitem__(self, name: str):

@@ -1,7 +1,19 @@
 """Parallel search: prior leaves and prior frames together. With search=leaves or search=frames, one of the two."""
 
-from localize.pipelines.steps import Components, localize_queries, map_scene, read_queries
-from localize.stages import Workbench, build_index, write_results
+from localize.roles import Components
+from localize.stages import (
+    Workbench,
+    build_index,
+    describe_references,
+    estimate_poses,
+    extract_features,
+    map_points,
+    match_union,
+    query_photos,
+    reference_photos,
+    retrieve,
+    write_results,
+)
 from localize.store import Store
 from localize.types import Report, Scene
 
@@ -11,12 +23,18 @@ def run(
 ) -> Report:
     """Map the references, localize the queries, score; writes poses.txt and results.json if `output` is given.
 
-    components: any of the fields of `steps.Components`; workers change the time a run takes, never its results.
+    components: any of the fields of `roles.Components`; workers change the time a run takes, never its results.
     """
-    use = Components(**components)
-    bench = Workbench(store, workers, progress)
-    town = map_scene(bench, scene, use)
-    photos = read_queries(bench, scene, use)
-    index = build_index(bench, use.index, town.map) if use.search.uses_leaves else None
-    localized = localize_queries(bench, town, photos, index, use)
-    return write_results(bench, scene, town.map, localized, use.submission, output)
+    use, bench = Components(**components), Workbench(store, workers, progress)
+    leaves, frames = use.search.uses_leaves, use.search.uses_frames
+
+    references = extract_features(bench, use.feature, reference_photos(scene, use))
+    described = describe_references(bench, use, references) if use.compares_photos else None
+    points = map_points(bench, use, scene, references, described)
+    index = build_index(bench, use.index, points) if leaves else None  # local evidence
+
+    queries = extract_features(bench, use.feature, query_photos(scene))
+    retrieved = retrieve(bench, use, queries, described) if frames else None  # global evidence
+    matched = match_union(bench, use, queries, points, index, retrieved)
+    poses = estimate_poses(bench, use.pose, matched)
+    return write_results(bench, scene, points, matched, poses, use.submission, output)

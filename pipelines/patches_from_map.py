@@ -6,8 +6,9 @@ import numpy as np
 import tqdm
 
 from localize.io.images import read_photo
-from localize.pipelines.steps import Components, map_scene
-from localize.stages import FeatureSet, Workbench, extract_features
+from localize.pipelines.mapped_scene import map_scene
+from localize.roles import Components
+from localize.stages import Photos, Workbench, extract_features, query_photos
 from localize.store import Store
 from localize.train.from_map import Tracks
 from localize.train.homographies import Keypoints
@@ -39,23 +40,18 @@ def run(
     scene = reference_scene
     _check(scene, queries, coefficient)
     tracks = Tracks(max_error_px=max_error_px, max_per_point=max_per_point, seed=seed)
-    use = Components(**components)
-    bench = Workbench(store, workers, progress)
-    town = map_scene(bench, scene, use)
-    photos = {image.name: (pathlib.Path(scene.image_root), image) for image in town.map.references}
-    features: dict[str, FeatureSet] = dict.fromkeys(photos, town.features)
+    use, bench = Components(**components), Workbench(store, workers, progress)
+    mapped = map_scene(bench, use, scene)
+    sets = [mapped.references]
     if queries:
-        root = scene.query_root or scene.image_root
-        found = extract_features(bench, use.feature, root, scene.ground_truth, "query_features")
-        for image in found.readable(scene.ground_truth):
-            photos[image.name], features[image.name] = (pathlib.Path(root), image), found
-    posed, by_name = ImageList(image for _, image in photos.values()), _ByName(features)
-    photo, row, point = tracks.find(town.map.model, posed, by_name, progress)
-    paths = [root / image.name for root, image in photos.values()]
+        sets.append(extract_features(bench, use.feature, query_photos(scene, scene.ground_truth)))
+    of = {image.name: photos for photos in sets for image in photos.images}
+    posed, features = ImageList(image for photos in sets for image in photos.images), _Features(of)
+    photo, row, point = tracks.find(mapped.points.model, posed, features, progress)
     hidden = None if progress else True  # None: shown on a terminal only
     found = [
-        _cut(path, by_name[image.name], row[photo == i], coefficient)
-        for i, (path, image) in enumerate(zip(tqdm.tqdm(paths, "patches", disable=hidden), posed, strict=True))
+        _cut(of[name].paths[name], features[name], row[photo == i], coefficient)
+        for i, name in enumerate(tqdm.tqdm(posed.names, "patches", disable=hidden))
     ]
     points = np.concatenate([point[photo == i][kept] for i, (_, kept) in enumerate(found)])
     images = np.repeat(np.arange(len(found)), [len(kept) for _, kept in found])
@@ -75,14 +71,14 @@ def _check(scene: Scene, queries: bool, coefficient: float) -> None:
         )
 
 
-class _ByName:
-    """Features of photos that lie in several sets."""
+class _Features:
+    """Features by photo name, where photos lie in several sets."""
 
-    def __init__(self, sets: dict[str, FeatureSet]):
-        self.sets = sets
+    def __init__(self, photos: dict[str, Photos]):
+        self.photos = photos
 
     def __getitem__(self, name: str):
-        return self.sets[name][name]
+        return self.photos[name].features[name]
 
 
 def _cut(path: pathlib.Path, features, rows: np.ndarray, coefficient: float) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ from localize.evaluate.benchmark_table import (
 from localize.evaluate.published import METHODS, Benchmark, read_benchmark
 from localize.io.text import write_text
 from localize.pipelines import direct, parallel_search, serial
-from localize.pipelines.steps import Components
+from localize.roles import Components
 from localize.search.prior import Frames, Leaves
 from localize.store import Store
 from localize.types import InputError, Report, Scene
@@ -64,7 +64,7 @@ def run(
 ) -> str:
     """The table as text; `output` gets table.txt, .md, .csv, .tex and .json, and ROW/seedN/ what the row's run leaves.
 
-    table: aachen, robotcar or minitown. components: any of the fields of `steps.Components`; every row takes them, but
+    table: aachen, robotcar or minitown. components: any of the fields of `roles.Components`; every row takes them, but
     for the search and the order of the leaves, which make the row. seeds: of index, retrieval and pose; the table has
     the mean, the lowest and the highest where there are several. A row without data or without public ground truth
     says so. A row that fails is logged as an error, and the others go on.
@@ -161,7 +161,7 @@ class _Job:
 
 def _of_method(use: Components, method: str) -> Components:
     """The components with the search that makes the method."""
-    if method in ORDERS and getattr(use.submission, "fallback", None):  # there are no frames to fall back to
+    if method in ORDERS and use.submission.fallback:  # there are no frames to fall back to
         use = dataclasses.replace(use, submission=dataclasses.replace(use.submission, fallback=None))
     if method == "IR":
         names = [f.name for f in dataclasses.fields(Frames) if hasattr(use.search, f.name)]
@@ -177,9 +177,8 @@ def _seeded(use: Components, method: str, seed: int) -> Components:
     """The components with this seed; the name of the submission file tells method and seed."""
     parts = {role: getattr(use, role) for role in SEEDED}
     seeded = {role: dataclasses.replace(part, seed=seed) for role, part in parts.items() if hasattr(part, "seed")}
-    if hasattr(use.submission, "method"):
-        name = f"{use.submission.method}_{method}_seed{seed}"
-        seeded["submission"] = dataclasses.replace(use.submission, method=name)
+    name = f"{use.submission.method}_{method}_seed{seed}"
+    seeded["submission"] = dataclasses.replace(use.submission, method=name)
     return dataclasses.replace(use, **seeded)
 
 

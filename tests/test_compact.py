@@ -9,13 +9,10 @@ import pytest
 import torch
 
 from localize.io.images import read_photo
-from localize.io.trunk_weights import shared_trunk
-from localize.keys import file_stamp
 from localize.networks.backbones import backbone
 from localize.networks.compact import Compact as Network
 from localize.networks.compact import described
 from localize.networks.photo_maps import prepared
-from localize.networks.small import SmallTrunk
 from localize.pipelines import train_compact
 from localize.retrieval.compact import Compact
 from localize.train import teacher
@@ -274,21 +271,6 @@ def test_bfloat16_hardly_changes_a_descriptor():
     photo = textured(3)
     exact, short = (Compact(precision=p).describe(photo, None) for p in ("float32", "bfloat16"))
     assert 0.995 < exact @ short < 1 - 1e-9
-
-
-def test_a_shared_trunk_is_asked_once(monkeypatch):
-    photo, calls = textured(3), []
-    forward = SmallTrunk.forward
-    monkeypatch.setattr(SmallTrunk, "forward", lambda self, images: calls.append(1) or forward(self, images))
-    shared = Compact(one_pass=True, max_edge_px=1000, precision="float32")
-    image = torch.tensor(photo, dtype=torch.float32).permute(2, 0, 1)[None]
-    with torch.inference_mode():
-        shared_trunk(shared.trunk(), file_stamp(shared.trunk()))(image)  # as a local feature does
-    found = shared.describe(photo, None)
-    assert len(calls) == 1
-    alone = Compact(max_edge_px=1000, precision="float32")
-    assert alone.trunk() is None
-    assert np.allclose(found, alone.describe(photo, None), atol=1e-5)
 
 
 def test_wrong_weights_are_named(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from localize.features.files import Files
 from localize.io.hloc import write_local_features
 from localize.preflight import check_parts
-from localize.stages import Workbench, extract_features
+from localize.stages import Workbench, extract_features, query_photos
 from localize.store import Store
 from localize.types import Camera, Features, Image, InputError
 
@@ -130,12 +130,12 @@ def test_a_replaced_file_is_another_feature_and_a_missing_photo_is_left_out(scen
         with open(folder / f"{name}.npz", "wb") as f:
             np.savez(f, keypoints=features().keypoints, descriptors=features().descriptors)
     bench = Workbench(Store(tmp_path / "store"))
-    found = extract_features(bench, Files(str(folder)), scene.image_root, scene.queries, "queries")
-    assert len(found.readable(scene.queries)) == 2
+    found = extract_features(bench, Files(str(folder)), query_photos(scene))
+    assert len(found.images) == 2
     assert len(bench.unreadable) == 1
     with open(folder / f"{scene.queries.names[0]}.npz", "wb") as f:
         np.savez(f, keypoints=features().keypoints[:3], descriptors=features().descriptors[:3])
-    again = extract_features(bench, Files(str(folder)), scene.image_root, scene.queries, "queries")
+    again = extract_features(bench, Files(str(folder)), query_photos(scene)).features
     assert len(again[scene.queries.names[0]]) == 3
     assert len(again[scene.queries.names[1]]) == 7
     assert (bench.records[-1].computed, bench.records[-1].reused) == (1, 1)  # the other photo's file is as it was

@@ -9,11 +9,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from localize.features.hloc import Hloc
+from localize.features.files import Files
 from localize.io.hloc import image_names, read_global_descriptor, read_local_features, write_local_features
 from localize.io.hloc_matches import read_matches, write_matches
-from localize.retrieval.hloc import Hloc as HlocGlobal
-from localize.stages import Workbench, extract_features
+from localize.retrieval.hloc import Hloc
+from localize.stages import PhotoList, Workbench, extract_features
 from localize.store import Store
 from localize.types import Camera, Features, Image, ImageList, InputError, PairMatches
 
@@ -143,10 +143,10 @@ def test_bad_features_are_named(tmp_path, change, sentence):
 
 
 def test_missing_and_damaged_files_are_named(tmp_path):
-    path, read = tmp_path / "feats.h5", Hloc(str(tmp_path / "feats.h5")).read
+    path, read = tmp_path / "feats.h5", Files(str(tmp_path / "feats.h5")).read
     with pytest.raises(InputError, match=r"feats.h5 is missing"):
         read("db/1.jpg", WIDTH, HEIGHT)
-    assert Hloc(str(path)).preflight() == [f"file {path} is missing: feature.path names it"]
+    assert Files(str(path)).preflight() == [f"file {path} is missing: feature.path names it"]
     hloc_writes(path, "db/1.jpg", GOOD)
     for absent in ("db/2.jpg", "1.jpg", "db/1.jpg/keypoints"):
         with pytest.raises(InputError, match=f"feats.h5 has no image {absent}"):
@@ -155,7 +155,7 @@ def test_missing_and_damaged_files_are_named(tmp_path):
         read("db/1.jpg", HEIGHT, WIDTH)
     with pytest.raises(InputError, match=r"image db/1.jpg has no global_descriptor"):
         read_global_descriptor(path, "db/1.jpg")
-    assert pickle.loads(pickle.dumps(Hloc(str(path)))).read("db/1.jpg", WIDTH, HEIGHT).keypoints[0, 0] == 9.5
+    assert pickle.loads(pickle.dumps(Files(str(path)))).read("db/1.jpg", WIDTH, HEIGHT).keypoints[0, 0] == 9.5
     for damaged in (path.read_bytes()[:700], b"no HDF5"):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=r"feats.h5 is no HDF5 file, or is damaged"):
@@ -166,7 +166,7 @@ def test_global_descriptors_are_of_one_length(tmp_path):
     path = tmp_path / "global.h5"
     hloc_writes(path, "db/1.jpg", {"global_descriptor": [3, 4]})
     hloc_writes(path, "db/2.jpg", {"global_descriptor": [1, 0, 0]})
-    np.testing.assert_allclose(HlocGlobal(str(path)).read("db/1.jpg"), [0.6, 0.8])
+    np.testing.assert_allclose(Hloc(str(path)).read("db/1.jpg"), [0.6, 0.8])
     with pytest.raises(InputError, match=r"image db/2.jpg: global_descriptor have shape \(3,\), but expected \(2,\)"):
         read_global_descriptor(path, "db/2.jpg")
 
@@ -212,7 +212,7 @@ def test_matches_that_hloc_cannot_hold_are_refused(tmp_path):
 
 
 @dataclasses.dataclass(frozen=True)
-class Changing(Hloc):
+class Changing(Files):
     """Somebody replaces the file while it is read."""
 
     def read(self, name, width, height):
@@ -234,10 +234,10 @@ def test_features_are_kept_by_name_and_by_the_files_content(tmp_path):
         path.unlink(missing_ok=True)
         for name, x in xs.items():
             hloc_writes(path, f"{name[1]}.png", {"keypoints": [[x, 0]], "descriptors": [[1]]}, size=(9, 9))
-        found = extract_features(bench, feature, str(root), images, "features")
+        found = extract_features(bench, feature, PhotoList("photo", str(root), images)).features
         return {name: found[name].keypoints[0, 0] for name in images.names if name in found}, bench
 
-    hloc = Hloc(str(path))
+    hloc = Files(str(path))
     assert read(hloc, _1=1, _2=2)[0] == {"1.png": 1.5, "2.png": 2.5}
     assert read(hloc, _1=3, _2=4)[0] == {"1.png": 3.5, "2.png": 4.5}
     found, bench = read(hloc, _1=5)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from localize import Localizer
-from localize.features.hloc import Hloc
+from localize.features.files import Files
 from localize.geometry.colmap import pycolmap
 from localize.io.hloc import image_names, read_local_features, write_local_features
 from localize.mapping.imported import Imported
 from localize.pipelines import build_map, direct, export_hloc, parallel_search
-from localize.retrieval.hloc import Hloc as HlocGlobal
+from localize.retrieval.hloc import Hloc
 from localize.retrieval.pairs import Pairs
 from localize.search.prior import Leaves
 from localize.store import Store
@@ -61,9 +61,9 @@ def test_export_is_what_hloc_reads(exported, finished, scene):
 
 def test_from_the_exported_files_the_poses_are_the_same(exported, finished, scene, tmp_path):
     """Features and global descriptors of the files, then the map of the files too; features by two workers."""
-    stored = {"feature": Hloc(str(exported / "feats-sift.h5")), "workers": 2}
+    stored = {"feature": Files(str(exported / "feats-sift.h5")), "workers": 2}
     store = Store(tmp_path / "store")
-    retrieval = HlocGlobal(str(exported / "global-feats-compact.h5"))
+    retrieval = Hloc(str(exported / "global-feats-compact.h5"))
     parallel_search.run(scene, store, **stored, retrieval=retrieval, output=str(tmp_path / "features"))
     assert same_poses(tmp_path / "features", finished[1])
     supplied = ModelFiles(str(exported / "sfm"), {name: name for name in scene.references.names})
@@ -72,7 +72,7 @@ def test_from_the_exported_files_the_poses_are_the_same(exported, finished, scen
     parallel_search.run(with_model, store, **stored, **listed, output=str(tmp_path / "map"))
     assert same_poses(tmp_path / "map", finished[1])
     again = export_hloc.run(with_model, store, **stored, **listed, output=str(tmp_path / "again"))
-    assert "feats-hloc.h5, pairs-query-pairs20.txt, queries_with_intrinsics.txt, sfm" in again
+    assert "feats-files.h5, pairs-query-pairs20.txt, queries_with_intrinsics.txt, sfm" in again
     assert (tmp_path / "again/sfm/points3D.bin").read_bytes() == (exported / "sfm/points3D.bin").read_bytes()
 
 
@@ -81,7 +81,7 @@ def test_another_feature_file_is_another_imported_map(exported, scene, tmp_path)
     supplied = ModelFiles(str(exported / "sfm"), {name: name for name in scene.references.names})
     with_model, store = dataclasses.replace(scene, supplied=supplied), Store(tmp_path / "store")
     settings = {"mapping": Imported(), "search": Leaves()}
-    direct.run(with_model, store, feature=Hloc(str(exported / "feats-sift.h5")), **settings)
+    direct.run(with_model, store, feature=Files(str(exported / "feats-sift.h5")), **settings)
     images = [*scene.references, *scene.queries]
     turned = []
     for image in images:
@@ -90,16 +90,16 @@ def test_another_feature_file_is_another_imported_map(exported, scene, tmp_path)
         turned.append((image, Features(**{n: None if v is None else v[::-1] for n, v in rows.items()})))
     write_local_features(tmp_path / "turned.h5", turned)
     with pytest.raises(InputError, match="not where the keypoints are"):
-        direct.run(with_model, store, feature=Hloc(str(tmp_path / "turned.h5")), **settings)
+        direct.run(with_model, store, feature=Files(str(tmp_path / "turned.h5")), **settings)
 
 
 def test_stored_features_answer_no_new_photos(exported, scene, tmp_path):
     with pytest.raises(InputError, match="a file of features speaks of no other photos"):
-        build_map.build_map(scene, tmp_path / "map", feature=Hloc(str(exported / "feats-sift.h5")))
+        build_map.build_map(scene, tmp_path / "map", feature=Files(str(exported / "feats-sift.h5")))
     with pytest.raises(InputError, match="a file of global descriptors speaks of no other photos"):
-        build_map.build_map(scene, tmp_path / "map", retrieval=HlocGlobal(str(exported / "global-feats-compact.h5")))
+        build_map.build_map(scene, tmp_path / "map", retrieval=Hloc(str(exported / "global-feats-compact.h5")))
     with pytest.raises(InputError, match="speaks of no other photos"):
-        Localizer(Hloc("x"), *[None] * (len(dataclasses.fields(Localizer)) - 1))
+        Localizer(Files("x"), *[None] * (len(dataclasses.fields(Localizer)) - 1))
 
 
 def test_the_command_line_exports_and_reads(run_cli, own_data, finished, tmp_path):

@@ -38,34 +38,34 @@ def model() -> SourceModel:
 
 
 def test_only_what_the_references_see(model):
-    town = Imported().build(model, REFERENCES, NAMES, KEYPOINTS)
+    town = Imported().import_model(model, REFERENCES, NAMES, KEYPOINTS)
     assert town.points.tolist() == [[0, 1, 2], [6, 7, 8]]  # point 1 is left with one observation
     assert town.indptr.tolist() == [0, 2, 5]
     assert town.image.tolist() == [1, 0, 0, 0, 1]  # into b, c
     assert town.keypoint.tolist() == [0, 1, 0, 1, 0]
-    assert len(Imported(min_observations=3).build(model, REFERENCES, NAMES, KEYPOINTS).points) == 1
+    assert len(Imported(min_observations=3).import_model(model, REFERENCES, NAMES, KEYPOINTS).points) == 1
     with pytest.raises(InputError, match="no point of the supplied model is seen 4 times"):
-        Imported(min_observations=4).build(model, REFERENCES, NAMES, KEYPOINTS)
+        Imported(min_observations=4).import_model(model, REFERENCES, NAMES, KEYPOINTS)
 
 
 def test_keypoints_of_another_kind_are_refused(model):
     shifted = {name: xy + np.array([3, 0]) for name, xy in KEYPOINTS.items()}
     with pytest.raises(InputError, match=r"typically -3.00, \+0.00 px"):
-        Imported().build(model, REFERENCES, NAMES, shifted)
+        Imported().import_model(model, REFERENCES, NAMES, shifted)
     fewer = {**KEYPOINTS, "b.jpg": KEYPOINTS["b.jpg"][:1]}
     with pytest.raises(InputError, match=r"counts keypoint 1 of b.jpg, which has 1"):
-        Imported().build(model, REFERENCES, NAMES, fewer)
+        Imported().import_model(model, REFERENCES, NAMES, fewer)
     rounded = {name: xy + 0.4 for name, xy in KEYPOINTS.items()}  # as half precision rounds
-    assert len(Imported().build(model, REFERENCES, NAMES, rounded).points) == 2
+    assert len(Imported().import_model(model, REFERENCES, NAMES, rounded).points) == 2
 
 
 def test_a_reference_must_be_in_the_model(model):
     more = ImageList((*REFERENCES, Image("d.jpg", PINHOLE, POSE)))
     with pytest.raises(InputError, match=r"1 references, such as d.jpg, are not in the supplied model"):
-        Imported().build(model, more, NAMES, KEYPOINTS)
+        Imported().import_model(model, more, NAMES, KEYPOINTS)
     other = dataclasses.replace(model, names=("./c.png", "./a.png", "./x.png"))
     with pytest.raises(InputError, match=r"1 references, such as b.jpg"):
-        Imported().build(other, REFERENCES, NAMES, KEYPOINTS)
+        Imported().import_model(other, REFERENCES, NAMES, KEYPOINTS)
 
 
 class Described(dict):
@@ -76,7 +76,7 @@ class Described(dict):
 
 def test_observations_that_could_not_be_described_are_not_searched(model, tmp_path, caplog):
     """Keypoint 0 of b, which sees points 1 and 2, and keypoint 0 of c, which sees 0 and 2, are zeros."""
-    town = Imported(min_observations=1).build(model, REFERENCES, NAMES, KEYPOINTS)
+    town = Imported(min_observations=1).import_model(model, REFERENCES, NAMES, KEYPOINTS)
     unit = np.array([[0, 0, 0], [0, 0.6, -0.8]], np.float16)
     found = Described(
         {n: Features(xy, d, np.ones(len(xy))) for (n, xy), d in zip(KEYPOINTS.items(), (unit, unit[:1]), strict=True)}

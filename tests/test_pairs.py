@@ -14,7 +14,7 @@ from localize.pipelines import parallel_search
 from localize.preflight import preflight
 from localize.retrieval.ranking import rank_by_pose
 from localize.search.prior import Leaves
-from localize.stages import Workbench, choose_pairs
+from localize.stages import Photos, Workbench, choose_pairs
 from localize.store import Store
 from localize.types import Image, ImageList, InputError, ModelFiles, Pose, SourceModel
 
@@ -40,12 +40,12 @@ def model_seen_by(*seen: str) -> SourceModel:
 def test_covisibility_counts_the_points_that_both_see(caplog):
     model = model_seen_by("ab", "aabb", "bc", "ac", "bc", "abx", "x", "bc", "bc")
     ranking = rank_by_covisibility(model, IMAGES, NAMES, 2)
-    assert ranking.index.tolist() == [[1, 2], [2, 0], [1, 0], [-1, -1]]  # a: 3 with b, 1 with c; b and c share 4
-    assert ranking.score[:3].tolist() == [[3, 1], [4, 3], [4, 1]]
+    assert ranking.ranked.tolist() == [[1, 2], [2, 0], [1, 0], [-1, -1]]  # a: 3 with b, 1 with c; b and c share 4
+    assert ranking.scores[:3].tolist() == [[3, 1], [4, 3], [4, 1]]
     assert "1 references, such as d.jpg, share no point" in caplog.text
-    assert rank_by_covisibility(model, IMAGES, NAMES, 1).index.tolist() == [[1], [2], [1], [-1]]
+    assert rank_by_covisibility(model, IMAGES, NAMES, 1).ranked.tolist() == [[1], [2], [1], [-1]]
     tied = model_seen_by("abc")
-    assert rank_by_covisibility(tied, IMAGES, NAMES, 1).index[:3].tolist() == [[1], [0], [0]]
+    assert rank_by_covisibility(tied, IMAGES, NAMES, 1).ranked[:3].tolist() == [[1], [0], [0]]
     with pytest.raises(InputError, match="no two references share a point of the supplied model"):
         rank_by_covisibility(model_seen_by("ax", "b"), IMAGES, NAMES, 2)
 
@@ -76,8 +76,9 @@ def test_what_the_choice_lacks_is_said_before_the_work(scene, tmp_path):
             preflight(given, {"mapping": Triangulation(pairs=how)}, Store(tmp_path / "store"), str(tmp_path))
     with pytest.raises(InputError, match="must be one of: retrieval, exhaustive, poses, covisibility"):
         Triangulation(pairs="all")
+    photos = Photos("reference", IMAGES, {}, {})
     with pytest.raises(InputError, match="this one comes without"):
-        choose_pairs(Workbench(Store(tmp_path / "store")), Triangulation(pairs="covisibility"), IMAGES, None)
+        choose_pairs(Workbench(Store(tmp_path / "store")), Triangulation(pairs="covisibility"), photos)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from localize.features.hloc import Hloc
+from localize.features.files import Files
 from localize.features.sift import Sift
 from localize.io.phototour import read_phototour
 from localize.io.sequences import HALF_PIXEL
@@ -51,8 +51,8 @@ def test_patches_of_a_point_look_alike(sequence, tmp_path):
 
 
 def test_features_of_a_file_are_refused(sequence, tmp_path):
-    with pytest.raises(InputError, match=r"Hloc finds no keypoints in new photos: take feature=sift"):
-        patches_from_sequences.run(output=str(tmp_path), sequences=(str(sequence),), feature=Hloc("f.h5"))
+    with pytest.raises(InputError, match=r"Files finds no keypoints in new photos: take feature=sift"):
+        patches_from_sequences.run(output=str(tmp_path), sequences=(str(sequence),), feature=Files("f.h5"))
 
 
 def test_what_lacks_is_named_for_every_folder(sequence, tmp_path):

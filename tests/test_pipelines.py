@@ -10,10 +10,11 @@ from localize.datasets.synthetic import Synthetic
 from localize.index.faiss_index import FaissFlat
 from localize.index.random_trees import RandomTrees
 from localize.pipelines import direct, parallel_search, serial
-from localize.pipelines.steps import Components, map_scene, read_queries
+from localize.pipelines.mapped_scene import map_scene
 from localize.pose.poselib import PoseLib
+from localize.roles import Components
 from localize.search.prior import Frames, Leaves, Union
-from localize.stages import Workbench, match_queries
+from localize.stages import PriorFrames, Workbench, extract_features, match_union, query_photos, retrieve
 from localize.store import Store
 from localize.types import Camera, Image, ImageList, InputError, Pose
 
@@ -85,13 +86,13 @@ def test_other_retrieved_frames_are_other_matches(finished, scene, tmp_path):
     """The same search over a ranking that differs for one query: only that query is matched again."""
     use = Components(feature=FEATURE, search=Frames(num_frames=2))
     bench = Workbench(Store(tmp_path / "store"))
-    town, photos = map_scene(bench, scene, use), read_queries(bench, scene, use)
-    frames = town.retrieve(bench, photos, use)
-    arguments = bench, photos.images, photos.features, town.map, None
-    match_queries(*arguments, frames, use.search, use.matching)
-    index = frames.index.copy()
-    index[0] = [i for i in range(7) if i not in index[0]][:2]
-    match_queries(*arguments, dataclasses.replace(frames, index=index), use.search, use.matching)
+    mapped, queries = map_scene(bench, use, scene), extract_features(bench, use.feature, query_photos(scene))
+    frames = retrieve(bench, use, queries, mapped.described)
+    match_union(bench, use, queries, mapped.points, None, frames)
+    ranked = frames.ranking.ranked.copy()
+    ranked[0] = [i for i in range(7) if i not in ranked[0]][:2]
+    other = PriorFrames(dataclasses.replace(frames.ranking, ranked=ranked))
+    match_union(bench, use, queries, mapped.points, None, other)
     assert (bench.records[-1].computed, bench.records[-1].reused) == (1, 2)
 
 

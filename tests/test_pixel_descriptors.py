@@ -15,7 +15,7 @@ from localize.features.sift import Sift
 from localize.io.images import read_photo
 from localize.preflight import check_parts
 from localize.retrieval.base import NothingLearned
-from localize.stages import Workbench, describe_photos, extract_features, learn_retrieval, one_pass
+from localize.stages import PhotoList, Workbench, extract_features, learn_descriptor
 from localize.store import Shelf, Store
 from localize.types import Camera, Features, Image, ImageList, InputError
 
@@ -93,11 +93,11 @@ def images(*names: str) -> ImageList:
 def described(folder, retrieval, names="abc", feature=Sift(max_keypoints=5), wanted="abc"):
     """(vectors, how many were computed, how often something was learned), in one store per folder."""
     bench = Workbench(Store(folder / "store"))
-    features = extract_features(bench, feature, str(folder), images(*"abc"), "features")
-    descriptors = learn_retrieval(bench, retrieval, images(*names), features)
-    vectors = describe_photos(bench, descriptors, images(*wanted), features, "global")
+    photos = extract_features(bench, feature, PhotoList("photo", str(folder), images(*"abc")))
+    by = learn_descriptor(bench, retrieval, dataclasses.replace(photos, images=images(*names)))
+    vectors = by.describe(bench, dataclasses.replace(photos, images=images(*wanted))).vectors
     computed = {record.name: record.computed for record in bench.records}
-    return vectors, computed["global"], computed["retrieval_model"]
+    return vectors, computed["photo_global"], computed["retrieval_model"]
 
 
 def test_pixel_descriptors_do_not_depend_on_the_local_feature(folder):
@@ -114,42 +114,25 @@ def test_pixel_descriptors_do_not_depend_on_the_local_feature(folder):
 
 
 def test_a_descriptor_that_learns_nothing_reads_no_references(folder, monkeypatch):
-    monkeypatch.setattr("localize.stages.retrieval.read_photo", lambda path: pytest.fail(f"{path} is read"))
+    monkeypatch.setattr("localize.stages.descriptors.read_photo", lambda path: pytest.fail(f"{path} is read"))
     assert described(folder, Thumbnail(learns=False), wanted="")[1:] == (0, 1)
     monkeypatch.undo()
     assert described(folder, Thumbnail(learns=False))[1:] == (3, 0)
     assert described(folder, Thumbnail(learns=False), names="ab")[1:] == (0, 1)  # of no references
 
 
-def test_one_pass_keeps_both_whatever_stops_it(folder, monkeypatch):
-    bench = Workbench(Store(folder / "store"))
-    both = one_pass(bench, Thumbnail(learns=False))
-
-    def full(self, results):
-        next(results)
-        raise OSError("no space left")  # while the second photo is not asked for yet
-
-    monkeypatch.setattr(Shelf, "fill", lambda self, r: (full if self.key != both.shelf.key else fill)(self, r))
-    with pytest.raises(OSError, match="no space left") as stopped:
-        extract_features(bench, Colour(), str(folder), images(*"abc"), "features", one_pass=both)
-    monkeypatch.undo()
-    vectors, computed, _ = described(folder, Thumbnail(learns=False), feature=Colour())
-    assert computed == 2, stopped  # whose traceback holds on to what was going on
-    np.testing.assert_array_equal(vectors[0], Thumbnail(learns=False).describe(read_photo(folder / "a.png"), None))
-
-
 def test_photos_that_cannot_be_described_are_all_named(folder):
     bench = Workbench(Store(folder / "store"))
-    features = extract_features(bench, Sift(max_keypoints=5), str(folder), images(*"abc"), "features")
-    descriptors = learn_retrieval(bench, Thumbnail(learns=False), images("b"), features)
+    photos = extract_features(bench, Sift(max_keypoints=5), PhotoList("photo", str(folder), images(*"abc")))
+    by = learn_descriptor(bench, Thumbnail(learns=False), dataclasses.replace(photos, images=images("b")))
     (folder / "a.png").write_bytes((folder / "a.png").read_bytes()[:200])
     (folder / "c.png").write_bytes((folder / "b.png").read_bytes())
     with pytest.raises(InputError) as e:
-        describe_photos(bench, descriptors, images(*"abc"), features, "global")
+        by.describe(bench, photos)
     problems = " ".join(e.value.problems)
     assert f"photo {folder}/a.png is damaged" in problems
     assert f"photo {folder}/c.png was replaced while the run was going on" in problems
-    assert descriptors.item(features, "b.png") in descriptors.shelf  # what could be made is kept
+    assert photos.digests["b.png"] in by.shelf  # what could be made is kept
 
 
 def test_preflight_knows_what_a_descriptor_may_need(tmp_path):

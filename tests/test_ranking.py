@@ -20,7 +20,7 @@ from localize.retrieval.fusion import Fusion
 from localize.retrieval.ranking import rank
 from localize.retrieval.vlad import Codebook, Vlad
 from localize.search.prior import Frames
-from localize.stages import retrieval as stages
+from localize.stages import descriptors as stages
 from localize.store import Store
 from localize.types import Image, ImageList, InputError, Pose, Retrieval, Scene, StoreError
 
@@ -79,7 +79,7 @@ def test_queries_are_asked_some_at_a_time(monkeypatch):
     some = rank(asked, vectors, asked, vectors, 5, Counting(), restricted=False)
     assert largest == [7, 7, 7, 7, 2]
     product = vectors @ vectors.T - 9 * np.eye(30)
-    np.testing.assert_array_equal(some.index, np.argsort(-product, 1)[:, :5])
+    np.testing.assert_array_equal(some.ranked, np.argsort(-product, 1)[:, :5])
 
 
 def test_blocks_do_not_change_a_bit(monkeypatch):
@@ -98,7 +98,7 @@ def test_vectors_of_another_descriptor_are_refused():
 
 def found(ranking, queries, references, num_frames=4):
     vectors = np.ones((len(references), 2), np.float32)
-    return rank(queries, vectors[: len(queries)], references, vectors, num_frames, ranking).index.tolist()
+    return rank(queries, vectors[: len(queries)], references, vectors, num_frames, ranking).ranked.tolist()
 
 
 def test_restrictions_by_tag():
@@ -135,7 +135,7 @@ class Reversed:
 
     def rerank(self, ranking, sources):
         assert sources.query_features == {"q": 7}
-        return Retrieval(ranking.query_names, ranking.reference_names, ranking.index[:, ::-1], ranking.score[:, ::-1])
+        return Retrieval(ranking.query_names, ranking.reference_names, ranking.ranked[:, ::-1], ranking.scores[:, ::-1])
 
 
 def test_rerankers_see_the_best_and_are_applied_in_order():
@@ -143,9 +143,9 @@ def test_rerankers_see_the_best_and_are_applied_in_order():
     asked = images("q"), vectors[:1], images("abcde"), vectors, 2
     for rerank, expected in (((Reversed(),), [3, 2]), ((Reversed(), Reversed()), [0, 1]), ((), [0, 1])):
         ranking = Exact(rerank=rerank, num_reranked=4)
-        assert rank(*asked, ranking, query_features={"q": 7}).index.tolist() == [expected]
+        assert rank(*asked, ranking, query_features={"q": 7}).ranked.tolist() == [expected]
     plain = rank(*asked, Exact(rerank=(Reversed(),)), restricted=False)
-    assert plain.index.tolist() == [[0, 1]]
+    assert plain.ranked.tolist() == [[0, 1]]
 
 
 def test_wrong_settings_of_a_ranking_get_one_sentence():

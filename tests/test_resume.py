@@ -70,7 +70,7 @@ def _fill(root: str, log: str):
         return GlobalVector(np.full(2, item))
 
     bench = Workbench(Store(root), workers=2)
-    bench.fill("s", bench.store.shelf("s", {}), {str(i): i for i in range(6)}, work)
+    bench.fill("s", bench.store.shelf("s", {}), {i: str(i) for i in range(6)}, work)
 
 
 def test_two_processes_share_the_work_of_one_shelf(tmp_path):

@@ -26,17 +26,17 @@ def test_retrieval_stays_within_groups():
     queries = images("p", "q", "r", groups=[("1",), (), ("9",)])
     found = rank(queries, vectors[[4, 4, 4]], references, vectors[:4], 4)
     scores = vectors[:4] @ vectors[4]
-    assert found.index[0].tolist() == [*sorted([0, 2], key=lambda i: -scores[i]), -1, -1]
-    assert found.index[1].tolist() == np.argsort(-scores).tolist()
-    assert found.index[2].tolist() == [-1] * 4
+    assert found.ranked[0].tolist() == [*sorted([0, 2], key=lambda i: -scores[i]), -1, -1]
+    assert found.ranked[1].tolist() == np.argsort(-scores).tolist()
+    assert found.ranked[2].tolist() == [-1] * 4
     everywhere = rank(queries, vectors[[4, 4, 4]], references, vectors[:4], 4, restricted=False)
-    assert everywhere.index[2].tolist() == np.argsort(-scores).tolist()
+    assert everywhere.ranked[2].tolist() == np.argsort(-scores).tolist()
 
 
 def test_nearest_views_look_the_same_way():
     turned = rotation_from_qvec([0, 0, 1, 0])  # half a turn about y
     poses = [Pose(np.eye(3), [-x, 0, 0]) for x in (0, 5, 1)] + [Pose(turned, [0.1, 0, 0])]
-    assert rank_by_pose(images(*"abcd", poses=poses), 3).index.tolist() == [
+    assert rank_by_pose(images(*"abcd", poses=poses), 3).ranked.tolist() == [
         [2, 1, -1],
         [2, 0, -1],
         [0, 1, -1],
@@ -48,7 +48,7 @@ def test_list_of_pairs_is_the_ranking(tmp_path, caplog):
     path = tmp_path / "pairs.txt"
     path.write_text("q1 b\nq1 a\nother a\nq1 c\nq2 c")
     found = Pairs(str(path)).ranking(images("q1", "q2", "q3"), images(*"abc"), 2)
-    assert found.index.tolist() == [[1, 0], [2, -1], [-1, -1]]
+    assert found.ranked.tolist() == [[1, 0], [2, -1], [-1, -1]]
     assert "does not list 1 queries, such as q3" in caplog.text
     with pytest.raises(InputError, match=r"pairs.txt:4: the scene has no reference c"):
         Pairs(str(path)).ranking(images("q1"), images("a", "b"), 2)
@@ -69,9 +69,9 @@ def test_real_list_of_pairs_of_aachen(tmp_path):
     queries = images(*dict.fromkeys(q for q, _ in lines))
     references = images(*sorted({r for _, r in lines}))
     found = Pairs(str(path)).ranking(queries, references, 20)
-    assert found.index.shape == (922, 20)
-    assert (found.index >= 0).all()
-    assert references.names[found.index[0, 0]] == lines[0][1]
+    assert found.ranked.shape == (922, 20)
+    assert (found.ranked >= 0).all()
+    assert references.names[found.ranked[0, 0]] == lines[0][1]
 
 
 @pytest.fixture
@@ -146,5 +146,5 @@ def test_ranking_leaves_out_the_query_itself_and_orders_ties():
     queries = ImageList((Image("c", PINHOLE), Image("x", PINHOLE)))
     vectors = np.array([[1, 0], [0, 1], [1, 0], [1, 0]], np.float32)
     ranking = rank(queries, vectors[[2, 2]], references, vectors, 3)
-    assert ranking.index.tolist() == [[0, 3, 1], [0, 2, 3]]
-    assert rank(queries, vectors[:2], references, vectors, 10).index.tolist()[0][-1] == -1  # no more than there are
+    assert ranking.ranked.tolist() == [[0, 3, 1], [0, 2, 3]]
+    assert rank(queries, vectors[:2], references, vectors, 10).ranked.tolist()[0][-1] == -1  # no more than there are

@@ -1,6 +1,7 @@
 """Prior leaves, prior frames and their union, and the matches that pass, against the slow ones."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from localize.matching.mutual import MutualNearest
 from localize.matching.ratio import RatioTest
 from localize.search import frames
 from localize.search.prior import Frames, Leaves, Union, merged, rows_in_frames
+from localize.stages import nearest_points
 from localize.types import FRAME, LEAF, Features, Nearest
 
 from .conftest import random_features, random_rows, unit
@@ -36,7 +38,7 @@ def test_large_products_are_taken_in_int8_where_the_processor_can(monkeypatch):
     for can in (True, False):
         monkeypatch.setattr(frames, "computes_int8", lambda can=can: can)
         for part in (queries, queries[1:]):
-            Frames().nearest(None, [0], rows, part)
+            Frames().nearest([0], rows, part)
     assert used == ["scan_int8", "scan_float32", "scan_float32", "scan_float32"]
 
 
@@ -82,7 +84,8 @@ def test_ratio_matches_are_the_slow_ones(search, dtype):
     shared = rows_in_frames(rows, [0, 2])
     csr = np.cumsum([0, *map(len, leaves)]), np.concatenate(leaves).astype(np.int32)
     in_leaves = nearest_of_rows(rows, descriptors, *csr)
-    matches = RatioTest().match(query, search.nearest(in_leaves, [0, 2, -1], rows, descriptors), rows)
+    index = types.SimpleNamespace(nearest=lambda *_: in_leaves)
+    matches = RatioTest().match(query, nearest_points(descriptors, rows, index, [0, 2, -1], search), rows)
     use_leaves = leaves if search.uses_leaves else [[]] * 60
     use_frames = shared.tolist() if search.uses_frames else []
     slow = slow_ratio_matches(query, use_leaves, use_frames, rows)
@@ -123,9 +126,9 @@ def test_nothing_to_compare_with_no_matches():
     rows = random_rows(np.random.default_rng(7))
     query = random_features(np.random.default_rng(8), 4, 32)
     for search in (Frames(), Frames(rows="all_obs")):
-        assert len(RatioTest().match(query, search.nearest(None, [-1, -1], rows, query.descriptors), rows)) == 0
+        assert len(RatioTest().match(query, search.nearest([-1, -1], rows, query.descriptors), rows)) == 0
         nobody = Features(np.zeros((0, 2)), np.zeros((0, 32)), np.zeros(0))
-        nearest = search.nearest(None, [0], rows, nobody.descriptors.astype(np.float32))
+        nearest = search.nearest([0], rows, nobody.descriptors.astype(np.float32))
         assert len(RatioTest().match(nobody, nearest, rows)) == 0
 
 

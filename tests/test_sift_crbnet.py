@@ -23,7 +23,7 @@ from localize.networks.patches import patch_network
 from localize.pipelines import parallel_search
 from localize.preflight import check_parts
 from localize.retrieval.hloc import Hloc
-from localize.stages import Workbench, extract_features
+from localize.stages import Workbench, extract_features, query_photos
 from localize.store import Store
 from localize.types import InputError
 
@@ -180,7 +180,7 @@ def test_workers_describe_alike(feature, scene, tmp_path):
     feature, found = dataclasses.replace(feature, max_keypoints=100), []
     for workers in (1, 2):
         bench = Workbench(Store(tmp_path / f"{workers}"), workers)
-        found.append(extract_features(bench, feature, scene.image_root, scene.queries, "queries"))
+        found.append(extract_features(bench, feature, query_photos(scene)).features)
     assert found[0].key == found[1].key
     for name in scene.queries.names:
         np.testing.assert_array_equal(found[0][name].descriptors, found[1][name].descriptors)

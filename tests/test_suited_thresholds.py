@@ -6,8 +6,8 @@ from localize.features.sift import Sift
 from localize.keys import key_of
 from localize.matching.mutual import MutualNearest
 from localize.matching.ratio import RatioTest
-from localize.pipelines.steps import Components
 from localize.pose.poselib import PoseLib
+from localize.roles import Components
 
 
 def ratios(**use) -> tuple[float, float]:
@@ -17,11 +17,11 @@ def ratios(**use) -> tuple[float, float]:
 
 def test_a_feature_brings_its_thresholds_unless_the_user_sets_some():
     assert ratios(feature=Sift()) == (0.8, 0.9)
-    assert ratios(feature=Alike()) == (Alike.pair_ratio, Alike.point_ratio) != (0.8, 0.9)
-    assert ratios(feature=Alike(), matching=RatioTest(ratio=0.85)) == (Alike.pair_ratio, 0.85)
-    assert ratios(feature=Alike(), pair_matching=MutualNearest(ratio=1.0)) == (1.0, Alike.point_ratio)
+    assert ratios(feature=Alike()) == (Alike.thresholds.pair_ratio, Alike.thresholds.point_ratio) != (0.8, 0.9)
+    assert ratios(feature=Alike(), matching=RatioTest(ratio=0.85)) == (Alike.thresholds.pair_ratio, 0.85)
+    assert ratios(feature=Alike(), pair_matching=MutualNearest(ratio=1.0)) == (1.0, Alike.thresholds.point_ratio)
     inliers = [Components(feature=feature).pose.min_inliers for feature in (Sift(), D2Net(backbone="small"))]
-    assert inliers == [12, D2Net.min_inliers]
+    assert inliers == [12, D2Net.thresholds.min_inliers]
     assert Components(feature=D2Net(), pose=PoseLib(min_inliers=15)).pose.min_inliers == 15
     used = [Components(feature=feature).matching for feature in (Sift(), Alike())]
     assert key_of(used[0]) == key_of(RatioTest(ratio=0.9)) != key_of(used[1])

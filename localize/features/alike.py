@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import PIL.Image
 
-from localize.components import check_component, problems_of
+from localize.components import Thresholds, check_component, problems_of
 from localize.kernels.threads import torch_for_photos
 from localize.keys import file_stamp
 from localize.networks.shipped import weights_file
@@ -36,8 +36,7 @@ class Alike:
     VERSION: ClassVar[int] = 1
     LIBRARIES: ClassVar[tuple] = ("torch", "PIL")
     grey: ClassVar[bool] = False
-    pair_ratio: ClassVar[float] = 0.95  # these two were chosen on Minitown's training town
-    point_ratio: ClassVar[float] = 0.97
+    thresholds: ClassVar[Thresholds] = Thresholds(pair_ratio=0.95, point_ratio=0.97)  # of Minitown's training town
 
     def __post_init__(self):
         check_component(self, positive=("max_keypoints", "max_size_px"), shares=("threshold",))

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import PIL.Image
 
-from localize.components import check_component, problems_of
+from localize.components import Thresholds, check_component, problems_of
 from localize.kernels.threads import torch_for_photos
 from localize.keys import file_stamp
 from localize.networks.shipped import weights_file
@@ -45,9 +45,8 @@ class D2Net:
     VERSION: ClassVar[int] = 1
     LIBRARIES: ClassVar[tuple] = ("torch", "PIL")
     grey: ClassVar[bool] = False
-    pair_ratio: ClassVar[float] = 0.95  # these three were chosen on Minitown's training town
-    point_ratio: ClassVar[float] = 0.97
-    min_inliers: ClassVar[int] = 20  # with so many loose matches, fewer come together by chance
+    # chosen on Minitown's training town; with so many loose matches, fewer inliers come together by chance
+    thresholds: ClassVar[Thresholds] = Thresholds(pair_ratio=0.95, point_ratio=0.97, min_inliers=20)
 
     def __post_init__(self):
         positive = ("max_keypoints", "max_edge_px", "max_sum_edges_px", "edge_threshold")
@@ -70,10 +69,6 @@ class D2Net:
         path = weights_file(self.weights or WEIGHTS[self.backbone], *setting)
         trunk = trunk_of(path) if self.backbone == "small" else None
         return [path] if trunk is None else [path, weights_file(trunk, *setting)]
-
-    def trunk(self) -> str | None:
-        """The file of the trunk that reads the photo as it is, so that others can share the pass; None without."""
-        return self.files()[-1] if self.backbone == "small" and self.scales == (1.0,) else None
 
     def extract(self, photo: np.ndarray) -> Features:
         """Features of a photo (H, W, 3) RGB or (H, W) grey, uint8; ValueError for another shape or type."""
@@ -133,11 +128,11 @@ def _load(files: tuple, stamps: tuple, backbone: str, settings: tuple):
     import torch
 
     from localize.io.d2_weights import load_d2
-    from localize.io.trunk_weights import shared_trunk
+    from localize.io.trunk_weights import load_trunk
     from localize.networks.inference import device_for
 
     names = "preprocessing", "relu", "center_fix", "stage", "dense"
     network = load_d2(files[0], backbone, *files[1:], **dict(zip(names, settings, strict=True)))
     if backbone == "small":
-        network.trunk = shared_trunk(files[-1], stamps[-1])
+        network.trunk = load_trunk(files[-1])
     return network.to(device_for(), memory_format=torch.channels_last)

@@ -4,7 +4,7 @@ import pathlib
 from dataclasses import dataclass
 from typing import ClassVar
 
-from localize.components import check_component
+from localize.components import check_component, problems_of
 from localize.io.hloc import read_local_features
 from localize.io.kapture import kapture_folders, read_kapture_features
 from localize.io.npz_features import npz_files, read_npz_features
@@ -29,14 +29,10 @@ class Files:
 
     def preflight(self) -> list[str]:
         """What is missing."""
-        try:
-            self.files()
-        except InputError as e:
-            return list(e.problems)
-        return []
+        return problems_of(self.files)
 
     def files(self) -> list[str]:
-        """Whose content decides the features of every photo; those of one photo are what `files_of` names."""
+        """Whose content decides the features of every photo; those of one photo are what `photo_files` names."""
         path, format_ = pathlib.Path(self.path), self._format()
         if format_ == "hloc":
             return [self.path]
@@ -47,7 +43,7 @@ class Files:
             raise InputError(f"{path} is empty: feature.path names it")
         return []
 
-    def files_of(self, name: str) -> list[str]:
+    def photo_files(self, name: str) -> list[str]:
         """Whose content decides the features of this photo alone; none where it has none, which `read` says."""
         format_ = self._format()
         if format_ == "hloc":

@@ -1,12 +1,13 @@
 """The role of an index: the nearest 3D points of query descriptors, without comparing them with the whole map."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from localize.types import Nearest, PointRows
 
 
+@runtime_checkable
 class Index(Protocol):
     """Frozen dataclass. Fields made with `query_field` may change without building anew."""
 

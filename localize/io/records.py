@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 
+from localize.keys import FORMER_FIELDS
 from localize.types import StoreError
 
 FORMAT = 1  # of a record's folder
@@ -52,7 +53,9 @@ def record_from_json(value, apart: dict | None = None):
     if isinstance(value, list):
         return tuple(record_from_json(v, apart) for v in value)
     if isinstance(value, dict) and "record" in value:
-        return _record_class(value["record"])(**{k: record_from_json(v, apart) for k, v in value["fields"].items()})
+        cls, gone = _record_class(value["record"]), FORMER_FIELDS.get(value["record"].replace(":", "."), {})
+        fields = {k: v for k, v in value["fields"].items() if k not in gone or v != gone[k]}
+        return cls(**{k: record_from_json(v, apart) for k, v in fields.items()})
     if isinstance(value, dict) and "apart" in value:
         return apart[value["apart"]]
     if isinstance(value, dict) and "array" in value:

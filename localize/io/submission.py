@@ -36,7 +36,7 @@ class SubmissionFile:
         for name, server_name in scene.submission.names.items():
             pose = found.get(name)
             if pose is None and self.fallback and name in row:
-                best = frames.index[row[name], 0] if frames.index.shape[1] else -1
+                best = frames.ranked[row[name], 0] if frames.ranked.shape[1] else -1
                 if best >= 0:
                     pose = references.by_name[frames.reference_names[best]].pose
                     fallen_back.append(name)

@@ -1,13 +1,12 @@
-"""The trunk that the package's small networks have in common, in memory once per process."""
+"""The trunk that the package's small networks have in common."""
 
-import functools
 import pathlib
 
 import torch
 
 from localize.io.tensors import filled, read_tensors
 from localize.networks.inference import device_for, folded
-from localize.networks.small import SharedTrunk, SmallTrunk
+from localize.networks.small import Float32Trunk, SmallTrunk
 
 PREFIX = "trunk."  # of its tensors in a file
 
@@ -18,10 +17,11 @@ def trunk_tensors(path: str | pathlib.Path) -> dict[str, torch.Tensor]:
     return {n: t for n, t in found.items() if n.startswith(PREFIX) and not n.endswith("num_batches_tracked")}
 
 
-@functools.lru_cache(maxsize=2)
-def shared_trunk(path: str, stamp: tuple | None) -> SharedTrunk:
-    """The trunk in a file of weights, ready for photos, on the GPU if there is one. stamp: keys.file_stamp(path), as a
-    replaced file is another trunk. InputError if the file is missing, cut off, or has no such trunk."""
+def load_trunk(path: str) -> Float32Trunk:
+    """The trunk in a file of weights, ready for photos, on the GPU if there is one.
+
+    InputError if the file is missing, cut off, or has no such trunk.
+    """
     tensors = {n.removeprefix(PREFIX): t for n, t in trunk_tensors(path).items()}
     trunk = folded(filled(SmallTrunk(), tensors, path, "a small network of ours, with its trunk"))
-    return SharedTrunk(trunk.to(device_for(), memory_format=torch.channels_last).requires_grad_(False))
+    return Float32Trunk(trunk.to(device_for(), memory_format=torch.channels_last).requires_grad_(False))

@@ -1,17 +1,19 @@
 """The roles of a mapping method: keypoints, matches and known poses in, 3D points out; or a supplied model in."""
 
 import collections.abc
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from localize.types import ImageList, Map, PairMatches, SourceModel
 
 
+@runtime_checkable
 class Mapping(Protocol):
-    """Frozen dataclass. Which pairs are matched says its attribute `pairs`, if it has one: see mapping/pairs.py."""
+    """Frozen dataclass."""
 
     VERSION: int
+    pairs: str  # of references that are matched: one of `mapping.pairs.PAIRS`
     num_neighbours: int  # each reference is matched with this many most similar ones
 
     def build(
@@ -24,13 +26,13 @@ class Mapping(Protocol):
         ...
 
 
+@runtime_checkable
 class MapImport(Protocol):
-    """Frozen dataclass; `imports` is True."""
+    """Frozen dataclass: the map is a model that came with the scene."""
 
     VERSION: int
-    imports: bool
 
-    def build(
+    def import_model(
         self,
         model: SourceModel,
         images: ImageList,

@@ -19,12 +19,11 @@ class Imported:
     min_observations: int = 2  # of a point, in the references; held-out and unreadable photos do not count
 
     VERSION: ClassVar[int] = 1
-    imports: ClassVar[bool] = True
 
     def __post_init__(self):
         check_component(self, positive=("min_observations",))
 
-    def build(
+    def import_model(
         self, model: SourceModel, images: ImageList, names: Mapping[str, str], keypoints: Mapping[str, np.ndarray]
     ) -> Map:
         """Map of the images; names: theirs in the model; keypoints (N, 2) px by image name.

@@ -22,7 +22,7 @@ def neighbour_pairs(ranking: Retrieval) -> list[tuple[str, str]]:
     """Pairs of references to match, each once, names ascending, from the ranking of references among themselves."""
     pairs = {
         tuple(sorted((name, ranking.reference_names[j])))
-        for name, row in zip(ranking.query_names, ranking.index, strict=True)
+        for name, row in zip(ranking.query_names, ranking.ranked, strict=True)
         for j in row
         if j >= 0
     }

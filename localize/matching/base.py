@@ -1,12 +1,13 @@
 """The two roles of matching: between two images (for the map), and from a query to 3D points."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from localize.types import Features, Matches2D3D, Nearest, PairMatches, PointRows
 
 
+@runtime_checkable
 class PairMatcher(Protocol):
-    """Frozen dataclass. One whose thresholds hang on the feature has `for_feature(feature)`, itself with them set."""
+    """Frozen dataclass. Thresholds that hang on the feature are named in `SUITED`, see `localize.components`."""
 
     VERSION: int
 
@@ -15,8 +16,9 @@ class PairMatcher(Protocol):
         ...
 
 
+@runtime_checkable
 class PointMatcher(Protocol):
-    """Frozen dataclass. It may have `for_feature`, as a PairMatcher."""
+    """Frozen dataclass. It may have `SUITED`, as a PairMatcher."""
 
     VERSION: int
 

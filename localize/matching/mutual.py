@@ -1,16 +1,14 @@
 """Matches between two images: mutual nearest neighbours that pass the ratio test."""
 
-import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from localize.components import check_component
+from localize.components import USUAL, check_component
 from localize.kernels.nearest import best_two_columns
 from localize.types import Features, PairMatches
 
-USUAL_RATIO = 0.8
 BLOCK = 1024  # rows of the similarity matrix at a time
 
 
@@ -22,14 +20,10 @@ class MutualNearest:
     max_distance: float = 1.0  # between unit descriptors
 
     VERSION: ClassVar[int] = 1
+    SUITED: ClassVar[dict] = {"ratio": "pair_ratio"}
 
     def __post_init__(self):
         check_component(self, positive=("ratio", "max_distance"))
-
-    def for_feature(self, feature) -> "MutualNearest":
-        """This matching with the ratio that the feature asks for, if none is set."""
-        ratio = getattr(feature, "pair_ratio", USUAL_RATIO) if self.ratio is None else self.ratio
-        return dataclasses.replace(self, ratio=ratio)
 
     def match(self, first: Features, second: Features) -> PairMatches:
         """Matches (M, 2) ascending by the first image's keypoint."""
@@ -47,7 +41,7 @@ class MutualNearest:
             )
         d1, d2 = (np.sqrt(np.maximum(0, 2 - 2 * s)) for s in (best, runner_up))
         keep = (column_best_row[column] == np.arange(len(a))) & (d1 <= self.max_distance)
-        ratio = self.ratio or USUAL_RATIO
+        ratio = self.ratio or USUAL.pair_ratio
         if ratio < 1:
             keep &= d1 < ratio * d2
         rows = np.flatnonzero(keep)

@@ -1,15 +1,12 @@
 """Query keypoints to 3D points: ratio test between distinct points."""
 
-import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from localize.components import check_component
+from localize.components import USUAL, check_component
 from localize.types import Features, Matches2D3D, Nearest, PointRows
-
-USUAL_RATIO = 0.9
 
 
 @dataclass(frozen=True)
@@ -24,14 +21,10 @@ class RatioTest:
     unique_points: bool = True  # of several keypoints matched to one 3D point keep the nearest
 
     VERSION: ClassVar[int] = 3
+    SUITED: ClassVar[dict] = {"ratio": "point_ratio"}
 
     def __post_init__(self):
         check_component(self, positive=("ratio", "single_max_distance"))
-
-    def for_feature(self, feature) -> "RatioTest":
-        """This test with the ratio that the feature asks for, if none is set."""
-        ratio = getattr(feature, "point_ratio", USUAL_RATIO) if self.ratio is None else self.ratio
-        return dataclasses.replace(self, ratio=ratio)
 
     def match(self, query: Features, nearest: Nearest, rows: PointRows) -> Matches2D3D:
         """Matches, the clearest first: in ascending order of distance by the largest distance accepted.
@@ -39,7 +32,7 @@ class RatioTest:
         That tells right from wrong better than the distance does, and RANSAC draws its samples in this order.
         """
         d1, d2 = (np.sqrt(np.maximum(0, 2 - 2 * s)) for s in (nearest.similarity, nearest.second))
-        limit = np.where(np.isfinite(nearest.second), (self.ratio or USUAL_RATIO) * d2, self.single_max_distance)
+        limit = np.where(np.isfinite(nearest.second), (self.ratio or USUAL.point_ratio) * d2, self.single_max_distance)
         keypoint = np.flatnonzero((nearest.point >= 0) & (d1 < limit))
         if self.unique_points:
             keypoint = keypoint[np.argsort(d1[keypoint], kind="stable")]

@@ -1,6 +1,4 @@
-"""The package's own small trunk: photos to maps that both a local and a global head read, so one pass serves both."""
-
-import threading
+"""The package's own small trunk: photos to maps that both a local and a global head can read."""
 
 import torch
 from torch import nn
@@ -55,23 +53,14 @@ class Residual(nn.Module):
         return torch.relu(self.path(x) + self.shortcut(x))
 
 
-class SharedTrunk(nn.Module):
-    """A trunk that remembers its last image and map, one per thread: two heads on the same photo cost it one pass.
-
-    It computes in float32 whatever its heads do, as a detector's keypoints hang on it.
-    """
+class Float32Trunk(nn.Module):
+    """A trunk that computes in float32 whatever its head does, as a detector's keypoints hang on it."""
 
     def __init__(self, trunk: SmallTrunk):
         super().__init__()
         self.trunk = trunk
-        self._last = threading.local()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """The trunk's map, not to be written into."""
-        seen, maps = getattr(self._last, "images_and_maps", (None, None))
-        if seen is None or seen.shape != images.shape or seen.device != images.device or not torch.equal(seen, images):
-            seen = images.clone(memory_format=torch.channels_last)
-            with torch.autocast(images.device.type, enabled=False):
-                maps = self.trunk(seen)
-            self._last.images_and_maps = seen, maps
-        return maps
+        """The trunk's map."""
+        with torch.autocast(images.device.type, enabled=False):
+            return self.trunk(images.contiguous(memory_format=torch.channels_last))

@@ -1,29 +1,25 @@
 """The role of a pose estimator: matches and a camera in, a pose or an honest failure out."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from localize.components import USUAL
 from localize.types import Camera, InputError, Matches2D3D, Pose, PoseEstimate
 
 MIN_MATCHES = 4
-USUAL_INLIERS = 12
 POSITIVE = ("max_error_px", "min_inliers", "min_iterations", "max_iterations")  # fields of every RANSAC
 
 
+@runtime_checkable
 class PoseEstimator(Protocol):
-    """Frozen dataclass. It may have `for_feature(feature)`, itself with the thresholds that suit the feature."""
+    """Frozen dataclass. Thresholds that hang on the feature are named in `SUITED`, see `localize.components`."""
 
     VERSION: int
 
     def estimate(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
         """cam_from_world, or a PoseEstimate without pose that says why; the same input gives the same pose."""
         ...
-
-
-def inliers_for(feature, wanted: int | None) -> int:
-    """The number wanted; without one what the feature's `min_inliers` asks for, or USUAL_INLIERS."""
-    return getattr(feature, "min_inliers", USUAL_INLIERS) if wanted is None else wanted
 
 
 def check_iterations(ransac) -> None:
@@ -49,7 +45,8 @@ def too_few(num_matches: int) -> PoseEstimate | None:
 
 def checked(R: np.ndarray, t: np.ndarray, inliers: np.ndarray, min_inliers: int | None) -> PoseEstimate:
     """The estimate, unless it is not finite or rests on too few inliers."""
-    count, min_inliers = int(np.count_nonzero(inliers)), inliers_for(None, min_inliers)
+    count = int(np.count_nonzero(inliers))
+    min_inliers = USUAL.min_inliers if min_inliers is None else min_inliers
     if count < min_inliers:
         reason = f"{count} inliers among {len(inliers)} matches, at least {min_inliers} are needed"
         return PoseEstimate(None, np.asarray(inliers, bool), reason)

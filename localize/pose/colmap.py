@@ -1,6 +1,5 @@
 """Pose by COLMAP: LO-RANSAC with P3P and a refinement on the inliers (Schoenberger & Frahm, CVPR 2016)."""
 
-import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from localize.components import check_component
 from localize.geometry.colmap import pycolmap, to_pycolmap_camera
-from localize.pose.base import POSITIVE, check_iterations, checked, failed, inliers_for, too_few
+from localize.pose.base import POSITIVE, check_iterations, checked, failed, too_few
 from localize.types import Camera, Matches2D3D, PoseEstimate
 
 
@@ -24,15 +23,12 @@ class Colmap:
     seed: int = 0
 
     VERSION: ClassVar[int] = 1
+    SUITED: ClassVar[dict] = {"min_inliers": "min_inliers"}
     LIBRARIES: ClassVar[tuple] = ("pycolmap",)
 
     def __post_init__(self):
         check_component(self, positive=POSITIVE, shares=("confidence",))
         check_iterations(self)
-
-    def for_feature(self, feature):
-        """This estimator with the number of inliers that the feature asks for, if none is set."""
-        return dataclasses.replace(self, min_inliers=inliers_for(feature, self.min_inliers))
 
     def estimate(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
         """cam_from_world from matches in pixels of this camera."""

@@ -3,7 +3,6 @@
 PROSAC: Chum & Matas, "Matching with PROSAC: progressive sample consensus", CVPR 2005.
 """
 
-import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +11,7 @@ import poselib
 
 from localize.components import check_component
 from localize.geometry.colmap import camera_rays
-from localize.pose.base import POSITIVE, check_iterations, checked, inliers_for, too_few
+from localize.pose.base import POSITIVE, check_iterations, checked, too_few
 from localize.types import Camera, Matches2D3D, PoseEstimate
 
 # Any other name silently becomes a null model in PoseLib 2.0.5.
@@ -33,6 +32,7 @@ class PoseLib:
     seed: int = 0
 
     VERSION: ClassVar[int] = 2
+    SUITED: ClassVar[dict] = {"min_inliers": "min_inliers"}
     LIBRARIES: ClassVar[tuple] = ("poselib",)
 
     def __post_init__(self):
@@ -51,10 +51,6 @@ class PoseLib:
             "max_prosac_iterations": _ALL_AFTER,
             "seed": self.seed,
         }
-
-    def for_feature(self, feature):
-        """This estimator with the number of inliers that the feature asks for, if none is set."""
-        return dataclasses.replace(self, min_inliers=inliers_for(feature, self.min_inliers))
 
     def estimate(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
         """cam_from_world from matches in pixels of this camera."""

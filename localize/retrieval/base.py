@@ -3,11 +3,13 @@
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from localize.types import Features, ImageList, Retrieval
+
+NEEDS = ("features", "pixels", "both")  # what a global descriptor may look at
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,7 @@ class NothingLearned:
     """What `fit` returns when a descriptor has nothing to learn from the references."""
 
 
+@runtime_checkable
 class GlobalDescriptor(Protocol):
     """Frozen dataclass. `needs` says what it looks at: the photo's local `features`, its `pixels`, or `both`."""
 
@@ -34,23 +37,46 @@ class GlobalDescriptor(Protocol):
         ...
 
 
+@runtime_checkable
+class Whitened(Protocol):
+    """A global descriptor that +pipeline=learn_whitening can learn a whitening for; fields `whitening` and `dim`."""
+
+    whitening: str | None  # path of the learned file
+    dim: int | None  # values that are kept
+
+    def made_with(self) -> str:
+        """The settings and weights that a whitening belongs to, as text."""
+        ...
+
+
+@runtime_checkable
 class StoredDescriptor(Protocol):
-    """Frozen dataclass: global descriptors that somebody else computed; `needs` is "name"."""
+    """Frozen dataclass: global descriptors that somebody else computed."""
 
     VERSION: int
-    needs: str
 
     def read(self, name: str) -> np.ndarray:
         """(D,) float32 of unit length of the photo of this name; InputError if there is none."""
         ...
 
 
+@runtime_checkable
+class GivenRanking(Protocol):
+    """Frozen dataclass: the references of each query, listed by somebody else. Nothing is learned or described."""
+
+    VERSION: int
+
+    def ranking(self, queries: ImageList, references: ImageList, num_frames: int) -> Retrieval:
+        """Up to `num_frames` references of each query, best first; InputError if the list does not fit the photos."""
+        ...
+
+
+@runtime_checkable
 class Ranking(Protocol):
     """Frozen dataclass: how the references nearest to a vector are searched.
 
     The class `restrictions.Restrictions` holds the fields that all of ours share: which references may be found, and
-    the re-rankers. One that prepares something has `build(vectors) -> record`, which the store keeps; fields made with
-    `query_field` may change without building anew.
+    the re-rankers.
     """
 
     VERSION: int
@@ -63,6 +89,15 @@ class Ranking(Protocol):
 
         asked (Q, D) float32; vectors may be float16 and memory-mapped; rows: search only among these, ascending.
         """
+        ...
+
+
+@runtime_checkable
+class PreparedRanking(Protocol):
+    """A ranking that builds something for its search; fields made with `query_field` change without building anew."""
+
+    def build(self, vectors: np.ndarray):
+        """A record, which the store keeps, of vectors (R, D) float32 or float16, possibly memory-mapped."""
         ...
 
 
@@ -95,6 +130,7 @@ class RankingSources:
     reference_features: Mapping[str, Features] | None = None
 
 
+@runtime_checkable
 class Reranker(Protocol):
     """Frozen dataclass: puts the best references of each query into another order, on better grounds."""
 

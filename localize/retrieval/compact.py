@@ -22,16 +22,12 @@ SCALES = (1.0, 0.7071, 0.5)  # of multi_scale
 class Compact:
     """256 values of unit length, from the pixels alone; the references teach it nothing.
 
-    one_pass spares the trunk's pass where a local feature on the same trunk sees photos of the same size. At that size
-    the head alone costs more than all of it at 256 px, and tells places apart less well.
-
     Precision `auto` has one key on all machines, so that a map made on one is used on another.
     """
 
     weights: str = "compact"  # the name of shipped ones, or the path of a .safetensors file
     max_edge_px: int = 256  # larger photos are shrunk to this longer side
     multi_scale: bool = False  # the mean over three sizes, 1, 0.7 and 0.5 times this one
-    one_pass: bool = False  # take the map of the trunk that feature=d2net saw the photo with, in float32
     precision: str = "auto"  # bfloat16 where the processor computes in it, else float32; stored under one key
 
     VERSION: ClassVar[int] = 1
@@ -44,10 +40,6 @@ class Compact:
     def preflight(self) -> list[str]:
         """What is missing, or no weights. Those that ship are not opened: importing torch for it takes seconds."""
         return problems_of(self.files if self.weights in shipped_names() else self._network)
-
-    def trunk(self) -> str | None:
-        """The file of the trunk whose map is shared; None if it is not."""
-        return self.files()[0] if self.one_pass else None
 
     def files(self) -> list[str]:
         """The weights, whose content decides the descriptors; InputError if they are missing."""
@@ -71,16 +63,12 @@ class Compact:
 
     def _network(self):
         (path,) = self.files()
-        return _load(path, file_stamp(path), self.precision, self.one_pass)
+        return _load(path, file_stamp(path), self.precision)
 
 
 @functools.lru_cache(maxsize=2)  # once per process; a replaced file has another stamp
-def _load(path: str, stamp: tuple | None, precision: str, one_pass: bool):
+def _load(path: str, stamp: tuple | None, precision: str):
     from localize.io.compact_weights import load_compact
-    from localize.io.trunk_weights import shared_trunk
     from localize.networks.photo_maps import prepared
 
-    network = prepared(load_compact(path), precision)
-    if one_pass:
-        network.trunk = shared_trunk(path, stamp)
-    return network
+    return prepared(load_compact(path), precision)

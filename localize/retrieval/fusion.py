@@ -6,11 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from localize.components import check_component
-from localize.retrieval.base import PhotoSource
+from localize.components import check_component, files_of, missing
+from localize.retrieval.base import GlobalDescriptor, PhotoSource
 from localize.types import InputError
-
-ALONE = ("features", "pixels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +40,7 @@ class Fusion:
             )
         if any(not w > 0 for w in self.weights):
             raise InputError(f"Fusion.weights is {list(self.weights)}, but all must be greater than 0")
-        unfit = [part for part in self.parts if getattr(part, "needs", None) not in (*ALONE, "both")]
+        unfit = [part for part in self.parts if not isinstance(part, GlobalDescriptor)]
         if unfit:
             raise InputError(
                 f"Fusion.parts holds {type(unfit[0]).__name__}, but must hold global descriptors that look at features "
@@ -59,11 +57,11 @@ class Fusion:
         """What is missing."""
         if not self.parts:
             return ["retrieval=fusion has no parts: name global descriptors, as docs/deep_features.md shows"]
-        return [sentence for part in self.parts for sentence in getattr(part, "preflight", list)()]
+        return [sentence for part in self.parts for sentence in missing(part)]
 
     def files(self) -> list:
         """The files that decide the vectors, of all parts."""
-        return [path for part in self.parts if hasattr(part, "files") for path in part.files()]
+        return [path for part in self.parts for path in files_of(part)]
 
     def fit(self, sources: Sequence) -> FusedModel:
         """What each part learns from the references."""

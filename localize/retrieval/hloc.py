@@ -17,7 +17,6 @@ class Hloc:
     path: str  # global-feats-....h5
 
     VERSION: ClassVar[int] = 1
-    needs: ClassVar[str] = "name"
 
     def __post_init__(self):
         check_component(self)

@@ -25,7 +25,6 @@ class Pairs:
     path: str
 
     VERSION: ClassVar[int] = 1
-    needs: ClassVar[str] = "pairs"
 
     def __post_init__(self):
         check_component(self)

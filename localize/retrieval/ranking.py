@@ -4,6 +4,7 @@ import numpy as np
 
 from localize.retrieval.base import Ranking, RankingSources
 from localize.retrieval.exact import Exact
+from localize.retrieval.restrictions import Restrictions
 from localize.types import ImageList, InputError, Retrieval
 
 QUERY_BYTES = 1 << 30  # of queries in float32 at a time, as all references of a large map are when pairs are chosen
@@ -33,13 +34,15 @@ def rank(
         raise InputError(
             f"the queries' vectors have {dims[0]} values and the references' {dims[1]}: describe both alike"
         )
-    rerankers = getattr(ranking, "rerank", ()) if restricted else ()
+    rerankers = ranking.rerank if restricted and isinstance(ranking, Restrictions) else ()
     num_ranked = max(num_frames, ranking.num_reranked) if rerankers else num_frames
     found = _ranked(queries, query_vectors, references, reference_vectors, num_ranked, ranking, built, restricted)
     sources = RankingSources(queries, query_vectors, references, reference_vectors, query_features, reference_features)
     for reranker in rerankers:
         found = reranker.rerank(found, sources)
-    return Retrieval(found.query_names, found.reference_names, found.index[:, :num_frames], found.score[:, :num_frames])
+    return Retrieval(
+        found.query_names, found.reference_names, found.ranked[:, :num_frames], found.scores[:, :num_frames]
+    )
 
 
 def _ranked(queries, query_vectors, references, vectors, num_ranked, ranking, built, restricted) -> Retrieval:
@@ -48,9 +51,12 @@ def _ranked(queries, query_vectors, references, vectors, num_ranked, ranking, bu
     same = {name: i for i, name in enumerate(references.names)}
     index = np.full((len(queries), num_ranked), -1, np.int32)
     score = np.full((len(queries), num_ranked), -np.inf, np.float32)
-    searches = getattr(ranking, "searches", _all)
     at_once = max(1, QUERY_BYTES // (4 * max(1, query_vectors.shape[1])))
-    for rows, allowed in searches(queries, references, restricted):
+    if restricted and isinstance(ranking, Restrictions):
+        searches = ranking.searches(queries, references)
+    else:
+        searches = [(np.arange(len(queries)), None)]  # all queries among all references
+    for rows, allowed in searches:
         among = len(references) if allowed is None else len(allowed)
         if not among:
             continue
@@ -63,11 +69,6 @@ def _ranked(queries, query_vectors, references, vectors, num_ranked, ranking, bu
                 order = kept[np.lexsort((f[kept], -s[kept]))][:num_ranked]
                 index[q, : len(order)], score[q, : len(order)] = f[order], s[order]
     return Retrieval(queries.names, references.names, index, score)
-
-
-def _all(queries: ImageList, references: ImageList, restricted: bool):
-    """The searches of a ranking without restrictions: all queries among all references."""
-    yield np.arange(len(queries)), None
 
 
 def rank_by_pose(images: ImageList, num_frames: int, *, max_angle_deg: float = 45.0) -> Retrieval:

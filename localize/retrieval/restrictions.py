@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from localize.components import check_component, query_field
+from localize.components import check_component, missing, query_field
 from localize.io.text import read_lines
 from localize.keys import file_stamp
+from localize.retrieval.base import Reranker
 from localize.types import ImageList, InputError, Scene
 
 DTYPES = ("float32", "float16")
@@ -38,7 +39,7 @@ class Restrictions:
         kind = type(self).__name__
         if (self.prior is None) != (self.radius_m is None):
             raise InputError(f"{kind}.prior and {kind}.radius_m belong together: give both or none")
-        unfit = [type(r).__name__ for r in self.rerank if not hasattr(r, "rerank")]
+        unfit = [type(r).__name__ for r in self.rerank if not isinstance(r, Reranker)]
         if unfit:
             raise InputError(
                 f"{kind}.rerank holds {unfit[0]}, which has no method rerank; see localize/retrieval/base.py"
@@ -46,10 +47,10 @@ class Restrictions:
 
     def preflight(self) -> list[str]:
         """What is missing."""
-        missing = [p for r in self.rerank for p in getattr(r, "preflight", list)()]
+        lacking = [sentence for reranker in self.rerank for sentence in missing(reranker)]
         if self.prior is not None and not pathlib.Path(self.prior).is_file():
-            missing.append(f"file {self.prior} is missing: ranking.prior names it")
-        return missing
+            lacking.append(f"file {self.prior} is missing: ranking.prior names it")
+        return lacking
 
     def check_scene(self, scene: Scene) -> list[str]:
         """What of the restrictions does not fit the scene, one sentence each."""
@@ -70,13 +71,8 @@ class Restrictions:
                 )
         return problems
 
-    def searches(
-        self, queries: ImageList, references: ImageList, restricted: bool
-    ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    def searches(self, queries: ImageList, references: ImageList) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """(rows of queries, ascending rows of the references they may find or None for all), each query once."""
-        if not restricted:
-            yield np.arange(len(queries)), None
-            return
         known = _positions(self.prior, file_stamp(self.prior)) if self.prior is not None else {}
         centers = np.array([i.pose.center for i in references]).reshape(-1, 3) if known else None
         asking: dict[tuple, list[int]] = {}

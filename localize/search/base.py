@@ -1,26 +1,30 @@
-"""The role of a search: the nearest points of one query, among prior leaves, prior frames, or both."""
+"""The role of a search: which evidence counts, prior leaves, prior frames or both, and how frames are searched."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from localize.types import Nearest, PointRows
 
 
+@runtime_checkable
 class Search(Protocol):
-    """Frozen dataclass. The two flags tell the pipeline what has to be prepared."""
+    """Frozen dataclass. The two flags say which evidence counts: prior leaves, prior frames, or both."""
 
     VERSION: int
-    uses_leaves: bool
-    uses_frames: bool
-    num_frames: int  # references to retrieve; asked for only if uses_frames
+    uses_leaves: bool  # the index is built and asked
+    uses_frames: bool  # references are retrieved, and searched as a `FrameSearch` does
 
-    def nearest(
-        self, leaves: Nearest | None, frames: np.ndarray | None, rows: PointRows, descriptors: np.ndarray
-    ) -> Nearest:
-        """Nearest points of descriptors (Q, D) float32.
 
-        leaves: what the index found; frames: indices (num_frames,) of the retrieved references, -1 = none. None where
-        the flags say that they are not used.
+@runtime_checkable
+class FrameSearch(Protocol):
+    """A search that looks at prior frames."""
+
+    num_frames: int  # references to retrieve
+
+    def nearest(self, frames: np.ndarray, rows: PointRows, descriptors: np.ndarray) -> Nearest:
+        """Nearest points of descriptors (Q, D) float32 among what the frames see, source FRAME.
+
+        frames: indices (num_frames,) of the retrieved references, -1 = none.
         """
         ...

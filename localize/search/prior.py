@@ -37,10 +37,6 @@ class Leaves:
     uses_leaves: ClassVar[bool] = True
     uses_frames: ClassVar[bool] = False
 
-    def nearest(self, leaves, frames, rows: PointRows, descriptors: np.ndarray) -> Nearest:
-        """What the index found."""
-        return leaves
-
 
 @dataclass(frozen=True)
 class Frames:
@@ -59,7 +55,7 @@ class Frames:
             self, positive=("num_frames",), choices={"rows": ("in_frames", "all_obs"), "precision": PRECISIONS}
         )
 
-    def nearest(self, leaves, frames, rows: PointRows, descriptors: np.ndarray) -> Nearest:
+    def nearest(self, frames: np.ndarray, rows: PointRows, descriptors: np.ndarray) -> Nearest:
         """Nearest points among the rows of the frames."""
         return nearest_in_rows(rows, rows_in_frames(rows, frames, self.rows), descriptors, self.precision)
 
@@ -69,7 +65,3 @@ class Union(Frames):
     """Nearest points of prior leaves and prior frames together: the parallel search."""
 
     uses_leaves: ClassVar[bool] = True
-
-    def nearest(self, leaves, frames, rows: PointRows, descriptors: np.ndarray) -> Nearest:
-        """The better of what the index and the frames have."""
-        return merged(leaves, super().nearest(None, frames, rows, descriptors))

@@ -1,57 +1,54 @@
 """One function per stage of a pipeline: read, run one component over items, keep the results in the store."""
 
-from localize.stages.features import FeatureSet, GivenKeypoints, OnePass, extract_features, find_photos
-from localize.stages.mapping import (
-    BuiltIndex,
-    LocalizationMap,
-    build_index,
-    choose_pairs,
-    collect_rows,
-    import_map,
-    map_references,
-    match_pairs,
-)
-from localize.stages.queries import estimate_poses, match_queries, match_query
-from localize.stages.ranking import BuiltRanking, build_ranking, rank_photos
-from localize.stages.results import Localized, write_results
-from localize.stages.retrieval import (
-    GlobalDescriptors,
-    describe_photos,
+from localize.stages.descriptors import (
+    DescribedPhotos,
+    DescribedReferences,
+    describe_references,
     global_vector,
-    learn_retrieval,
-    one_pass,
-    read_vectors,
+    learn_descriptor,
 )
+from localize.stages.features import extract_features
+from localize.stages.index import BuiltIndex, build_index
+from localize.stages.mapping import LocalizationMap, choose_pairs, collect_rows, map_points, match_pairs, triangulate
+from localize.stages.photos import GivenKeypoints, PhotoList, Photos, find_photos, query_photos, reference_photos
+from localize.stages.poses import estimate_poses
+from localize.stages.ranking import BuiltRanking
+from localize.stages.results import write_results
+from localize.stages.retrieval import PriorFrames, rank_photos, retrieve
+from localize.stages.union import Matched, match_query, match_union, nearest_points
 from localize.stages.workbench import StageRecord, Workbench
 
 __all__ = [
     "BuiltIndex",
     "BuiltRanking",
-    "FeatureSet",
+    "DescribedPhotos",
+    "DescribedReferences",
     "GivenKeypoints",
-    "GlobalDescriptors",
     "LocalizationMap",
-    "Localized",
-    "OnePass",
+    "Matched",
+    "PhotoList",
+    "Photos",
+    "PriorFrames",
     "StageRecord",
     "Workbench",
     "build_index",
-    "build_ranking",
     "choose_pairs",
     "collect_rows",
-    "describe_photos",
+    "describe_references",
     "estimate_poses",
     "extract_features",
     "find_photos",
     "global_vector",
-    "import_map",
-    "learn_retrieval",
-    "map_references",
+    "learn_descriptor",
+    "map_points",
     "match_pairs",
-    "match_queries",
     "match_query",
-    "one_pass",
+    "match_union",
+    "nearest_points",
+    "query_photos",
     "rank_photos",
-    "read_vectors",
+    "reference_photos",
+    "retrieve",
+    "triangulate",
     "write_results",
 ]

@@ -7,30 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from localize.index.base import Index
 from localize.io.models import read_model
 from localize.keys import describe, file_digest, key_of
 from localize.mapping.base import MapImport, Mapping
 from localize.mapping.pairs import all_pairs, model_of_pairs, neighbour_pairs, rank_by_covisibility
 from localize.matching.base import PairMatcher
-from localize.retrieval.exact import Exact
 from localize.retrieval.ranking import rank, rank_by_pose
-from localize.stages.features import FeatureSet
-from localize.stages.ranking import BuiltRanking
+from localize.roles import Components
+from localize.stages.descriptors import DescribedReferences
+from localize.stages.photos import Photos
 from localize.stages.workbench import Workbench
-from localize.store import ShelfItems
-from localize.types import Image, ImageList, InputError, Map, ModelFiles, PairMatches, PointRows, SourceModel
+from localize.store import Shelved
+from localize.types import Image, ImageList, InputError, Map, ModelFiles, PairMatches, PointRows, Scene, SourceModel
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class BuiltIndex:
-    """An index component, what it built, and the key of that."""
-
-    component: Index
-    built: object
-    key: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,90 +38,91 @@ class LocalizationMap:
         return len(self.model.image)
 
 
-def match_pairs(
-    bench: Workbench, pair_matching: PairMatcher, pairs: list[tuple[str, str]], features: FeatureSet
-) -> ShelfItems:
-    """PairMatches of each pair of photos. A pair whose two photos stayed the same is reused."""
-    shelf = bench.store.shelf("pair_matches", {"matching": describe(pair_matching), "features": features.key})
-    items = {pair: key_of([features.digests[pair[0]], features.digests[pair[1]]]) for pair in pairs}
-    work = functools.partial(_match_pair, pair_matching, features)
-    bench.fill("pair_matches", shelf, {items[pair]: pair for pair in pairs}, work)
-    return ShelfItems(shelf, items)
+def map_points(
+    bench: Workbench, use: Components, scene: Scene, references: Photos, described: DescribedReferences | None
+) -> LocalizationMap:
+    """The map of the references: triangulated from matches of chosen pairs, or the model that came with the scene.
 
-
-def _match_pair(pair_matching: PairMatcher, features: FeatureSet, pair: tuple[str, str]) -> PairMatches:
-    return pair_matching.match(features[pair[0]], features[pair[1]])
+    described: None where nothing compares the references. InputError for fewer than two of them.
+    """
+    if len(references.images) < 2:
+        count = len(references.images)
+        raise InputError(f"scene {scene.name} has {count} usable reference photos; a map needs at least 2")
+    if isinstance(use.mapping, MapImport):
+        return import_map(bench, use.mapping, scene.supplied, references)
+    pairs = choose_pairs(bench, use.mapping, references, described, scene.supplied)
+    matches = match_pairs(bench, use.pair_matching, pairs, references)
+    return triangulate(bench, use.mapping, references, matches)
 
 
 def choose_pairs(
     bench: Workbench,
     mapping: Mapping,
-    references: ImageList,
-    vectors: np.ndarray | None,
-    ranking: BuiltRanking | None = None,
+    references: Photos,
+    described: DescribedReferences | None = None,
     supplied: ModelFiles | None = None,
 ) -> list[tuple[str, str]]:
     """The pairs of references to match, as `mapping.pairs` says; without global descriptors, for the most similar ones
     the nearest views. supplied: the model that covisibility is counted in."""
-    how = getattr(mapping, "pairs", "retrieval")
+    images, number = references.images, mapping.num_neighbours
     with bench.stage("pair_selection") as record:
         record.computed = 1
-        if how == "exhaustive":
-            return all_pairs(references.names)
-        if how == "covisibility":
+        if mapping.pairs == "exhaustive":
+            return all_pairs(images.names)
+        if mapping.pairs == "covisibility":
             model = _supplied_model(model_of_pairs(supplied))
-            return neighbour_pairs(rank_by_covisibility(model, references, supplied.names, mapping.num_neighbours))
-        if how == "poses" or vectors is None:
-            return neighbour_pairs(rank_by_pose(references, mapping.num_neighbours))
-        ranking = ranking or BuiltRanking(Exact())
-        asked = (references, vectors, references, vectors, mapping.num_neighbours, ranking.component, ranking.built)
-        return neighbour_pairs(rank(*asked, restricted=False))
+            return neighbour_pairs(rank_by_covisibility(model, images, supplied.names, number))
+        if mapping.pairs == "poses" or described is None or described.vectors is None:
+            return neighbour_pairs(rank_by_pose(images, number))
+        vectors, ranking = described.vectors, described.ranking
+        by = ranking.component, ranking.built
+        return neighbour_pairs(rank(images, vectors, images, vectors, number, *by, restricted=False))
 
 
-def map_references(
-    bench: Workbench,
-    mapping: Mapping,
-    pair_matching: PairMatcher,
-    references: ImageList,
-    features: FeatureSet,
-    pairs: list[tuple[str, str]],
-) -> LocalizationMap:
-    """Match the pairs of references, build the map, and collect its descriptors."""
-    matches = match_pairs(bench, pair_matching, pairs, features)
+def match_pairs(bench: Workbench, pair_matching: PairMatcher, pairs: list[tuple[str, str]], photos: Photos) -> Shelved:
+    """PairMatches of each pair of photos. A pair whose two photos stayed the same is reused."""
+    features = photos.features
+    shelf = bench.store.shelf("pair_matches", {"matching": describe(pair_matching), "features": features.key})
+    keys = {pair: key_of([features.item_keys[pair[0]], features.item_keys[pair[1]]]) for pair in pairs}
+    return bench.fill("pair_matches", shelf, keys, functools.partial(_match_pair, pair_matching, features))
+
+
+def _match_pair(pair_matching: PairMatcher, features: Shelved, pair: tuple[str, str]) -> PairMatches:
+    return pair_matching.match(features[pair[0]], features[pair[1]])
+
+
+def triangulate(bench: Workbench, mapping: Mapping, references: Photos, matches: Shelved) -> LocalizationMap:
+    """The map of the references from the matches of pairs of them, and its descriptors."""
+    features, pairs = references.features, list(matches.item_keys)
     spec = {
         "mapping": describe(mapping),
-        "matches": matches.shelf.key,
+        "matches": matches.key,
         "pairs": pairs,
-        "references": [(_placed(image), features.digests[image.name]) for image in references],
+        "references": [(_placed(image), features.item_keys[image.name]) for image in references.images],
     }
 
     def build() -> Map:
-        keypoints = {name: features[name].keypoints for name in references.names}
-        return mapping.build(references, keypoints, {pair: matches[pair] for pair in pairs})
+        keypoints = {name: features[name].keypoints for name in references.images.names}
+        return mapping.build(references.images, keypoints, {pair: matches[pair] for pair in pairs})
 
     points, key = bench.artifact("map", spec, build)
     return collect_rows(bench, points, key, features)
 
 
-def import_map(
-    bench: Workbench, mapping: MapImport, files: ModelFiles, references: ImageList, features: FeatureSet
-) -> LocalizationMap:
+def import_map(bench: Workbench, mapping: MapImport, files: ModelFiles, references: Photos) -> LocalizationMap:
     """The supplied model as the map, with the descriptors of the references at its observations."""
-    path = pathlib.Path(files.model)
+    path, features = pathlib.Path(files.model), references.features
     parts = sorted(path.iterdir()) if path.is_dir() else [path]
     spec = {
         "mapping": describe(mapping),
         "model": [file_digest(part) for part in parts if part.is_file()],
         "features": features.key,
-        "references": [
-            (_placed(image), files.names.get(image.name), features.digests[image.name]) for image in references
-        ],
+        "references": [(_placed(i), files.names.get(i.name), features.item_keys[i.name]) for i in references.images],
     }
 
     def build() -> Map:
-        model = _supplied_model(path)
-        keypoints = {name: features[name].keypoints for name in references.names}
-        return mapping.build(model, references, files.names, keypoints)
+        keypoints = {name: features[name].keypoints for name in references.images.names}
+        return mapping.import_model(_supplied_model(path), references.images, files.names, keypoints)
 
     points, key = bench.artifact("map", spec, build)
     return collect_rows(bench, points, key, features)
@@ -150,7 +141,7 @@ def _placed(image: Image) -> list:
     return [image.name, describe(image.camera), describe(image.pose)]
 
 
-def collect_rows(bench: Workbench, points: Map, map_key: str, features: FeatureSet) -> LocalizationMap:
+def collect_rows(bench: Workbench, points: Map, map_key: str, features: Shelved) -> LocalizationMap:
     """One row per observation, sorted by image: descriptor and point.
 
     An observation whose keypoint could not be described (zeros) has no row. InputError if none could.
@@ -160,7 +151,7 @@ def collect_rows(bench: Workbench, points: Map, map_key: str, features: FeatureS
     return LocalizationMap(points.images, rows, key, points)
 
 
-def _described_rows(points: Map, features: FeatureSet) -> PointRows:
+def _described_rows(points: Map, features: Shelved) -> PointRows:
     point = np.repeat(np.arange(len(points.points), dtype=np.int32), np.diff(points.indptr))
     order = np.lexsort((points.keypoint, points.image))
     bounds = np.searchsorted(points.image[order], np.arange(len(points.images) + 1))
@@ -185,10 +176,3 @@ def _described_rows(points: Map, features: FeatureSet) -> PointRows:
     if not len(point):
         raise InputError("no observation of the map could be described at its keypoint: take mapping=triangulation")
     return PointRows(np.asarray(points.points), descriptors[: len(point)], point, np.array(indptr))
-
-
-def build_index(bench: Workbench, index: Index, town: LocalizationMap) -> BuiltIndex:
-    """The index over the map's rows; settings that only matter at query time rebuild nothing."""
-    spec = {"index": describe(index, building=True), "rows": town.rows_key}
-    built, key = bench.artifact("index", spec, lambda: index.build(town.rows))
-    return BuiltIndex(index, built, key)

@@ -1,4 +1,4 @@
-"""The references most similar to each query, and what the search among them prepares."""
+"""What the search among the references' global descriptors prepares."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,10 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from localize.keys import describe
-from localize.retrieval.base import Ranking
-from localize.retrieval.ranking import rank
+from localize.retrieval.base import PreparedRanking, Ranking
 from localize.stages.workbench import Workbench
-from localize.types import ImageList, Retrieval
 
 BLOCK = 1 << 14  # vectors looked at together
 
@@ -22,9 +20,9 @@ class BuiltRanking:
     built: object = None
 
 
-def build_ranking(bench: Workbench, ranking: Ranking, vectors: np.ndarray | None) -> BuiltRanking:
+def build_ranking(bench: Workbench, ranking: Ranking, vectors: np.ndarray) -> BuiltRanking:
     """What the search among the references' vectors (R, D) needs, from the store or built now."""
-    if vectors is None or not hasattr(ranking, "build"):
+    if not isinstance(ranking, PreparedRanking):
         return BuiltRanking(ranking)
     spec = {"ranking": describe(ranking, building=True), "vectors": _digest(vectors)}
     built, _ = bench.artifact("ranking_index", spec, lambda: ranking.build(vectors))
@@ -37,21 +35,3 @@ def _digest(vectors: np.ndarray) -> str:
     for at in range(0, len(vectors), BLOCK):
         h.update(np.ascontiguousarray(vectors[at : at + BLOCK]))
     return h.hexdigest()
-
-
-def rank_photos(
-    bench: Workbench,
-    ranking: BuiltRanking,
-    queries: ImageList,
-    query_vectors: np.ndarray,
-    references: ImageList,
-    reference_vectors: np.ndarray,
-    num_frames: int,
-    query_features=None,
-    reference_features=None,
-) -> Retrieval:
-    """The references most similar to each query, best first."""
-    with bench.stage("ranking") as record:
-        record.computed = 1
-        asked = (queries, query_vectors, references, reference_vectors, num_frames, ranking.component, ranking.built)
-        return rank(*asked, query_features=query_features, reference_features=reference_features)

@@ -3,7 +3,7 @@
 import json
 import math
 import pathlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 
@@ -13,80 +13,93 @@ from localize.evaluate.tables import recall_table, threshold_name
 from localize.index.bits import Coding
 from localize.io.submission import SubmissionFile
 from localize.io.text import write_poses, write_text
-from localize.stages.mapping import BuiltIndex, LocalizationMap
-from localize.stages.workbench import Workbench, array_bytes
-from localize.store import ShelfItems
-from localize.types import Report, Retrieval, Scene
+from localize.stages.index import BuiltIndex
+from localize.stages.mapping import LocalizationMap
+from localize.stages.memory import array_bytes
+from localize.stages.union import Matched
+from localize.stages.workbench import Workbench
+from localize.store import Shelved
+from localize.types import Report, Scene
 
 SHOWN = 8  # of the failed queries in the summary
-
-
-@dataclass(frozen=True, eq=False)
-class Localized:
-    """What the stages found for the queries, and with what."""
-
-    index: BuiltIndex | None
-    frames: Retrieval | None
-    matches: ShelfItems
-    poses: ShelfItems
-    seconds: dict[str, list[float]]  # of each query per step, from the run that computed it
 
 
 def write_results(
     bench: Workbench,
     scene: Scene,
-    town: LocalizationMap,
-    localized: Localized,
+    points: LocalizationMap,
+    matched: Matched,
+    poses: Shelved,
     submission: SubmissionFile,
     output: str | None,
 ) -> Report:
     """Score the poses against the ground truth, where there is any, and write the files if `output` is given."""
-    matches, poses, index = localized.matches, localized.poses, localized.index
-    estimates = {name: poses[name] for name in poses.items}
-    found = {name: e.pose for name, e in estimates.items() if e.pose is not None}
+    estimates = {name: poses[name] for name in poses.item_keys}
+    found = {name: estimates[name].pose for name in scene.queries.names if name in estimates}
+    found = {name: pose for name, pose in found.items() if pose is not None}
     report = evaluate_poses(found, scene)
     if output is not None:
         folder = pathlib.Path(output)
         folder.mkdir(parents=True, exist_ok=True)
-        submitted, fallen_back = {}, []
+        results = _results(bench, scene, points, matched, poses, estimates, report)
+        write_poses(folder / "poses.txt", found)
+        results["fallback_poses_in_submission"] = []
         if scene.submission:
-            submitted, fallen_back = submission.poses(scene, found, localized.frames, town.references)
-        found_in_order = {n: found[n] for n in scene.queries.names if n in found}
-        results = {
-            "localize": localize.__version__,
-            "scene": scene.name,
-            "num_references": len(town.references),
-            "num_queries": len(scene.queries),
-            "num_localized": len(found),
-            "num_scored": len(report.query_names),
-            "conditions": _conditions(report),
-            "inliers_median": _number(np.median([estimates[n].num_inliers for n in found])) if found else None,
-            "candidates_per_keypoint": _mean([matches[n].candidates_per_keypoint for n in matches.items]),
-            "seconds_per_query": {step: _mean(values) for step, values in localized.seconds.items()},
-            "map": {
-                "points": len(town.rows.points),
-                "observations": town.num_observations,
-                "bytes": array_bytes(town.rows),
-                "index_bytes": array_bytes(index.built) if index else 0,
-                "bits": _bits(index),
-            },
-            "failed": {
-                n: estimates[n].reason if n in estimates else "the photo cannot be read"
-                for n in scene.queries.names
-                if n not in found
-            },
-            "fallback_poses_in_submission": fallen_back,
-            "unreadable_photos": bench.unreadable,
-            "queries": _per_query(scene.queries.names, report, estimates),
-            "stages": [asdict(r) for r in bench.records],
-            "store": str(bench.store.root),
-        }
-        write_poses(folder / "poses.txt", found_in_order)
-        if scene.submission:
+            frames = matched.frames and matched.frames.ranking
+            submitted, results["fallback_poses_in_submission"] = submission.poses(
+                scene, found, frames, points.references
+            )
             results["submission"] = submission.write(folder, scene, submitted).name
         write_text(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
         write_text(folder / "summary.txt", _summary(report, results))
     return report
+
+
+def _results(
+    bench: Workbench, scene: Scene, points: LocalizationMap, matched: Matched, poses: Shelved, estimates, report
+) -> dict:
+    """What results.json holds."""
+    found, index = [e for e in estimates.values() if e.pose is not None], matched.index
+    compared = [matched.matches[name].candidates_per_keypoint for name in estimates]
+    return {
+        "localize": localize.__version__,
+        "scene": scene.name,
+        "num_references": len(points.references),
+        "num_queries": len(scene.queries),
+        "num_localized": len(found),
+        "num_scored": len(report.query_names),
+        "conditions": _conditions(report),
+        "inliers_median": _number(np.median([e.num_inliers for e in found])) if found else None,
+        "candidates_per_keypoint": _mean(compared),
+        "seconds_per_query": _seconds(matched, poses),
+        "map": {
+            "points": len(points.rows.points),
+            "observations": points.num_observations,
+            "bytes": array_bytes(points.rows),
+            "index_bytes": array_bytes(index.built) if index else 0,
+            "bits": _bits(index),
+        },
+        "failed": {
+            n: estimates[n].reason if n in estimates else "the photo cannot be read"
+            for n in scene.queries.names
+            if n not in estimates or estimates[n].pose is None
+        },
+        "unreadable_photos": bench.unreadable,
+        "queries": _per_query(scene.queries.names, report, estimates),
+        "stages": [asdict(r) for r in bench.records],
+        "store": str(bench.store.root),
+    }
+
+
+def _seconds(matched: Matched, poses: Shelved) -> dict[str, float | None]:
+    """Mean seconds of a query per step, from the run that computed it."""
+    names = matched.queries.images.names
+    steps = {"features": [matched.queries.features.seconds(n) for n in names]}
+    if matched.frames is not None and matched.frames.seconds:
+        steps["global descriptor"] = [matched.frames.seconds[n] for n in names]
+    steps["search and matching"] = [matched.matches.seconds(n) for n in names]
+    steps["pose"] = [poses.seconds(n) for n in names]
+    return {step: _mean(values) for step, values in steps.items()}
 
 
 def _bits(index: BuiltIndex | None) -> dict | None:

@@ -1,30 +1,19 @@
 """Where stages work: the store, the workers, the progress bar, and a record of what each stage cost."""
 
-import concurrent.futures
 import contextlib
-import functools
-import itertools
 import logging
-import multiprocessing
-import os
-import resource
-import signal
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar
 
-import numpy as np
 import threadpoolctl
 import tqdm
 
-from localize.store import Shelf, Store
+from localize.stages import memory, workers
+from localize.store import Shelf, Shelved, Store
 from localize.types import InputError
 
 log = logging.getLogger(__name__)
-AHEAD = 2  # photos in memory before their turn
 
 
 @dataclass
@@ -37,33 +26,6 @@ class StageRecord:
     reused: int = 0
     seconds: float = 0.0
     peak_memory_mb: float = 0.0  # of this process while the stage ran, and of its worker processes
-
-
-@dataclass(frozen=True, eq=False)
-class Beside:
-    """A second shelf that one piece of work fills along with the first, under the same item keys, as photos that are
-    read and seen once."""
-
-    shelf: Shelf
-
-    ITEMS: ClassVar[int] = 1000  # in memory until they are written
-
-    def taken_from(self, results: Iterator) -> Iterator[tuple[str, object, float]]:
-        """The first of the two records of each result, and its seconds; the second ones go to this shelf."""
-        waiting: dict[str, tuple] = {}
-        try:
-            for item, (first, second, second_s), seconds in results:
-                waiting[item] = (item, second, second_s)
-                if len(waiting) == self.ITEMS:
-                    self._put(waiting)
-                yield item, first, seconds - second_s
-        finally:  # what is finished is kept, whatever stops the iteration
-            self._put(waiting)
-
-    def _put(self, waiting: dict[str, tuple]) -> None:
-        with self.shelf.filling():
-            self.shelf.fill(iter([r for item, r in waiting.items() if item not in self.shelf]))
-        waiting.clear()
 
 
 @dataclass
@@ -80,12 +42,12 @@ class Workbench:
     def stage(self, name: str) -> Iterator[StageRecord]:
         """Time a stage. Libraries run on one thread each: the workers are ours, and results do not depend on them."""
         record = StageRecord(name)
-        _reset_peak_memory()
+        memory.reset_peak_memory()
         start = time.perf_counter()
         with threadpoolctl.threadpool_limits(1):
             yield record
         record.seconds = time.perf_counter() - start
-        record.peak_memory_mb += _peak_memory_mb()
+        record.peak_memory_mb += memory.peak_memory_mb()
         self.records.append(record)
         reused = f", {record.reused} reused" if record.reused else ""
         log.info("%-18s %5d computed%s in %.1f s", name, record.computed, reused, record.seconds)
@@ -101,146 +63,52 @@ class Workbench:
         self,
         name: str,
         shelf: Shelf,
-        items: dict[str, object],
+        keys: dict,
         work: Callable,
         *,
+        arguments: dict | None = None,
         read: Callable | None = None,
-        beside: "Beside | None" = None,
         processes: bool = False,
-    ) -> dict[str, str]:
-        """Put `work(argument)`, or `work(argument, read(argument))`, on the shelf for every item key not there yet.
+    ) -> Shelved:
+        """`work(argument)`, or `work(argument, read(argument))`, on the shelf for every item key not there yet.
 
-        With `beside`, work returns two records and the seconds of the second, which goes to the shelf named there.
-        An item whose work returns an InputError, such as a photo that cannot be read, is logged and left out.
-        Returns what was wrong by item key.
+        keys: of the items, by our names for them; arguments: by name, None: the names themselves. Names of one key are
+        one item. An item whose work ends in an InputError, such as a photo that cannot be read, is logged and named in
+        `failures`.
         """
-        failures: dict[str, str] = {}
+        made = Shelved(shelf, keys)
+        arguments = {key: name if arguments is None else arguments[name] for name, key in keys.items()}
         with self.stage(name) as record, contextlib.ExitStack() as stack:
             record.key = shelf.key
-            if any(k not in shelf for k in items):
+            if any(key not in shelf for key in arguments):
                 stack.enter_context(shelf.filling())
-            missing = [k for k in items if k not in shelf]
-            record.reused = len(items) - len(missing)
-            hidden = None if self.progress else True  # None: shown on a terminal only
-            bar = tqdm.tqdm(total=len(items), initial=record.reused, desc=name, leave=False, disable=hidden)
-            stack.enter_context(bar)
-            results = self.map(work, [items[k] for k in missing], read=read, processes=processes)
+            todo = [key for key in arguments if key not in shelf]
+            record.reused = len(arguments) - len(todo)
+            bar = stack.enter_context(self._bar(name, len(arguments), record.reused))
+            job = workers.Work(work, read)
+            results = workers.run(job, [arguments[key] for key in todo], self.workers, processes=processes)
             with contextlib.closing(results):
-                usable = _usable(zip(missing, results, strict=True), failures, bar)
-                if beside is not None:  # closed here, so that its last items are kept whatever stops the shelf
-                    usable = stack.enter_context(contextlib.closing(beside.taken_from(usable)))
-                shelf.fill(usable)
-            record.computed = len(missing) - len(failures)
-            if processes and min(self.workers, len(missing)) > 1:  # ended by now, so their memory is known
-                children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-                record.peak_memory_mb += min(self.workers, len(missing)) * children
-        return failures
+                shelf.fill(made.kept(_usable(zip(todo, results, strict=True), made.failures, bar)))
+            record.computed = len(todo) - len(made.failures)
+            if processes and min(self.workers, len(todo)) > 1:  # ended by now, so their memory is known
+                record.peak_memory_mb += min(self.workers, len(todo)) * memory.peak_memory_of_children_mb()
+        return made
 
-    def map(self, work: Callable, arguments: list, *, read=None, processes=False) -> Iterator[tuple[object, float]]:
-        """(work(argument), its seconds) in order, on this bench's workers: threads, or processes where work holds
-        the interpreter's lock.
+    def map(self, work: Callable, arguments: list, *, processes: bool = False) -> Iterator[tuple[object, float]]:
+        """(work(argument) or its InputError, its seconds) in order, on this bench's workers."""
+        return workers.run(workers.Work(work), arguments, self.workers, processes=processes)
 
-        With `read` it is work(argument, read(argument)): one worker reads ahead in a thread while it works, several
-        each read their own. The seconds are those of both.
-        """
-        workers = min(self.workers, len(arguments))
-        if workers <= 1 and read:
-            yield from _reading_ahead(read, work, arguments)
-            return
-        timed = functools.partial(_timed, functools.partial(_read_and_work, read, work) if read else work)
-        if workers <= 1:
-            yield from map(timed, arguments)
-            return
-        if processes:
-            context = multiprocessing.get_context("spawn")  # fork would copy locked thread pools
-            pool = concurrent.futures.ProcessPoolExecutor(workers, context, initializer=_start_worker)
-        else:
-            pool = concurrent.futures.ThreadPoolExecutor(workers, initializer=_start_thread)
-        try:
-            waiting, rest = deque(), iter(arguments)
-            waiting.extend(pool.submit(timed, a) for a in itertools.islice(rest, 2 * workers))
-            while waiting:
-                yield waiting.popleft().result()
-                waiting.extend(pool.submit(timed, a) for a in itertools.islice(rest, 1))
-        except BaseException:  # stopped, or failed: nobody will keep what the others are still working on
-            for process in list((getattr(pool, "_processes", None) or {}).values()):
-                process.kill()  # no public way before Python 3.14; without it a stop waits for whole photos
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    def _bar(self, name: str, total: int, done: int) -> tqdm.tqdm:
+        hidden = None if self.progress else True  # None: shown on a terminal only
+        return tqdm.tqdm(total=total, initial=done, desc=name, leave=False, disable=hidden)
 
 
-def _usable(results, failures: dict[str, str], bar):
-    """The results that are no errors; the errors are logged and collected."""
-    for item, (result, seconds) in results:
+def _usable(results, failures: dict[str, str], bar) -> Iterator[tuple[str, object, float]]:
+    """The results that are no errors; the errors are logged and collected by item key."""
+    for key, (made, seconds) in results:
         bar.update()
-        if isinstance(result, InputError):
-            log.error("%s; left out, the rest goes on", result)
-            failures[item] = str(result)
+        if isinstance(made, InputError):
+            log.error("%s; left out, the rest goes on", made)
+            failures[key] = str(made)
         else:
-            yield item, result, seconds
-
-
-def _read_and_work(read: Callable, work: Callable, argument):
-    return work(argument, read(argument))
-
-
-def _reading_ahead(read: Callable, work: Callable, arguments: list) -> Iterator[tuple[object, float]]:
-    """(work(argument, read(argument)), seconds of both), with up to `AHEAD` arguments read before their turn."""
-    pool, waiting, rest = concurrent.futures.ThreadPoolExecutor(1), deque(), iter(arguments)
-    try:
-        waiting.extend((a, pool.submit(_timed, read, a)) for a in itertools.islice(rest, AHEAD))
-        while waiting:
-            argument, future = waiting.popleft()
-            there, read_s = future.result()
-            waiting.extend((a, pool.submit(_timed, read, a)) for a in itertools.islice(rest, 1))
-            result, work_s = _timed(work, argument, there)
-            yield result, read_s + work_s
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _timed(work: Callable, argument, *more) -> tuple[object, float]:
-    start = time.perf_counter()
-    try:
-        return work(argument, *more), time.perf_counter() - start
-    except Exception as e:
-        e.add_note(f"while working on {argument}")
-        raise
-
-
-def _start_thread() -> None:
-    """OpenMP's limit is each thread's own. BLAS has one for the process: the stage sets it and puts it back."""
-    threadpoolctl.threadpool_limits(1, user_api="openmp")
-
-
-def _start_worker() -> None:
-    """A worker process runs single-threaded, and ends when its parent does, even by kill -9."""
-    threadpoolctl.threadpool_limits(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    parent = multiprocessing.parent_process()
-
-    def follow():
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def _reset_peak_memory() -> None:
-    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as f:
-        f.write("5")  # Linux: forget the highest memory use so far
-
-
-def _peak_memory_mb() -> float:
-    """Highest resident memory since the reset (Linux), else since the start of the process."""
-    with contextlib.suppress(OSError), open("/proc/self/status") as f:
-        for line in f:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def array_bytes(*records) -> int:
-    """Bytes of all arrays in these records."""
-    return sum(a.nbytes for r in records for a in vars(r).values() if isinstance(a, np.ndarray))
+            yield key, made, seconds

@@ -12,6 +12,7 @@ import PIL.Image
 from scipy.spatial import cKDTree
 
 from localize.components import check_component
+from localize.features.base import LocalFeature
 from localize.io.phototour import SIDE
 from localize.train.homographies import Keypoints, random_homography, squares_inside, transfer, warp
 from localize.train.patch_sets import PatchSet, cut, stretched
@@ -168,7 +169,7 @@ def _grey(photo: np.ndarray) -> np.ndarray:
 
 def check_extracts(feature) -> None:
     """InputError for features that lie in a file."""
-    if not hasattr(feature, "extract"):
+    if not isinstance(feature, LocalFeature):
         raise InputError(f"{type(feature).__name__} finds no keypoints in new photos: take feature=sift")
 
 

@@ -48,12 +48,12 @@ class Retrieval:
 
     query_names: tuple[str, ...]
     reference_names: tuple[str, ...]
-    index: np.ndarray  # (Q, K) int32 into reference_names, -1 = none
-    score: np.ndarray  # (Q, K) float32, descending
+    ranked: np.ndarray  # (Q, K) int32 into reference_names, -1 = none
+    scores: np.ndarray  # (Q, K) float32, descending
 
     def __post_init__(self):
-        check_array(self, "index", np.int32, (len(self.query_names), None))
-        check_array(self, "score", np.float32, self.index.shape)
+        check_array(self, "ranked", np.int32, (len(self.query_names), None))
+        check_array(self, "scores", np.float32, self.ranked.shape)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,76 @@
+"""The roles of a pipeline: for each its protocols, and the component that takes it by default. The one list of them."""
+
+import typing
+from dataclasses import dataclass, fields
+
+from localize.components import lacking, suited
+from localize.features.base import LocalFeature, StoredFeature
+from localize.features.sift_crbnet import SiftCrbnet
+from localize.index.base import Index
+from localize.index.random_trees import RandomTrees
+from localize.io.submission import SubmissionFile
+from localize.mapping.base import MapImport, Mapping
+from localize.mapping.triangulation import Triangulation
+from localize.matching.base import PairMatcher, PointMatcher
+from localize.matching.mutual import MutualNearest
+from localize.matching.ratio import RatioTest
+from localize.pose.base import PoseEstimator
+from localize.pose.poselib import PoseLib
+from localize.retrieval.base import NEEDS, GivenRanking, GlobalDescriptor, Ranking, StoredDescriptor
+from localize.retrieval.compact import Compact
+from localize.retrieval.exact import Exact
+from localize.search.base import FrameSearch, Search
+from localize.search.prior import Union
+from localize.types import InputError
+
+
+@dataclass(frozen=True)
+class Components:
+    """One component per role. Thresholds that nobody set are those that suit the feature."""
+
+    feature: LocalFeature | StoredFeature = SiftCrbnet()
+    retrieval: GlobalDescriptor | StoredDescriptor | GivenRanking = Compact()
+    ranking: Ranking = Exact()
+    pair_matching: PairMatcher = MutualNearest()
+    mapping: Mapping | MapImport = Triangulation()
+    index: Index = RandomTrees()
+    search: Search = Union()
+    matching: PointMatcher = RatioTest()
+    pose: PoseEstimator = PoseLib()
+    submission: SubmissionFile = SubmissionFile()
+
+    def __post_init__(self):
+        for role in ROLES:
+            object.__setattr__(self, role, suited(getattr(self, role), self.feature))
+        if self.submission.fallback and not self.search.uses_frames:
+            raise InputError(
+                "submission.fallback=top_frame takes the most similar reference, but this search retrieves none: "
+                "take search=union or search=frames"
+            )
+
+    @property
+    def compares_photos(self) -> bool:
+        """Whether the references' global descriptors are asked for, by the search or to choose the map's pairs."""
+        paired = isinstance(self.mapping, Mapping) and self.mapping.pairs == "retrieval"
+        return self.search.uses_frames or paired
+
+
+ROLES: dict[str, tuple[type, ...]] = {  # role: the protocols of which its component has one
+    f.name: typing.get_args(f.type) or (f.type,) for f in fields(Components)
+}
+
+
+def unfit_for_role(role: str, component) -> list[str]:
+    """What the component lacks for its role, in a sentence."""
+    if role not in ROLES:
+        return [f"{role} is no role of a pipeline; the roles: {', '.join(ROLES)}"]
+    name, protocols = type(component).__name__, ROLES[role]
+    if isinstance(component, Search) and component.uses_frames:
+        protocols = (FrameSearch,)
+    absent, protocol = min(((lacking(component, p), p) for p in protocols), key=lambda found: len(found[0]))
+    if absent:
+        where = protocol.__module__.replace(".", "/")
+        return [f"{name} cannot be a {role}: it has no {', no '.join(absent)}; see {where}.py"]
+    if protocol is GlobalDescriptor and component.needs not in NEEDS:
+        return [f"{name}.needs is {component.needs!r}, but must be one of: {', '.join(NEEDS)}"]
+    return []

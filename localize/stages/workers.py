@@ -1,0 +1,110 @@
+"""Work on many arguments: by one worker who reads ahead, by threads, or by processes."""
+
+import concurrent.futures
+import functools
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import threadpoolctl
+
+from localize.types import InputError
+
+AHEAD = 2  # photos in memory before their turn
+
+
+@dataclass(frozen=True)
+class Work:
+    """`of(argument)` or, with `read`, `of(argument, read(argument))`; picklable if its functions are."""
+
+    of: Callable
+    read: Callable | None = None
+
+    def __call__(self, argument, *there) -> tuple[object, float]:
+        """(what came out, its seconds); an InputError, such as a photo that cannot be read, is what came out.
+
+        there: what `read` gave, where it was read ahead.
+        """
+        start = time.perf_counter()
+        try:
+            if self.read is not None and not there:
+                there = (self.read(argument),)
+            made = self.of(argument, *there)
+        except InputError as e:
+            made = e
+        except Exception as e:
+            e.add_note(f"while working on {argument}")
+            raise
+        return made, time.perf_counter() - start
+
+
+def run(work: Work, arguments: list, workers: int, *, processes: bool = False) -> Iterator[tuple[object, float]]:
+    """What `work` makes of each argument, in order, by so many threads, or processes where work holds the interpreter's
+    lock. One worker reads ahead in a thread while it works, several each read their own."""
+    if min(workers, len(arguments)) > 1:
+        return _shared(work, arguments, min(workers, len(arguments)), processes)
+    return _alone(work, arguments) if work.read is None else _reading_ahead(work, arguments)
+
+
+def _alone(work: Work, arguments: list) -> Iterator[tuple[object, float]]:
+    yield from map(work, arguments)
+
+
+def _reading_ahead(work: Work, arguments: list) -> Iterator[tuple[object, float]]:
+    """As by one worker, but up to `AHEAD` arguments are read before their turn; the seconds are those of both."""
+    pool, reading = concurrent.futures.ThreadPoolExecutor(1), Work(work.read)
+    try:
+        for argument, (there, read_s) in zip(arguments, _ahead(pool, reading, arguments, AHEAD), strict=True):
+            made, work_s = (there, 0.0) if isinstance(there, InputError) else work(argument, there)
+            yield made, read_s + work_s
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _shared(work: Work, arguments: list, workers: int, processes: bool) -> Iterator[tuple[object, float]]:
+    if processes:
+        context = multiprocessing.get_context("spawn")  # fork would copy locked thread pools
+        pool = concurrent.futures.ProcessPoolExecutor(workers, context, initializer=_start_process)
+    else:
+        pool = concurrent.futures.ThreadPoolExecutor(workers, initializer=_start_thread)
+    try:
+        yield from _ahead(pool, work, arguments, 2 * workers)
+    except BaseException:  # stopped, or failed: nobody will keep what the others are still working on
+        for process in list((getattr(pool, "_processes", None) or {}).values()):
+            process.kill()  # no public way before Python 3.14; without it a stop waits for whole photos
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _ahead(pool: concurrent.futures.Executor, work: Callable, arguments: list, number: int) -> Iterator:
+    """Results in order, with up to `number` of them waiting or being made."""
+    rest = iter(arguments)
+    waiting = deque(pool.submit(work, a) for a in itertools.islice(rest, number))
+    while waiting:
+        made = waiting.popleft().result()
+        waiting.extend(pool.submit(work, a) for a in itertools.islice(rest, 1))
+        yield made
+
+
+_start_thread = functools.partial(threadpoolctl.threadpool_limits, 1, user_api="openmp")
+# OpenMP's limit is each thread's own. BLAS has one for the process: the stage sets it and puts it back.
+
+
+def _start_process() -> None:
+    """A worker process runs single-threaded, and ends when its parent does, even by kill -9."""
+    threadpoolctl.threadpool_limits(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    parent = multiprocessing.parent_process()
+
+    def follow():
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

@@ -1,0 +1,32 @@
+"""The map of a scene's references, for the pipelines that go on from there."""
+
+from dataclasses import dataclass
+
+from localize.roles import Components
+from localize.stages import (
+    DescribedReferences,
+    LocalizationMap,
+    Photos,
+    Workbench,
+    describe_references,
+    extract_features,
+    map_points,
+    reference_photos,
+)
+from localize.types import Scene
+
+
+@dataclass(frozen=True, eq=False)
+class MappedScene:
+    """The references with their features, their global descriptors where something asks for them, and the map."""
+
+    references: Photos
+    described: DescribedReferences | None
+    points: LocalizationMap
+
+
+def map_scene(bench: Workbench, use: Components, scene: Scene, *, describe: bool = False) -> MappedScene:
+    """What the chain makes of the references. describe: make global descriptors also where nothing asks for them."""
+    references = extract_features(bench, use.feature, reference_photos(scene, use))
+    described = describe_references(bench, use, references) if describe or use.compares_photos else None
+    return MappedScene(references, described, map_points(bench, use, scene, references, described))
