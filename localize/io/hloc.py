@@ -47,19 +47,6 @@ def written(path: str | os.PathLike) -> Iterator[h5py.File]:
         partial.unlink(missing_ok=True)
 
 
-def image_names(path: str | os.PathLike) -> list[str]:
-    """Names of the images in a file of features or global descriptors, sorted: the groups that hold datasets."""
-    names = set()
-
-    def visit(_, item) -> None:
-        if isinstance(item, h5py.Dataset):
-            names.add(item.parent.name.strip("/"))
-
-    with opened(path) as f:
-        f.visititems(visit)
-    return sorted(names)
-
-
 def read_local_features(
     path: str | os.PathLike, name: str, width: int, height: int, pixel_center: float = 0.0
 ) -> Features:
