@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import h5py
 import numpy as np
 
+from localize.io.files import whole_file
 from localize.io.given_features import check_numbers, check_shape, given_features, unit_rows
 from localize.types import Features, Image, InputError
 
@@ -37,14 +38,9 @@ def opened(path: str | os.PathLike) -> Iterator[h5py.File]:
 @contextlib.contextmanager
 def written(path: str | os.PathLike) -> Iterator[h5py.File]:
     """A new file for writing; it takes its name when it is whole."""
-    partial = pathlib.Path(path).with_name(pathlib.Path(path).name + ".partial")
-    try:
-        with h5py.File(partial, "w") as f:
-            yield f
-            f.flush()  # a full disk shows here
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, h5py.File(partial, "w") as f:
+        yield f
+        f.flush()  # a full disk shows here
 
 
 def read_local_features(
