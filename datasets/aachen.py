@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from localize.components import check_component
 from localize.datasets.base import Dataset
-from localize.datasets.checks import collecting, dataset_folder, downloaded, refuse
+from localize.datasets.checks import dataset_folder, downloaded, refuse
 from localize.datasets.models import model_images, truth_of
 from localize.io.text import read_query_list
-from localize.types import Camera, Image, ImageList, InputError, ModelFiles, Scene, Submission
+from localize.types import Camera, Image, ImageList, InputError, ModelFiles, Scene, Submission, collecting
 
 log = logging.getLogger(__name__)
 ADDED_IN_V1_1 = "query/night/nexus5x_additional_night/"

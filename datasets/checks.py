@@ -1,25 +1,14 @@
 """Checks that the adapters share; what is wrong is collected, so that a user sees all of it at once."""
 
-import contextlib
 import logging
 import os
 import pathlib
-from collections.abc import Iterator
 
 from localize.io.images import check_photo
 from localize.types import Image, InputError, repeated_names
 
 log = logging.getLogger(__name__)
 SHOWN = 5  # sentences of one kind; a whole grey or missing data set is one remark, not thousands
-
-
-@contextlib.contextmanager
-def collecting(problems: list[str]) -> Iterator[None]:
-    """Add the problems of an InputError to the list and go on."""
-    try:
-        yield
-    except InputError as e:
-        problems += e.problems
 
 
 def dataset_folder(root: str | None, name: str) -> pathlib.Path:

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from localize.components import check_component
 from localize.datasets.base import Dataset
-from localize.datasets.checks import collecting, existing_folder, refuse
+from localize.datasets.checks import existing_folder, refuse
 from localize.io.text import read_poses, read_query_list
-from localize.types import Image, ImageList, Scene
+from localize.types import Image, ImageList, Scene, collecting
 
 
 @dataclass(frozen=True)

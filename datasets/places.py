@@ -7,9 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from localize.components import check_component
-from localize.datasets.checks import collecting, existing_folder, refuse
+from localize.datasets.checks import existing_folder, refuse
 from localize.datasets.models import photo_size
-from localize.types import Camera, Image, ImageList, InputError, Pose, Scene
+from localize.types import Camera, Image, ImageList, InputError, Pose, Scene, collecting
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 

@@ -22,15 +22,12 @@ from collections.abc import Callable, Iterator
 import h5py
 import numpy as np
 
-from localize.io.files import wait_for_lock, whole_file, whole_folder, write_bytes, writing
+from localize.io.files import HDF5_DAMAGED, wait_for_lock, whole_file, whole_folder, write_bytes, writing
 from localize.io.records import load_record, record_from_arrays, record_to_arrays, save_record
 from localize.keys import describe, key_of
 from localize.types import StoreError
 
 log = logging.getLogger(__name__)
-
-
-DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what h5py raises on a file that was harmed
 
 
 def _digest(arrays: dict[str, np.ndarray], text: str) -> str:
@@ -151,7 +148,7 @@ class Shelf:
                         raise OSError("it is not a shard of this shelf")
                     self._where.update(dict.fromkeys(f, path))
                 self._scanned.add(path)
-            except DAMAGED as e:
+            except HDF5_DAMAGED as e:
                 self._set_aside(path, e)
 
     @contextlib.contextmanager
@@ -186,7 +183,7 @@ class Shelf:
         try:
             with h5py.File(path, "r") as f:
                 yield f[item]
-        except DAMAGED as e:
+        except HDF5_DAMAGED as e:
             self._set_aside(path, e)
             raise StoreError(f"{path} is damaged and was set aside; run again to compute its items anew") from e
 

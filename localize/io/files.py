@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from localize.types import InputError
 
 log = logging.getLogger(__name__)
+HDF5_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what h5py raises on a file that was harmed
 
 
 def refused(error: OSError, path: pathlib.Path) -> InputError:

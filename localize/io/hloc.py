@@ -13,11 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import h5py
 import numpy as np
 
-from localize.io.files import whole_file
+from localize.io.files import HDF5_DAMAGED, whole_file
 from localize.io.given_features import check_numbers, check_shape, given_features, unit_rows
 from localize.types import Features, Image, InputError
 
-_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what h5py raises on a file that was harmed
 _HALF_PX = 0.5
 
 
@@ -31,7 +30,7 @@ def opened(path: str | os.PathLike) -> Iterator[h5py.File]:
             yield f
     except InputError:
         raise
-    except _DAMAGED as e:
+    except HDF5_DAMAGED as e:
         raise InputError(f"{path} is no HDF5 file, or is damaged ({str(e).split(',')[0]}): copy it again") from e
 
 
