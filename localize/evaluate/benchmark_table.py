@@ -79,14 +79,14 @@ def _as_text(table: BenchmarkTable) -> str:
     """For a terminal: aligned columns, in blocks of columns where they are too wide."""
     lines = _lines(table)
     labels = [f"{line.method}, {line.figures}" for line in lines]
-    texts = [line.texts(table.columns) for line in lines]
+    cells = [line.texts(table.columns) for line in lines]
     names = [column.name for column in table.columns]
-    widths = [2 + max(map(len, column)) for column in zip(names, *texts, strict=True)]
+    widths = [2 + max(map(len, column)) for column in zip(names, *cells, strict=True)]
     room = WIDTH - max(map(len, labels))
     num_blocks = 1 if sum(widths) <= room else -(-len(names) // max(1, room // max(widths)))
     size = -(-len(names) // num_blocks)
     blocks = [
-        text_table(["", *names[i : i + size]], [[a, *t[i : i + size]] for a, t in zip(labels, texts, strict=True)])
+        text_table(["", *names[i : i + size]], [[a, *t[i : i + size]] for a, t in zip(labels, cells, strict=True)])
         for i in range(0, len(names), size)
     ]
     parts = [f"{table.title}\n{_measure(table)}", *blocks, "\n".join(table.remarks)]
