@@ -7,6 +7,8 @@ even size); the selection formula is our own, since the paper's is not public.
 import numpy as np
 from numba import njit
 
+MASK = np.uint64(0xFFFFFFFFFFFFFFFF)
+
 
 @njit(nogil=True, cache=True)
 def random_below(state, n):
