@@ -6,24 +6,24 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from localize.components import check_component
-from localize.datasets.checks import collecting, dataset_folder, held_out, refuse
+from localize.datasets.base import Dataset
+from localize.datasets.checks import dataset_folder, downloaded, refuse
 from localize.datasets.models import model_images, truth_of
 from localize.io.text import read_query_list
-from localize.types import Camera, Image, ImageList, InputError, ModelFiles, Scene, Submission
+from localize.types import Camera, Image, ImageList, InputError, ModelFiles, Scene, Submission, collecting
 
 log = logging.getLogger(__name__)
 ADDED_IN_V1_1 = "query/night/nexus5x_additional_night/"
 
 
 @dataclass(frozen=True)
-class Aachen:
+class Aachen(Dataset):
     """References: the photos of the supplied model with its poses. Queries: the official lists, never the folder."""
 
     root: str | None = None  # null: the folder aachen in $LOCALIZE_DATA
     version: str = "v1"  # v1: 4,328 references, 98 night queries; v1.1: 6,697 and 191
     night_thresholds: str = "since_2020"  # before_2020: 0.5 m / 2 deg, 1 m / 5 deg, 5 m / 10 deg, as older papers have
     ground_truth: str | None = None  # poses of the queries, if you have any: lines `name qw qx qy qz tx ty tz`
-    holdout: int | None = None  # every n-th reference becomes a query with its own pose as the ground truth
 
     VERSION: ClassVar[int] = 1
     NIGHT: ClassVar[dict] = {"since_2020": {}, "before_2020": {"night": ((0.5, 2.0), (1.0, 5.0), (5.0, 10.0))}}
@@ -41,11 +41,9 @@ class Aachen:
         """Name of the list of files to download."""
         return "aachen_" + self.version.replace(".", "_")
 
-    def load(self) -> Scene:
+    def scene(self) -> Scene:
         """The scene; InputError with all problems if a file, a line or a photo cannot be used."""
-        folder, problems = self.folder, []
-        if not folder.is_dir():
-            raise InputError(f"folder {folder} is missing: download it with +pipeline=download, or give dataset.root")
+        folder, problems = downloaded(self.folder), []
         root = next((r for r in (folder / "images_upright", folder / "images/images_upright") if r.is_dir()), None)
         if root is None:
             raise InputError(f"{folder} has no folder images_upright: unpack database_and_query_images.zip there")
@@ -58,7 +56,7 @@ class Aachen:
         with collecting(problems):
             truth = truth_of(self.ground_truth, queries, problems)
         refuse(folder, root, references, queries, problems)
-        scene = Scene(
+        return Scene(
             name=f"Aachen Day-Night {self.version}",
             image_root=str(root),
             references=ImageList(references),
@@ -73,7 +71,6 @@ class Aachen:
                 {q.name: q.name.rpartition("/")[2] for q in queries},
             ),
         )
-        return held_out(scene, self.holdout)
 
     def _model(self, folder: pathlib.Path) -> pathlib.Path:
         models = folder / "3D-models"

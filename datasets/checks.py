@@ -1,26 +1,14 @@
 """Checks that the adapters share; what is wrong is collected, so that a user sees all of it at once."""
 
-import contextlib
-import dataclasses
 import logging
 import os
 import pathlib
-from collections.abc import Iterator
 
 from localize.io.images import check_photo
-from localize.types import Image, ImageList, InputError, Scene, repeated_names
+from localize.types import Image, InputError, repeated_names
 
 log = logging.getLogger(__name__)
 SHOWN = 5  # sentences of one kind; a whole grey or missing data set is one remark, not thousands
-
-
-@contextlib.contextmanager
-def collecting(problems: list[str]) -> Iterator[None]:
-    """Add the problems of an InputError to the list and go on."""
-    try:
-        yield
-    except InputError as e:
-        problems += e.problems
 
 
 def dataset_folder(root: str | None, name: str) -> pathlib.Path:
@@ -33,31 +21,11 @@ def dataset_folder(root: str | None, name: str) -> pathlib.Path:
     return pathlib.Path(found).expanduser().absolute()
 
 
-def held_out(scene: Scene, every: int | None) -> Scene:
-    """Every n-th reference, from the first, as a query with its own pose as the ground truth; None: the scene itself.
-
-    This scores where the true queries have no public poses. The dataset's own queries are left out.
-    """
-    if every is None:
-        return scene
-    if every < 2:
-        raise InputError(f"dataset.holdout is {every}, but must be at least 2: every n-th reference becomes a query")
-    truth = scene.references.images[::every]
-    problems: list[str] = []
-    check_query_names(list(truth), problems)
-    if problems:
-        raise InputError(*problems)
-    queries = tuple(dataclasses.replace(image, pose=None) for image in truth)
-    names = {image.name for image in truth}
-    return dataclasses.replace(
-        scene,
-        name=f"{scene.name} (every {every}th reference held out)",
-        references=ImageList(tuple(image for image in scene.references if image.name not in names)),
-        queries=ImageList(queries),
-        query_root=None,
-        ground_truth=ImageList(truth),
-        submission=None,
-    )
+def downloaded(folder: pathlib.Path) -> pathlib.Path:
+    """The folder of a benchmark; InputError if it is not there."""
+    if not folder.is_dir():
+        raise InputError(f"folder {folder} is missing: download it with +pipeline=download, or give dataset.root")
+    return folder
 
 
 def existing_folder(path, field: str, content: str, problems: list[str]) -> pathlib.Path:
@@ -66,6 +34,13 @@ def existing_folder(path, field: str, content: str, problems: list[str]) -> path
     if not folder.is_dir():
         problems.append(f"folder {folder} is missing: {field} must be {content}")
     return folder
+
+
+def query_folder(path: str | None, root: pathlib.Path, problems: list[str]) -> pathlib.Path:
+    """Where the queries' photos are, which may be elsewhere than the references' `root`."""
+    if not path:
+        return root
+    return existing_folder(path, "dataset.query_image_root", "the queries' folder", problems)
 
 
 def check_photos(root: pathlib.Path, images: list[Image], problems: list[str]) -> None:
@@ -101,6 +76,17 @@ def check_query_names(queries: list[Image], problems: list[str]) -> None:
     for query in queries:
         if len(query.name.split()) != 1:
             problems.append(f"query {query.name!r} has a blank in its name, which result files cannot hold: rename it")
+
+
+def refuse_photos(
+    root: pathlib.Path, references: list[Image], query_root: pathlib.Path, queries: list[Image], problems: list[str]
+) -> None:
+    """InputError with the problems so far and those of the photos, the queries' in a folder of their own."""
+    check_photos(root, references, problems)
+    check_photos(query_root, queries, problems)
+    check_query_names(queries, problems)
+    if problems:
+        raise InputError(*problems)
 
 
 def refuse(

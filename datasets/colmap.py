@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from localize.components import check_component
-from localize.datasets.checks import check_photos, check_query_names, collecting, existing_folder, held_out
+from localize.datasets.base import Dataset
+from localize.datasets.checks import existing_folder, query_folder, refuse_photos
 from localize.io.colmap_model import read_colmap_images
 from localize.io.text import read_poses, read_query_list
-from localize.types import Image, ImageList, InputError, ModelFiles, Scene, repeated_names
+from localize.types import Image, ImageList, ModelFiles, Scene, collecting, repeated_names
 
 
 @dataclass(frozen=True)
-class Colmap:
+class Colmap(Dataset):
     """References are the images of the model that are not queries; only cameras and poses of the model are read."""
 
     image_root: str
@@ -22,21 +23,17 @@ class Colmap:
     query_image_root: str | None = None  # if the queries lie elsewhere
     name: str = "colmap"
     thresholds: list | tuple = ((0.25, 2.0), (0.5, 5.0), (5.0, 10.0))  # metres, degrees
-    holdout: int | None = None  # every n-th reference becomes a query with its own pose as the ground truth
 
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
         check_component(self)
 
-    def load(self) -> Scene:
+    def scene(self) -> Scene:
         """The scene; InputError with all problems if a file, a line or a photo cannot be used."""
         problems, images, queries, poses = [], [], [], {}
-        query_root = root = existing_folder(self.image_root, "dataset.image_root", "the folder of the photos", problems)
-        if self.query_image_root:
-            query_root = existing_folder(
-                self.query_image_root, "dataset.query_image_root", "the queries' folder", problems
-            )
+        root = existing_folder(self.image_root, "dataset.image_root", "the folder of the photos", problems)
+        query_root = query_folder(self.query_image_root, root, problems)
         model = existing_folder(self.model, "dataset.model", "a COLMAP model", problems)
         if model.is_dir():
             with collecting(problems):
@@ -55,15 +52,11 @@ class Colmap:
         problems += [f"{self.queries}: {p}" for p in repeated_names(q.name for q in queries)]
         for name in sorted(set(poses) - names):
             problems.append(f"{self.ground_truth}: {name} is not in the query list")
-        check_photos(root, references, problems)
-        check_photos(query_root, queries, problems)
-        check_query_names(queries, problems)
         if not images and not problems:
             problems.append(f"the COLMAP model {self.model} holds no images with poses")
-        if problems:
-            raise InputError(*problems)
+        refuse_photos(root, references, query_root, queries, problems)
         truth = [Image(q.name, q.camera, poses[q.name]) for q in queries if q.name in poses]
-        scene = Scene(
+        return Scene(
             name=self.name,
             image_root=str(root),
             query_root=str(query_root),
@@ -73,4 +66,3 @@ class Colmap:
             thresholds=self.thresholds,
             supplied=ModelFiles(str(model), {image.name: image.name for image in references}),
         )
-        return held_out(scene, self.holdout)

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from localize.components import check_component
-from localize.datasets.checks import collecting, existing_folder, held_out, refuse
+from localize.datasets.base import Dataset
+from localize.datasets.checks import existing_folder, refuse
 from localize.io.text import read_poses, read_query_list
-from localize.types import Image, ImageList, Scene
+from localize.types import Image, ImageList, Scene, collecting
 
 
 @dataclass(frozen=True)
-class Minitown:
+class Minitown(Dataset):
     """References by day; queries by day, from other viewpoints, at night and in rain."""
 
     root: str | None = None  # null: the photos in the package; else a folder that +pipeline=render_minitown wrote
     conditions: tuple = ("day", "viewpoint", "night", "rain")  # of the queries
-    holdout: int | None = None  # every n-th reference becomes a query with its own pose as the ground truth
 
     VERSION: ClassVar[int] = 1
 
@@ -24,7 +24,7 @@ class Minitown:
         check_component(self)
         object.__setattr__(self, "conditions", tuple(self.conditions))
 
-    def load(self) -> Scene:
+    def scene(self) -> Scene:
         """The scene; InputError with all problems if a file, a line or a photo cannot be used."""
         problems, images, poses = [], [], {}
         packaged = importlib.resources.files("localize.datasets") / "minitown_photos"
@@ -41,11 +41,10 @@ class Minitown:
         posed = [Image(i.name, i.camera, poses[i.name], tuple(i.name.split("/")[1:-1])) for i in images]
         truth = [i for condition in self.conditions for i in posed if i.tags == (condition,)]
         queries = [Image(i.name, i.camera, tags=i.tags) for i in truth]
-        scene = Scene(
+        return Scene(
             name="Minitown",
             image_root=str(root),
             references=ImageList(i for i in posed if not i.tags),
             queries=ImageList(queries),
             ground_truth=ImageList(truth),
         )
-        return held_out(scene, self.holdout)

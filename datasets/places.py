@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import PIL.Image
 
 from localize.components import check_component
 from localize.datasets.checks import existing_folder, refuse
-from localize.types import Camera, Image, ImageList, InputError, Pose, Scene
+from localize.datasets.models import photo_size
+from localize.types import Camera, Image, ImageList, InputError, Pose, Scene, collecting
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 
@@ -69,13 +69,9 @@ class Places:
             place = int(numbers[-1])
             if place < self.first or (self.last is not None and place > self.last):
                 continue
-            try:
-                with PIL.Image.open(path) as photo:
-                    width, height = photo.size
-            except OSError as e:
-                problems.append(f"photo {path} cannot be read ({e})")
-                continue
-            camera = Camera("SIMPLE_PINHOLE", width, height, [max(width, height), width / 2, height / 2])
             pose = Pose(np.eye(3), [-place * self.step_m, 0, 0])
-            images.append(Image(path.relative_to(root).as_posix(), camera, pose))
+            with collecting(problems):
+                width, height = photo_size(path)
+                camera = Camera("SIMPLE_PINHOLE", width, height, [max(width, height), width / 2, height / 2])
+                images.append(Image(path.relative_to(root).as_posix(), camera, pose))
         return images

@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from localize.components import check_component
-from localize.datasets.checks import collecting, dataset_folder, held_out, refuse
+from localize.datasets.base import Dataset
+from localize.datasets.checks import SHOWN, dataset_folder, downloaded, refuse
 from localize.datasets.models import photo_size, truth_of
 from localize.io.colmap_model import read_colmap_images
 from localize.io.images import list_photos
 from localize.io.nvm import read_nvm_images
 from localize.io.robotcar import CAMERAS, camera_and_time, camera_of, photo_name, read_intrinsics, read_training_poses
 from localize.io.text import read_lines, read_query_list
-from localize.types import Camera, Image, ImageList, InputError, ModelFiles, Scene, Submission
+from localize.types import Camera, Image, ImageList, InputError, ModelFiles, Scene, Submission, collecting
 
 log = logging.getLogger(__name__)
 REFERENCE = "overcast-reference"
-SHOWN = 5  # of the queries that are missing
 
 
 @dataclass(frozen=True)
-class RobotCar:
+class RobotCar(Dataset):
     """References: the photos of the supplied model with its poses. Queries: all conditions, or the lists of v2."""
 
     root: str | None = None  # null: the folder robotcar in $LOCALIZE_DATA
@@ -32,7 +32,6 @@ class RobotCar:
     cameras: tuple = ("rear",)  # whose queries are localized; only rear is scored
     retrieval_within: tuple = ()  # camera, location: retrieve references of the same camera, the same location
     ground_truth: str | None = None  # poses of the queries, if you have any: lines `name qw qx qy qz tx ty tz`
-    holdout: int | None = None  # every n-th reference becomes a query with its own pose as the ground truth
 
     VERSION: ClassVar[int] = 1
 
@@ -53,14 +52,10 @@ class RobotCar:
         """Name of the list of files to download."""
         return f"robotcar_{self.version}"
 
-    def load(self) -> Scene:
+    def scene(self) -> Scene:
         """The scene; InputError with all problems if a file, a line or a photo cannot be used."""
-        if not self.folder.is_dir():
-            raise InputError(
-                f"folder {self.folder} is missing: download it with +pipeline=download, or give dataset.root"
-            )
-        references, queries, truth, problems = [], [], None, []
-        merged = []
+        folder, problems, merged = downloaded(self.folder), [], []
+        references, queries, truth = [], [], None
         with collecting(problems):
             merged = read_nvm_images(self._merged, problems) if self._merged.is_file() else []
             references = sorted(self._references(merged, problems), key=lambda image: image.name)
@@ -69,10 +64,10 @@ class RobotCar:
         if self.retrieval_within:
             with collecting(problems):
                 references, queries = self._grouped(references), self._grouped(queries)
-        root = self.folder / "images"
-        refuse(self.folder, root, references, queries, problems)
+        root = folder / "images"
+        refuse(folder, root, references, queries, problems)
         prefix = "RobotCar" if self.version == "v1" else "RobotCar_v2"
-        scene = Scene(
+        return Scene(
             name=f"RobotCar Seasons {self.version}",
             image_root=str(root),
             references=ImageList(references),
@@ -84,7 +79,6 @@ class RobotCar:
                 {q.name: camera_and_time(q.name) for q in queries if camera_of(q.name) == "rear"},
             ),
         )
-        return held_out(scene, self.holdout)
 
     @property
     def _merged(self) -> pathlib.Path:

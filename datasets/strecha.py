@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from localize.components import check_component
-from localize.datasets.checks import check_photos, check_query_names, existing_folder, held_out
+from localize.datasets.base import Dataset
+from localize.datasets.checks import existing_folder, query_folder, refuse_photos
 from localize.io.images import list_photos
 from localize.io.text import read_strecha_camera
 from localize.types import Image, ImageList, InputError, Scene
 
 
 @dataclass(frozen=True)
-class Strecha:
+class Strecha(Dataset):
     """Every `query_every`-th of the sorted photos is a query, the rest are references."""
 
     root: str
@@ -19,7 +20,6 @@ class Strecha:
     query_offset: int = 1  # the first query
     reference_every: int = 1  # keep every n-th reference, from the first
     query_image_root: str | None = None  # another folder with pictures of the same names for the queries
-    holdout: int | None = None  # every n-th reference becomes a query with its own pose as the ground truth
 
     VERSION: ClassVar[int] = 1
     THRESHOLDS: ClassVar[tuple] = ((0.01, 0.1), (0.02, 0.2), (0.05, 0.5), (0.25, 2.0))
@@ -27,15 +27,12 @@ class Strecha:
     def __post_init__(self):
         check_component(self, positive=("query_every", "reference_every"))
 
-    def load(self) -> Scene:
+    def scene(self) -> Scene:
         """The scene; InputError with all problems if a photo or a camera file cannot be used."""
         problems, images = [], {}
         root = existing_folder(self.root, "dataset.root", "a folder with images/ and gt_dense_cameras/", problems)
-        query_root = photos = root / "images"
-        if self.query_image_root:
-            query_root = existing_folder(
-                self.query_image_root, "dataset.query_image_root", "the queries' folder", problems
-            )
+        photos = root / "images"
+        query_root = query_folder(self.query_image_root, photos, problems)
         names = list_photos(photos)
         if not names and root.is_dir():
             problems.append(f"folder {photos} holds no photos: put the scene's photos there")
@@ -51,12 +48,8 @@ class Strecha:
         is_query = {name: i % self.query_every == self.query_offset for i, name in enumerate(names)}
         truth = [images[n] for n in names if is_query[n] and n in images]
         references = [images[n] for n in names if not is_query[n] and n in images][:: self.reference_every]
-        check_photos(photos, references, problems)
-        check_photos(query_root, truth, problems)
-        check_query_names(truth, problems)
-        if problems:
-            raise InputError(*problems)
-        scene = Scene(
+        refuse_photos(photos, references, query_root, truth, problems)
+        return Scene(
             name=root.name,
             image_root=str(photos),
             query_root=str(query_root),
@@ -65,4 +58,3 @@ class Strecha:
             ground_truth=ImageList(truth),
             thresholds=self.THRESHOLDS,
         )
-        return held_out(scene, self.holdout)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from localize.components import check_component
-from localize.datasets.checks import held_out
+from localize.datasets.base import Dataset
 from localize.geometry.colmap import pycolmap
 from localize.io.colmap_model import read_colmap_images
 from localize.io.files import whole_folder
@@ -17,7 +17,7 @@ from localize.types import Image, ImageList, InputError, Scene
 
 
 @dataclass(frozen=True)
-class Synthetic:
+class Synthetic(Dataset):
     """Photos are made when first asked for, into `root`; each `query_every`-th is a query."""
 
     root: str = "outputs/synthetic"
@@ -25,7 +25,6 @@ class Synthetic:
     num_points: int = 600
     query_every: int = 4
     seed: int = 0
-    holdout: int | None = None  # every n-th reference becomes a query with its own pose as the ground truth
 
     VERSION: ClassVar[int] = 1
     LIBRARIES: ClassVar[tuple] = ("pycolmap",)
@@ -34,7 +33,7 @@ class Synthetic:
     def __post_init__(self):
         check_component(self, positive=("num_photos", "num_points", "query_every"))
 
-    def load(self) -> Scene:
+    def scene(self) -> Scene:
         """The scene, exact poses included."""
         root = pathlib.Path(self.root).expanduser().absolute()
         made_from = {k: v for k, v in asdict(self).items() if k not in ("root", "query_every", "holdout")}
@@ -50,7 +49,7 @@ class Synthetic:
             raise InputError(*problems)
         queries = images[1 :: self.query_every]
         names = {q.name for q in queries}
-        scene = Scene(
+        return Scene(
             name="synthetic",
             image_root=str(root / "images"),
             references=ImageList(tuple(i for i in images if i.name not in names)),
@@ -58,7 +57,6 @@ class Synthetic:
             ground_truth=ImageList(queries),
             thresholds=self.THRESHOLDS,
         )
-        return held_out(scene, self.holdout)
 
     def _make(self, root: pathlib.Path, spec: str) -> None:
         options = pycolmap.SyntheticDatasetOptions()

@@ -23,15 +23,12 @@ from collections.abc import Callable, Iterator
 import h5py
 import numpy as np
 
-from localize.io.files import wait_for_lock
+from localize.io.files import HDF5_DAMAGED, wait_for_lock, whole_file, whole_folder, write_bytes, writing
 from localize.io.records import load_record, record_from_arrays, record_to_arrays, save_record
 from localize.keys import describe, key_of
 from localize.types import StoreError
 
 log = logging.getLogger(__name__)
-
-
-DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what h5py raises on a file that was harmed
 
 
 def _digest(arrays: dict[str, np.ndarray], text: str) -> str:
@@ -43,23 +40,19 @@ def _digest(arrays: dict[str, np.ndarray], text: str) -> str:
     return h.hexdigest()
 
 
-@contextlib.contextmanager
-def _writing(root: pathlib.Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write into one sentence."""
-    try:
-        yield
-    except OSError as e:
-        reason = {
-            errno.ENOSPC: "the disk is full: free some space",
-            errno.EDQUOT: "the disk quota is used up: free some space",
-            errno.EROFS: "the disk is read-only: make it writable",
-            errno.EACCES: "no permission to write there: ask for it",
-            errno.EPERM: "no permission to write there: ask for it",
-        }.get(e.errno, f"{e.strerror or e}: mend that")
-        raise StoreError(
-            f"cannot write to the store {root}: {reason}, or choose another place with store.root=...; "
-            "all that was finished before is kept and will be reused"
-        ) from e
+def _refused(error: OSError, root: pathlib.Path) -> StoreError:
+    """The operating system's refusal to write in one sentence."""
+    reason = {
+        errno.ENOSPC: "the disk is full: free some space",
+        errno.EDQUOT: "the disk quota is used up: free some space",
+        errno.EROFS: "the disk is read-only: make it writable",
+        errno.EACCES: "no permission to write there: ask for it",
+        errno.EPERM: "no permission to write there: ask for it",
+    }.get(error.errno, f"{error.strerror or error}: mend that")
+    return StoreError(
+        f"cannot write to the store {root}: {reason}, or choose another place with store.root=...; "
+        "all that was finished before is kept and will be reused"
+    )
 
 
 class Store:
@@ -69,10 +62,14 @@ class Store:
         self.root = pathlib.Path(root).expanduser().absolute()
         self.verify = verify  # compare the checksums of artifacts, which reads them whole; items' are always compared
 
+    def writing(self) -> contextlib.AbstractContextManager[None]:
+        """Within it, a refusal to write is a StoreError."""
+        return writing(self.root, _refused)
+
     def check_writable(self) -> None:
         """StoreError now rather than after hours."""
         probe = self.root / f".probe-{os.getpid()}"
-        with _writing(self.root):
+        with self.writing():
             self.root.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"x" * 4096)
             probe.unlink()
@@ -80,7 +77,7 @@ class Store:
     @contextlib.contextmanager
     def lock(self, path: pathlib.Path) -> Iterator[None]:
         """Hold the key's lock; it falls with the process, however that ends."""
-        with _writing(self.root):
+        with self.writing():
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = open(path.with_name(path.name + ".lock"), "w")  # noqa: SIM115  closed below
         with handle:
@@ -98,17 +95,12 @@ class Store:
             record = self._finished(final)  # another process may have built it while we waited
             if record is not None:
                 return record, key, True
-            partial = final.with_name(f"{key}.partial")
-            shutil.rmtree(partial, ignore_errors=True)
+            for leftover in final.parent.glob(f"{key}*.partial"):
+                shutil.rmtree(leftover, ignore_errors=True)
             record = build()
-            with _writing(self.root):
-                try:
-                    save_record(partial, record)
-                    (partial / "spec.json").write_text(json.dumps(describe(spec), indent=1))
-                    os.replace(partial, final)
-                except OSError:
-                    shutil.rmtree(partial, ignore_errors=True)  # on a full disk every byte counts
-                    raise
+            with self.writing(), whole_folder(final) as new:
+                save_record(new, record)
+                (new / "spec.json").write_text(json.dumps(describe(spec), indent=1))
         return load_record(final), key, False  # read back: computed now or reused, the caller gets the same arrays
 
     def _finished(self, folder: pathlib.Path):
@@ -120,7 +112,7 @@ class Store:
         except StoreError as e:
             aside = folder.with_name(f"{folder.name}.damaged")
             log.warning("%s; it is set aside as %s and computed again", e, aside.name)
-            with _writing(self.root):
+            with self.writing():
                 shutil.rmtree(aside, ignore_errors=True)
                 os.replace(folder, aside)
             return None
@@ -157,7 +149,7 @@ class Shelf:
                         raise OSError("it is not a shard of this shelf")
                     self._where.update(dict.fromkeys(f, path))
                 self._scanned.add(path)
-            except DAMAGED as e:
+            except HDF5_DAMAGED as e:
                 self._set_aside(path, e)
 
     @contextlib.contextmanager
@@ -177,7 +169,7 @@ class Shelf:
             str(why).split(",")[0],
             aside.name,
         )
-        with _writing(self.store.root):
+        with self.store.writing():
             os.replace(path, aside)
         self._where = {k: p for k, p in self._where.items() if p != path}
         self._scanned.discard(path)
@@ -192,7 +184,7 @@ class Shelf:
         try:
             with h5py.File(path, "r") as f:
                 yield f[item]
-        except DAMAGED as e:
+        except HDF5_DAMAGED as e:
             self._set_aside(path, e)
             raise StoreError(f"{path} is damaged and was set aside; run again to compute its items anew") from e
 
@@ -238,22 +230,15 @@ class Shelf:
                 for name, array in arrays.items():
                     group.create_dataset(name, data=array)
         final = self.folder / f"{key_of(sorted(batch))}.h5"
-        with _writing(self.store.root):
+        with self.store.writing():
             self.folder.mkdir(parents=True, exist_ok=True)
             spec = self.folder / "spec.json"
             if not spec.exists():
-                spec.with_suffix(".partial").write_text(json.dumps(describe(self.spec), indent=1))
-                os.replace(spec.with_suffix(".partial"), spec)
-            partial = final.with_suffix(".partial")
-            try:
-                with open(partial, "wb") as f:
-                    f.write(memory.getbuffer())
-                    f.flush()
-                    os.fsync(f.fileno())
-                os.replace(partial, final)
-            except OSError:
-                partial.unlink(missing_ok=True)  # on a full disk every byte counts
-                raise
+                write_bytes(spec, json.dumps(describe(self.spec), indent=1).encode())
+            with whole_file(final) as partial, open(partial, "wb") as f:
+                f.write(memory.getbuffer())
+                f.flush()
+                os.fsync(f.fileno())
         self._scanned.add(final)
         self._where.update(dict.fromkeys(batch, final))
 

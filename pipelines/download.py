@@ -14,6 +14,7 @@ from localize.datasets.manifest import Manifest, RemoteFile, manifest_of
 from localize.io.download import MIRROR, FetchError, addresses, fetch, remote_size
 from localize.io.filecheck import bytes_text, wrong_file
 from localize.io.files import writing
+from localize.io.text import write_text
 from localize.io.unpack import unpack, unpacked
 from localize.types import InputError
 
@@ -184,4 +185,4 @@ def _write_report(output: str | None, manifest: Manifest, done: Downloaded, prob
     }
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(found, indent=1) + "\n")
+        write_text(path, json.dumps(found, indent=1) + "\n")

@@ -9,16 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import localize
-from localize.evaluate.benchmark_table import (
-    BenchmarkTable,
-    Cells,
-    Column,
-    Row,
-    as_csv,
-    as_latex,
-    as_markdown,
-    as_text,
-)
+from localize.evaluate.benchmark_table import BenchmarkTable, Cells, Column, Row, texts
+from localize.evaluate.grids import FORMATS
 from localize.evaluate.published import METHODS, Benchmark, read_benchmark
 from localize.io.text import write_text
 from localize.pipelines import direct, parallel_search, serial
@@ -37,7 +29,6 @@ PIPELINES: dict[str, Callable] = {
 ORDERS = {"RT_AP": "gaussian", "RT": "abs_value"}  # of the leaves: index.order
 SEEDED = ("index", "retrieval", "pose")  # not mapping
 VARIED = ("search", "submission")  # from row to row
-FORMATS = {"txt": as_text, "md": as_markdown, "csv": as_csv, "tex": as_latex}
 SHOWN = 3  # problems of a data set that the table names; the log has them all
 
 
@@ -82,11 +73,12 @@ def run(
         job = _Job(f"row {number} of {len(rows)}: {method}", scene, store, folder / method, workers, progress)
         outcomes[method] = job.row(method, use, seeds)
     made = _table(benchmark, scene, outcomes, _notes(benchmark, scene, outcomes, use, seeds))
-    for suffix, form in FORMATS.items():
-        write_text(folder / f"table.{suffix}", form(made))
+    written = texts(made)
+    for suffix, text in written.items():
+        write_text(folder / f"table.{suffix}", text)
     found = {"localize": localize.__version__, "seeds": list(seeds), "table": dataclasses.asdict(made)}
     write_text(folder / "table.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
-    return f"{as_text(made)}\n{_where(folder, outcomes, seeds)}"
+    return f"{written['txt']}\n{_where(folder, outcomes, seeds)}"
 
 
 def _check(seeds, rows, use: Components) -> None:

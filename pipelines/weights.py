@@ -10,7 +10,7 @@ from localize.networks import manifest as published
 from localize.networks.manifest import PublishedWeights
 from localize.networks.shipped import shipped_names, weights_file
 from localize.pipelines.download import fetch_with_bar
-from localize.types import InputError
+from localize.types import InputError, collecting
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +36,8 @@ def run(
         if name not in entries
     ]
     for name in dict.fromkeys(n for n in names if n in entries):
-        try:
+        with collecting(problems):
             _get(entries[name], mirror, progress=progress)
-        except InputError as e:
-            problems += e.problems
     if problems:
         raise InputError(*problems)
     return _overview(entries)

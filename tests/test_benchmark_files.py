@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from localize.datasets.aachen import Aachen
-from localize.datasets.checks import held_out
+from localize.datasets.base import held_out
 from localize.datasets.robotcar import RobotCar
 from localize.geometry.poses import pose_error
 from localize.io.text import read_query_list

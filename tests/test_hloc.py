@@ -10,12 +10,11 @@ import PIL.Image
 import pytest
 
 from localize.features.files import Files
-from localize.io.hloc import image_names, read_global_descriptor, read_local_features, write_local_features
-from localize.io.hloc_matches import read_matches, write_matches
+from localize.io.hloc import read_global_descriptor, read_local_features, write_local_features
 from localize.retrieval.hloc import Hloc
 from localize.stages import PhotoList, Workbench, extract_features
 from localize.store import Store
-from localize.types import Camera, Features, Image, ImageList, InputError, PairMatches
+from localize.types import Camera, Features, Image, ImageList, InputError
 
 WIDTH, HEIGHT = 1600, 1200
 PHOTO = Image("db/day/1.jpg", Camera("PINHOLE", WIDTH, HEIGHT, [1000, 1000, 800, 600]))
@@ -46,15 +45,12 @@ def hloc_reads(path, name) -> dict:
     return found
 
 
-def hloc_reads_matches(path, first, second) -> np.ndarray:
-    """(M, 2) as hloc's get_matches."""
+def hloc_lists(path) -> list[str]:
+    """Names of the images in a file, as hloc's list_h5_names finds them."""
+    names = set()
     with h5py.File(path, "r", libver="latest") as f:
-        keys = [a.replace("/", "-") + "/" + b.replace("/", "-") for a, b in ((first, second), (second, first))]
-        found = next(k for k in keys if k in f)
-        matches = f[found]["matches0"].__array__()
-        assert f[found]["matching_scores0"].shape == matches.shape
-    rows = np.stack([np.where(matches != -1)[0], matches[matches != -1]], -1)
-    return rows if found == keys[0] else rows[:, ::-1]
+        f.visititems(lambda _, item: names.add(item.parent.name.strip("/")) if isinstance(item, h5py.Dataset) else None)
+    return sorted(names)
 
 
 @pytest.mark.parametrize("as_half", [True, False])
@@ -71,7 +67,6 @@ def test_a_file_of_hloc_is_read_with_one_half_pixel(tmp_path, as_half):
         "oris": [0, 90, 180, 45],
     }
     hloc_writes(path, "db/day/1.jpg", given, as_half=as_half)
-    assert image_names(path) == ["db/day/1.jpg"]
     found = read_local_features(path, "db/day/1.jpg", WIDTH, HEIGHT)
     assert found.keypoints.dtype == np.float32
     np.testing.assert_array_equal(found.keypoints[:3], xy[:3] + 0.5)
@@ -169,46 +164,6 @@ def test_global_descriptors_are_of_one_length(tmp_path):
     np.testing.assert_allclose(Hloc(str(path)).read("db/1.jpg"), [0.6, 0.8])
     with pytest.raises(InputError, match=r"image db/2.jpg: global_descriptor have shape \(3,\), but expected \(2,\)"):
         read_global_descriptor(path, "db/2.jpg")
-
-
-def test_matches_both_ways(tmp_path):
-    path = tmp_path / "matches.h5"
-    pair, rows = ("query/night/1.jpg", "db/2.jpg"), np.array([[0, 3], [2, 1]])
-    num_keypoints = {pair[0]: 4, pair[1]: 32767}
-    again = (pair[::-1], PairMatches(np.zeros((1, 2), int)))  # a pair that is there is passed over
-    write_matches(path, [(pair, PairMatches(rows)), again], num_keypoints)
-    with h5py.File(path) as f:
-        assert f["query-night-1.jpg/db-2.jpg/matches0"][()].tolist() == [3, -1, 1, -1]
-        assert f["query-night-1.jpg/db-2.jpg/matches0"].dtype == np.int16
-        assert len(f) == 1
-    np.testing.assert_array_equal(hloc_reads_matches(path, *pair), rows)
-    np.testing.assert_array_equal(hloc_reads_matches(path, *pair[::-1]), rows[:, ::-1])
-    (found, straight), (_, turned) = read_matches(path, [pair, pair[::-1]])
-    assert found == pair
-    np.testing.assert_array_equal(straight.rows, rows)
-    np.testing.assert_array_equal(turned.rows, rows[:, ::-1])
-    with h5py.File(path, "w") as f:  # as older versions named a pair
-        f["db-2.jpg_query-night-1.jpg/matches0"] = np.array([-1, 2, -1, 0], np.int16)
-    np.testing.assert_array_equal(next(read_matches(path, [pair]))[1].rows, [[2, 1], [0, 3]])
-    with pytest.raises(InputError, match=r"matches.h5 has no matches of a and b"):
-        next(read_matches(path, [("a", "b")]))
-
-
-def test_matches_that_hloc_cannot_hold_are_refused(tmp_path):
-    path, one = tmp_path / "matches.h5", PairMatches([[0, 1]])
-    alike = [(("a/b-c", "x"), one), (("a-b/c", "x"), one)]
-    counts = {"a/b-c": 2, "a-b/c": 2, "x": 2}
-    for items in (alike, [alike[0], (("x", "a-b/c"), one)]):
-        with pytest.raises(InputError, match=r"have one name in files of hloc, .*: rename an image"):
-            write_matches(path, items, counts)
-    assert not list(tmp_path.iterdir())  # nothing half written
-    write_matches(path, alike[:1], counts)
-    with pytest.raises(InputError, match="a/b-c - x and a-b/c - x have one name"):
-        list(read_matches(path, [p for p, _ in alike]))
-    with pytest.raises(InputError, match="x has 32768 keypoints, but matches in hloc's format count to 32767"):
-        write_matches(path, alike[:1], {"a/b-c": 2, "x": 32768})
-    with pytest.raises(InputError, match="a keypoint of a/b-c has several matches in x"):
-        write_matches(path, [(alike[0][0], PairMatches([[0, 0], [0, 1]]))], counts)
 
 
 @dataclasses.dataclass(frozen=True)

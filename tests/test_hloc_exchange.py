@@ -9,7 +9,7 @@ import pytest
 from localize import Localizer
 from localize.features.files import Files
 from localize.geometry.colmap import pycolmap
-from localize.io.hloc import image_names, read_local_features, write_local_features
+from localize.io.hloc import read_local_features, write_local_features
 from localize.mapping.imported import Imported
 from localize.pipelines import build_map, direct, export_hloc, parallel_search
 from localize.retrieval.hloc import Hloc
@@ -19,7 +19,7 @@ from localize.store import Store
 from localize.types import Features, InputError, ModelFiles
 
 from .conftest import FEATURE, poses, results
-from .test_hloc import hloc_reads
+from .test_hloc import hloc_lists, hloc_reads
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_export_is_what_hloc_reads(exported, finished, scene):
         "feats-sift.h5", "global-feats-compact.h5", "pairs-query-compact20.txt", "queries_with_intrinsics.txt", "sfm",
     ]  # fmt: skip
     every = sorted(scene.references.names + scene.queries.names)
-    assert image_names(exported / "feats-sift.h5") == image_names(exported / "global-feats-compact.h5") == every
+    assert hloc_lists(exported / "feats-sift.h5") == hloc_lists(exported / "global-feats-compact.h5") == every
     rec = pycolmap.Reconstruction(str(exported / "sfm"))
     assert rec.num_points3D() == results(finished[1])["map"]["points"]
     assert rec.compute_num_observations() == results(finished[1])["map"]["observations"]

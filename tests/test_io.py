@@ -4,6 +4,7 @@ import pytest
 
 from localize.geometry.colmap import pycolmap
 from localize.io.colmap_model import read_colmap_images
+from localize.io.files import whole_file, whole_folder
 from localize.io.images import check_photo, read_photo
 from localize.io.text import read_poses, read_query_list, write_poses
 from localize.types import Camera, InputError
@@ -173,3 +174,18 @@ def test_unusable_photos_are_named(tmp_path):
         "is 5 x 5 px, but its camera is for 30 x 20 px"
         in check_photo(photo_with(tmp_path, "L", size=(5, 5)), CAMERA)[0]
     )
+
+
+@pytest.mark.parametrize("whole", [whole_file, whole_folder])
+def test_what_is_not_finished_leaves_the_old_one(tmp_path, whole):
+    final = tmp_path / "x"
+    for name, stopped in (("old", False), ("half", True), ("new", False)):
+        try:
+            with whole(final) as aside:
+                (aside / "name" if whole is whole_folder else aside).write_text(name)
+                if stopped:
+                    raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            name = "old"
+        assert [p.name for p in tmp_path.iterdir()] == ["x"]
+        assert (final / "name" if whole is whole_folder else final).read_text() == name

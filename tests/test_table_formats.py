@@ -4,15 +4,7 @@ import json
 
 import pytest
 
-from localize.evaluate.benchmark_table import (
-    BenchmarkTable,
-    Column,
-    Row,
-    as_csv,
-    as_latex,
-    as_markdown,
-    as_text,
-)
+from localize.evaluate.benchmark_table import BenchmarkTable, Column, Row, texts
 from localize.evaluate.published import NIGHT, STANDARD, read_benchmark
 
 from .conftest import SHARED
@@ -34,7 +26,7 @@ SMALL = BenchmarkTable(
 
 
 def test_text():
-    assert as_text(SMALL) == (
+    assert texts(SMALL)["txt"] == (
         "Town.\n"
         "Percent of all queries within 0.25 m / 2 deg, 5 m / 10 deg (day); 0.5 m / 2 deg, 5 m / 10 deg (night_rain).\n"
         "\n"
@@ -55,7 +47,7 @@ def test_text():
 
 
 def test_markdown():
-    assert as_markdown(SMALL).split("\n\n")[1:] == [
+    assert texts(SMALL)["md"].split("\n\n")[1:] == [
         "| method | figures | day | night_rain |\n"
         "| --- | --- | ---: | ---: |\n"
         "| RT_AP | ours, mean of 2 seeds | 20.0 / 45.0 | - |\n"
@@ -71,7 +63,7 @@ def test_markdown():
 
 
 def test_csv():
-    assert as_csv(SMALL) == (
+    assert texts(SMALL)["csv"] == (
         "method,figures,day 0.25 m / 2 deg,day 5 m / 10 deg,night_rain 0.5 m / 2 deg,night_rain 5 m / 10 deg,remark\n"
         'RT_AP,"ours, mean of 2 seeds",20.0,45.0,,,\n'
         'RT_AP,"ours, lowest",10.0,20.0,,,\n'
@@ -85,7 +77,7 @@ def test_csv():
 
 
 def test_latex():
-    assert as_latex(SMALL) == (
+    assert texts(SMALL)["tex"] == (
         "% Town.\n"
         "% Percent of all queries within 0.25 m / 2 deg, 5 m / 10 deg (day); "
         "0.5 m / 2 deg, 5 m / 10 deg (night_rain).\n"
@@ -111,7 +103,7 @@ def test_latex():
 def test_a_wide_table_is_cut_into_blocks():
     benchmark = read_benchmark("robotcar")
     rows = tuple(Row("", published_as=name, published=cells) for name, cells in benchmark.rows.items())
-    text = as_text(BenchmarkTable("", benchmark.columns, rows))
+    text = texts(BenchmarkTable("", benchmark.columns, rows))["txt"]
     assert max(map(len, text.splitlines())) <= 120
     heads = [line.split() for line in text.splitlines() if "OC-summer" in line or "rain" in line or "sun" in line]
     assert heads == [["dawn", "dusk", "OC-summer"], ["OC-winter", "rain", "snow"], ["sun", "night", "night-rain"]]

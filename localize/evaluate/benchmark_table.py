@@ -1,17 +1,13 @@
 """A benchmark's table, our figures beside published ones, as text, Markdown, CSV or LaTeX."""
 
-import csv
-import io
-import re
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from localize.evaluate.grids import WIDTH, Grid, as_csv, as_latex, as_markdown
 from localize.evaluate.tables import text_table, threshold_name
 
 Cells = tuple[tuple[float, ...] | None, ...]  # percent at each threshold, per column; None: there is no such figure
-WIDTH = 120  # characters of a line of text; a wider table is cut into blocks of columns
-_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$"}
-_LATEX |= {c: "\\" + c for c in "&%$#_{}"}
 
 
 @dataclass(frozen=True)
@@ -69,65 +65,56 @@ class _Line:
         return ["-" if cell is None else " / ".join(f"{v:.1f}" for v in cell) for cell in self.cells]
 
 
-def as_text(table: BenchmarkTable) -> str:
+def texts(table: BenchmarkTable) -> dict[str, str]:
+    """The table in every format, by the suffix of its file."""
+    return {
+        "txt": _as_text(table),
+        "md": as_markdown([_words(table, "method", "figures")]),
+        "csv": as_csv([_numbers(table)]),
+        "tex": as_latex([_words(table, "Method", "Figures")]),
+    }
+
+
+def _as_text(table: BenchmarkTable) -> str:
     """For a terminal: aligned columns, in blocks of columns where they are too wide."""
     lines = _lines(table)
     labels = [f"{line.method}, {line.figures}" for line in lines]
-    texts = [line.texts(table.columns) for line in lines]
+    cells = [line.texts(table.columns) for line in lines]
     names = [column.name for column in table.columns]
-    widths = [2 + max(map(len, column)) for column in zip(names, *texts, strict=True)]
+    widths = [2 + max(map(len, column)) for column in zip(names, *cells, strict=True)]
     room = WIDTH - max(map(len, labels))
     num_blocks = 1 if sum(widths) <= room else -(-len(names) // max(1, room // max(widths)))
     size = -(-len(names) // num_blocks)
     blocks = [
-        text_table(["", *names[i : i + size]], [[a, *t[i : i + size]] for a, t in zip(labels, texts, strict=True)])
+        text_table(["", *names[i : i + size]], [[a, *t[i : i + size]] for a, t in zip(labels, cells, strict=True)])
         for i in range(0, len(names), size)
     ]
     parts = [f"{table.title}\n{_measure(table)}", *blocks, "\n".join(table.remarks)]
     return "\n\n".join(p for p in parts if p) + "\n"
 
 
-def as_markdown(table: BenchmarkTable) -> str:
-    """A table of GitHub's Markdown, the remarks as a list beneath."""
-    header = ["method", "figures", *(column.name for column in table.columns)]
-    rows = [header, ["---", "---", *["---:"] * len(table.columns)]]
-    rows += [[line.method, line.figures, *line.texts(table.columns)] for line in _lines(table)]
-    grid = "\n".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in rows)
-    remarks = "\n".join(f"- {remark}" for remark in table.remarks)
-    return f"{table.title} {_measure(table)}\n\n{grid}\n" + (f"\n{remarks}\n" if remarks else "")
+def _words(table: BenchmarkTable, method: str, figures: str) -> Grid:
+    """The table as it is printed, its first two columns under these names."""
+    return Grid(
+        name="",
+        title=f"{table.title}\n{_measure(table)}",
+        header=(method, figures, *(column.name for column in table.columns)),
+        rows=tuple((line.method, line.figures, *line.texts(table.columns)) for line in _lines(table)),
+        notes=tuple(table.remarks),
+        align="ll" + "c" * len(table.columns),
+    )
 
 
-def as_csv(table: BenchmarkTable) -> str:
-    """One column of numbers for each condition and threshold, empty where there is none; `remark` says why."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+def _numbers(table: BenchmarkTable) -> Grid:
+    """A column for each condition and threshold; `remark` says why there is no figure."""
     names = [[f"{c.name} {threshold_name(t)}" for t in c.thresholds] for c in table.columns]
-    writer.writerow(["method", "figures", *(name for of_column in names for name in of_column), "remark"])
+    rows = []
     for line in _lines(table):
         cells = line.cells or (None,) * len(names)
-        filled = [cell or [""] * len(of_column) for cell, of_column in zip(cells, names, strict=True)]
-        numbers = [v if v == "" else round(v, 2) for cell in filled for v in cell]
-        writer.writerow([line.method, line.figures, *numbers, line.reason])
-    return out.getvalue()
-
-
-def as_latex(table: BenchmarkTable) -> str:
-    """A tabular for the package booktabs; what is said about the table stands in comments."""
-    rows = [["Method", "Figures", *(column.name for column in table.columns)]]
-    rows += [[line.method, line.figures, *line.texts(table.columns)] for line in _lines(table)]
-    head, *body = (" & ".join("--" if c == "-" else escaped(c) for c in row) + r" \\" for row in rows)
-    lines = [
-        *(f"% {text}" for text in (table.title, _measure(table))),
-        r"\begin{tabular}{ll" + "c" * len(table.columns) + "}",
-        r"\toprule",
-        head,
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-        *(f"% {remark}" for remark in table.remarks),
-    ]
-    return "\n".join(lines) + "\n"
+        filled = [cell or [None] * len(of_column) for cell, of_column in zip(cells, names, strict=True)]
+        numbers = [None if v is None else round(v, 2) for cell in filled for v in cell]
+        rows.append((line.method, line.figures, *numbers, line.reason))
+    return Grid("", table.title, ("method", "figures", *itertools.chain(*names), "remark"), tuple(rows))
 
 
 def _lines(table: BenchmarkTable) -> list[_Line]:
@@ -166,8 +153,3 @@ def _measure(table: BenchmarkTable) -> str:
     if len(groups) > 1:
         bounds = [f"{b} ({', '.join(names)})" for b, names in zip(bounds, groups.values(), strict=True)]
     return f"Percent of all queries within {'; '.join(bounds)}."
-
-
-def escaped(text: str) -> str:
-    """Text as LaTeX prints it."""
-    return re.sub(r"[\\~^<>&%$#_{}]", lambda found: _LATEX[found[0]], text)

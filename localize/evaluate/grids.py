@@ -2,23 +2,28 @@
 
 import csv
 import io
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from localize.evaluate.benchmark_table import WIDTH, escaped
 from localize.evaluate.tables import text_table
+
+WIDTH = 120  # characters of a line of text
+_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$"}
+_LATEX |= {c: "\\" + c for c in "&%$#_{}"}
 
 
 @dataclass(frozen=True)
 class Grid:
     """One table: words to the left, numbers to the right; None where there is no figure."""
 
-    name: str  # one word, for CSV
+    name: str  # one word, for CSV; "": it is the only one
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str | int | float | None, ...], ...]
     notes: tuple[str, ...] = ()
+    align: str = ""  # of the columns: l, c or r each; "": numbers to the right
 
 
 def as_text(grids: Sequence[Grid]) -> str:
@@ -35,18 +40,20 @@ def as_markdown(grids: Sequence[Grid]) -> str:
     """Tables of GitHub's Markdown, the notes as lists beneath."""
     parts = []
     for g in grids:
-        marks = ["---:" if _is_number(g, i) else "---" for i in range(len(g.header))]
+        marks = ["---" if side == "l" else "---:" for side in _sides(g)]
         header, *rows = _all_texts(g)
         lines = ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in (header, marks, *rows)]
-        parts.append("\n".join([g.title, "", *lines, *([""] if g.notes else []), *(f"- {n}" for n in g.notes)]))
+        title = g.title.replace("\n", " ")
+        parts.append("\n".join([title, "", *lines, *([""] if g.notes else []), *(f"- {n}" for n in g.notes)]))
     return "\n\n".join(parts) + "\n"
 
 
 def as_csv(grids: Sequence[Grid]) -> str:
-    """One table with the columns of all, empty where a grid has none of that name; the first says which grid it is."""
-    columns = list(dict.fromkeys(name for g in grids for name in g.header))
+    """One table with the columns of all, empty where a grid has none of that name; `table` says which grid it is."""
+    named = ["table"] if any(g.name for g in grids) else []
+    columns = list(dict.fromkeys([*named, *(name for g in grids for name in g.header)]))
     out = io.StringIO()
-    writer = csv.DictWriter(out, ["table", *columns], restval="", lineterminator="\n")
+    writer = csv.DictWriter(out, columns, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for g in grids:
         for row in g.rows:
@@ -59,10 +66,10 @@ def as_latex(grids: Sequence[Grid]) -> str:
     """Tabulars for the package booktabs; titles and notes stand in comments."""
     parts = []
     for g in grids:
-        columns = "".join("r" if _is_number(g, i) else "l" for i in range(len(g.header)))
-        head, *body = (" & ".join("--" if c == "-" else escaped(c) for c in r) + r" \\" for r in _all_texts(g))
-        lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
-        parts.append("\n".join([f"% {g.title}", *lines, r"\end{tabular}", *(f"% {note}" for note in g.notes)]))
+        head, *body = (" & ".join("--" if c == "-" else _escaped(c) for c in r) + r" \\" for r in _all_texts(g))
+        lines = [rf"\begin{{tabular}}{{{_sides(g)}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
+        titles = (f"% {line}" for line in g.title.split("\n"))
+        parts.append("\n".join([*titles, *lines, r"\end{tabular}", *(f"% {note}" for note in g.notes)]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -78,5 +85,12 @@ def _texts(row: tuple) -> list[str]:
     return ["-" if c is None else f"{c:.2f}" if isinstance(c, float) else str(c) for c in row]
 
 
-def _is_number(grid: Grid, i: int) -> bool:
-    return not any(isinstance(row[i], str) for row in grid.rows)
+def _sides(grid: Grid) -> str:
+    """l, c or r for each column."""
+    numbers = (not any(isinstance(row[i], str) for row in grid.rows) for i in range(len(grid.header)))
+    return grid.align or "".join("r" if n else "l" for n in numbers)
+
+
+def _escaped(text: str) -> str:
+    """Text as LaTeX prints it."""
+    return re.sub(r"[\\~^<>&%$#_{}]", lambda found: _LATEX[found[0]], text)

@@ -33,10 +33,10 @@ class Visibility:
     def __post_init__(self):
         check_component(self, positive=("cell_px", "depth_margin", "max_angle_deg"))
 
-    def visible(self, town: Map, image: Image) -> np.ndarray:
+    def visible(self, model: Map, image: Image) -> np.ndarray:
         """(P,) bool of the map's points."""
         camera = image.camera
-        in_camera = town.points @ image.pose.rotation.T + image.pose.translation
+        in_camera = model.points @ image.pose.rotation.T + image.pose.translation
         depth = in_camera[:, 2]
         xy = np.full((len(depth), 2), np.nan)
         front = depth > LEAST_DEPTH_M
@@ -49,16 +49,16 @@ class Visibility:
         nearest = np.full(cell.max(initial=-1) + 1, np.inf)
         np.minimum.at(nearest, cell, depth[rows])
         seen[rows] = depth[rows] * (1 - self.depth_margin) <= nearest[cell]
-        return seen & self._from_a_known_side(town, image.pose.center)
+        return seen & self._from_a_known_side(model, image.pose.center)
 
-    def _from_a_known_side(self, town: Map, center: np.ndarray) -> np.ndarray:
+    def _from_a_known_side(self, model: Map, center: np.ndarray) -> np.ndarray:
         """(P,) bool: within the angle of some observing reference's ray."""
-        point = np.repeat(np.arange(len(town.points)), np.diff(town.indptr))
-        centers = np.array([i.pose.center for i in town.images]).reshape(-1, 3)
-        observed = _unit(centers[town.image] - town.points[point])
-        ray = _unit(center - town.points)
+        point = np.repeat(np.arange(len(model.points)), np.diff(model.indptr))
+        centers = np.array([i.pose.center for i in model.images]).reshape(-1, 3)
+        observed = _unit(centers[model.image] - model.points[point])
+        ray = _unit(center - model.points)
         close = np.einsum("ij,ij->i", observed, ray[point]) >= np.cos(np.radians(self.max_angle_deg))
-        known = np.zeros(len(town.points), bool)
+        known = np.zeros(len(model.points), bool)
         known[point[close]] = True
         return known
 
@@ -67,12 +67,12 @@ def _unit(rays: np.ndarray) -> np.ndarray:
     return rays / np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-12)
 
 
-def shared_points(town: Map, queries: ImageList, references: ImageList, rule: Visibility) -> np.ndarray:
+def shared_points(model: Map, queries: ImageList, references: ImageList, rule: Visibility) -> np.ndarray:
     """(Q, R) share in 0..1 of the points visible in a query that are visible in a reference; 0 if it shows none."""
-    of_references = np.array([rule.visible(town, image) for image in references]).reshape(len(references), -1)
+    of_references = np.array([rule.visible(model, image) for image in references]).reshape(len(references), -1)
     shares = np.zeros((len(queries), len(references)))
     for i, query in enumerate(queries):
-        seen = rule.visible(town, query)
+        seen = rule.visible(model, query)
         shares[i] = of_references[:, seen].mean(1) if seen.any() else 0
     return shares
 

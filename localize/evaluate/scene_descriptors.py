@@ -15,7 +15,7 @@ HELD_OUT = "held out"
 
 
 def map_descriptors(
-    town: Map,
+    model: Map,
     features: Mapping[str, Features],
     unsure: Mapping[str, Collection[int]],
     num_queries: int,
@@ -27,22 +27,22 @@ def map_descriptors(
 
     unsure: by reference the keypoints that may show a point of the map, though it does not count them; left out.
     """
-    owner = np.repeat(np.arange(len(town.points), dtype=np.int32), np.diff(town.indptr))
-    asked = _chosen(town, num_queries, seed)
-    first_distractor = len(town.points)
+    owner = np.repeat(np.arange(len(model.points), dtype=np.int32), np.diff(model.indptr))
+    asked = _chosen(model, num_queries, seed)
+    first_distractor = len(model.points)
     parts, points, indptr = [], [], [0]
     queries, truth = [], []
-    for i, image in enumerate(town.images):
-        here = np.flatnonzero(town.image == i)
+    for i, image in enumerate(model.images):
+        here = np.flatnonzero(model.image == i)
         found = features[image.name]
         described = found.descriptors.any(1)
         point = np.full(len(found), -2, np.int32)
         point[list(unsure.get(image.name, ()))] = -1
-        point[town.keypoint[here]] = owner[here]
+        point[model.keypoint[here]] = owner[here]
         free = np.flatnonzero((point == -2) & described)
         point[free] = first_distractor + np.arange(len(free))
         first_distractor += len(free)
-        out = town.keypoint[here[asked[here]]]
+        out = model.keypoint[here[asked[here]]]
         out = out[described[out]]
         queries.append(found.descriptors[out])
         truth.append(point[out])
@@ -64,13 +64,13 @@ def map_descriptors(
     )
 
 
-def _chosen(town: Map, number: int, seed: int) -> np.ndarray:
+def _chosen(model: Map, number: int, seed: int) -> np.ndarray:
     """Which of the observations (M,) are left out: one of each chosen point."""
     rng = np.random.default_rng(seed)
-    candidates = np.flatnonzero(np.diff(town.indptr) >= 3)
+    candidates = np.flatnonzero(np.diff(model.indptr) >= 3)
     points = rng.choice(candidates, min(number, len(candidates)), replace=False)
-    asked = np.zeros(len(town.image), bool)
-    asked[town.indptr[points] + rng.integers(np.diff(town.indptr)[points])] = True
+    asked = np.zeros(len(model.image), bool)
+    asked[model.indptr[points] + rng.integers(np.diff(model.indptr)[points])] = True
     return asked
 
 

@@ -15,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
+from localize.io.files import whole_file
 from localize.io.number_rows import open_input
 from localize.types import Image, InputError
 
@@ -140,16 +141,15 @@ def write_colmap_database(
     path = pathlib.Path(path)
     if path.exists():
         raise InputError(f"{path} exists already: choose another name, or remove it")
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    with pycolmap.Database.open(str(partial)) as database:
-        for i, image in enumerate(images, 1):
-            database.write_camera(to_pycolmap_camera(image.camera, i), use_camera_id=True)
-            database.write_image(pycolmap.Image(name=image.name, camera_id=i, image_id=i), use_image_id=True)
-            database.write_keypoints(i, np.asarray(keypoints[image.name], np.float32))
-            if descriptors is not None:
-                values = pycolmap.FeatureDescriptors(pycolmap.FeatureExtractorType.SIFT, descriptors[image.name])
-                database.write_descriptors(i, values)
-    with closing(sqlite3.connect(partial)) as connection:  # one file, without a -wal beside it
-        connection.execute("PRAGMA journal_mode = DELETE")
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        partial.unlink(missing_ok=True)
+        with pycolmap.Database.open(str(partial)) as database:
+            for i, image in enumerate(images, 1):
+                database.write_camera(to_pycolmap_camera(image.camera, i), use_camera_id=True)
+                database.write_image(pycolmap.Image(name=image.name, camera_id=i, image_id=i), use_image_id=True)
+                database.write_keypoints(i, np.asarray(keypoints[image.name], np.float32))
+                if descriptors is not None:
+                    values = pycolmap.FeatureDescriptors(pycolmap.FeatureExtractorType.SIFT, descriptors[image.name])
+                    database.write_descriptors(i, values)
+        with closing(sqlite3.connect(partial)) as connection:  # one file, without a -wal beside it
+            connection.execute("PRAGMA journal_mode = DELETE")

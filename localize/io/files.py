@@ -1,4 +1,4 @@
-"""Files and folders outside the store: written whole or not at all, locked, with sentences for what goes wrong."""
+"""Files and folders written whole or not at all, locks, and sentences for what goes wrong."""
 
 import contextlib
 import errno
@@ -8,25 +8,29 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from localize.types import InputError
 
 log = logging.getLogger(__name__)
+HDF5_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what h5py raises on a file that was harmed
+
+
+def refused(error: OSError, path: pathlib.Path) -> InputError:
+    """The operating system's refusal to write in one sentence."""
+    where = error.filename or path
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return InputError(f"the disk of {where} is full: free some space and run again; what has arrived is kept")
+    return InputError(f"cannot write {where}: {error.strerror or error}; choose a folder that you may write")
 
 
 @contextlib.contextmanager
-def writing(path: pathlib.Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write into one sentence."""
+def writing(path: pathlib.Path, said: Callable[[OSError, pathlib.Path], Exception] = refused) -> Iterator[None]:
+    """Raise what `said` makes of the operating system's refusal to write."""
     try:
         yield
     except OSError as e:
-        where = e.filename or path
-        if e.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(
-                f"the disk of {where} is full: free some space and run again; what has arrived is kept"
-            ) from e
-        raise InputError(f"cannot write {where}: {e.strerror or e}; choose a folder that you may write") from e
+        raise said(e, path) from e
 
 
 def wait_for_lock(handle, path: pathlib.Path) -> None:
@@ -59,6 +63,26 @@ def locked(path: pathlib.Path) -> Iterator[None]:
             finally:
                 lock.unlink(missing_ok=True)
             return
+
+
+@contextlib.contextmanager
+def whole_file(final: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """A path to write to that takes the name and place of `final` when all went well; else nothing is left of it."""
+    final = pathlib.Path(final)
+    partial = final.with_name(final.name + ".partial")
+    try:
+        yield partial
+        os.replace(partial, final)
+    except BaseException:
+        with contextlib.suppress(OSError):  # the reason counts, not that nothing could be removed
+            partial.unlink()  # on a full disk every byte counts
+        raise
+
+
+def write_bytes(path: pathlib.Path, data) -> None:
+    """Write a file of bytes, whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_bytes(data)
 
 
 @contextlib.contextmanager

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import h5py
 import numpy as np
 
+from localize.io.files import HDF5_DAMAGED, whole_file
 from localize.io.given_features import check_numbers, check_shape, given_features, unit_rows
 from localize.types import Features, Image, InputError
 
-_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what h5py raises on a file that was harmed
 _HALF_PX = 0.5
 
 
@@ -30,34 +30,16 @@ def opened(path: str | os.PathLike) -> Iterator[h5py.File]:
             yield f
     except InputError:
         raise
-    except _DAMAGED as e:
+    except HDF5_DAMAGED as e:
         raise InputError(f"{path} is no HDF5 file, or is damaged ({str(e).split(',')[0]}): copy it again") from e
 
 
 @contextlib.contextmanager
 def written(path: str | os.PathLike) -> Iterator[h5py.File]:
     """A new file for writing; it takes its name when it is whole."""
-    partial = pathlib.Path(path).with_name(pathlib.Path(path).name + ".partial")
-    try:
-        with h5py.File(partial, "w") as f:
-            yield f
-            f.flush()  # a full disk shows here
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def image_names(path: str | os.PathLike) -> list[str]:
-    """Names of the images in a file of features or global descriptors, sorted: the groups that hold datasets."""
-    names = set()
-
-    def visit(_, item) -> None:
-        if isinstance(item, h5py.Dataset):
-            names.add(item.parent.name.strip("/"))
-
-    with opened(path) as f:
-        f.visititems(visit)
-    return sorted(names)
+    with whole_file(path) as partial, h5py.File(partial, "w") as f:
+        yield f
+        f.flush()  # a full disk shows here
 
 
 def read_local_features(

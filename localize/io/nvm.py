@@ -11,6 +11,7 @@ import pathlib
 import numpy as np
 
 from localize.geometry.poses import qvec_from_rotation, rotation_from_qvec
+from localize.io.files import whole_file
 from localize.io.number_rows import Rows, open_input, read_rows
 from localize.types import InputError, Pose, SourceModel, repeated_names
 
@@ -193,8 +194,7 @@ def write_nvm(path: pathlib.Path, model: SourceModel) -> None:
     if bad:
         raise InputError(f"image name {bad[0]!r} cannot be written to {path}: names in NVM hold no blanks")
     centers = -np.einsum("nji,nj->ni", model.rotations, model.translations)
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "w", encoding="utf-8") as f:
+    with whole_file(path) as partial, open(partial, "w", encoding="utf-8") as f:
         f.write(f"NVM_V3\n\n{len(model.names)}\n")
         for i, name in enumerate(model.names):
             q = qvec_from_rotation(model.rotations[i]).tolist()
@@ -204,7 +204,6 @@ def write_nvm(path: pathlib.Path, model: SourceModel) -> None:
         for first in range(0, len(model.points), 1000):
             f.write(_point_lines(model, first, min(first + 1000, len(model.points))))
         f.write("\n0\n")
-    os.replace(partial, path)
 
 
 def _point_lines(model: SourceModel, first: int, stop: int) -> str:

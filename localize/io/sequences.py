@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from localize.io.images import SUFFIXES
-from localize.types import InputError
+from localize.types import InputError, collecting
 
 HALF_PIXEL = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # the files count from the centre of the first pixel
 KINDS = {"i_": "illumination", "v_": "viewpoint"}
@@ -53,10 +53,8 @@ def read_sequences(root: str | pathlib.Path) -> list[PhotoSequence]:
         raise InputError(f"{root} has no folders: name the one that holds HPatches' sequences, such as v_wormhole")
     found, problems = [], []
     for folder in folders:
-        try:
+        with collecting(problems):
             found.append(read_sequence(folder))
-        except InputError as e:
-            problems += e.problems
     if problems:
         raise InputError(*problems)
     return found

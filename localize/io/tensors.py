@@ -1,7 +1,6 @@
 """Files of network weights that others wrote: safetensors, or PyTorch's own with nothing but tensors in them."""
 
 import hashlib
-import os
 import pathlib
 import pickle
 
@@ -11,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from localize.io.files import writing
+from localize.io.files import write_bytes, writing
 from localize.types import InputError
 
 STATISTICS = ("running_mean", "running_var")  # of batch norms: kept in float32, as a variance may be tiny
@@ -77,10 +76,8 @@ def write_tensors(path: str | pathlib.Path, module: nn.Module, metadata: dict[st
         tensors[name] = (tensor.half() if half else tensor).cpu().contiguous()
         if not tensors[name].isfinite().all():
             raise ValueError(f"weights {name} hold NaN or values beyond half precision")
-    partial = path.with_name(path.name + ".partial")
     with writing(path):
-        partial.write_bytes(save(tensors, metadata))
-        os.replace(partial, path)
+        write_bytes(path, save(tensors, metadata))
 
 
 def tensors_digest(tensors: dict[str, torch.Tensor]) -> str:

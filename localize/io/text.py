@@ -1,12 +1,12 @@
 """Lines of the plain-text formats: lists of cameras, of poses, and result files."""
 
-import os
 import pathlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from localize.geometry.poses import nearest_rotation, qvec_from_rotation, rotation_from_qvec
+from localize.io.files import write_bytes
 from localize.types import Camera, Image, InputError, Pose
 
 
@@ -102,9 +102,7 @@ def _one_word(name: str) -> str:
 
 def write_text(path: pathlib.Path, text: str) -> None:
     """Write a text file, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    write_bytes(path, text.encode())
 
 
 def read_strecha_camera(path: pathlib.Path) -> tuple[Camera, Pose]:

@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 from localize.io.filecheck import bytes_text
 from localize.io.files import locked, writing
+from localize.io.text import write_text
 from localize.keys import sha256_of
 from localize.types import InputError
 
@@ -102,9 +103,7 @@ def _unpack(archive: pathlib.Path, folder: pathlib.Path) -> list[str]:
             final.parent.mkdir(parents=True, exist_ok=True)
             _set_aside(final, aside / (inner + name), archive)
             os.replace(aside / (inner + name), final)
-        partial = archive.with_name(_note(archive).name + ".partial")
-        partial.write_text(json.dumps({"archive": described, "files": sizes}, indent=0))
-        os.replace(partial, _note(archive))
+        write_text(_note(archive), json.dumps({"archive": described, "files": sizes}, indent=0))
         shutil.rmtree(aside, ignore_errors=True)
     return list(sizes)
 

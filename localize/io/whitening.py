@@ -1,23 +1,19 @@
 """Whitenings of global descriptors in files: safetensors, with the settings of the descriptor they belong to."""
 
-import os
 import pathlib
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from localize.io.files import writing
+from localize.io.files import write_bytes, writing
 from localize.types import InputError
 
 
 def write_whitening(path: str | pathlib.Path, mean: np.ndarray, projection: np.ndarray, made_with: str) -> None:
     """Write mean (D,), projection (D', D) and what they were made with, whole or not at all."""
-    path = pathlib.Path(path)
-    partial = path.with_name(path.name + ".partial")
     with writing(path):
-        partial.write_bytes(save({"mean": mean, "projection": projection}, {"made_with": made_with}))
-        os.replace(partial, path)
+        write_bytes(path, save({"mean": mean, "projection": projection}, {"made_with": made_with}))
 
 
 def read_whitening(path: str | pathlib.Path) -> tuple[np.ndarray, np.ndarray, str]:

@@ -10,7 +10,6 @@ from localize.networks.small import CHANNELS, Residual, SmallTrunk, conv_norm
 STAGES = (128, 192, 256)  # channels after the residual stages of the head: strides 8, 16 and 16
 WIDE = 512  # channels that are pooled
 DIM = 256
-STRIDE = 16  # px a cell of the head's map
 
 
 class Compact(nn.Module):

@@ -1,20 +1,18 @@
 """The folder of a rendered town: photos, depths, cameras.txt, poses.txt and made_from.json."""
 
 import json
-import os
 import pathlib
 
+from localize.io.files import write_bytes
 from localize.io.text import write_poses
 from localize.render.views import View
 from localize.types import InputError
 
 
 def write_whole(path: pathlib.Path, data: bytes) -> None:
-    """The file, whole or not at all."""
+    """The file and the folder it is in, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)
+    write_bytes(path, data)
 
 
 def depth_name(name: str) -> str:

@@ -87,14 +87,13 @@ def wall_distance(plan: Plan, xy: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Lot:
-    """One house's place in a wall: its frame (origin at the left foot of the facade), width, depth and free sides."""
+    """One house's place in a wall: its frame (origin at the left foot of the facade), width and depth."""
 
     frame: Frame
     width: float
     depth: float
     kind: str  # house, church or arcade
-    free_left: bool = False
-    free_right: bool = False
+    free_left: bool = False  # its left side stands free
 
 
 def lots(plan: Plan, rng: np.random.Generator, depth: float = 5.4) -> list[Lot]:

@@ -1,14 +1,13 @@
 """The state of a training on disk: whole or not there, and only for the training it belongs to."""
 
 import io
-import os
 import pathlib
 import pickle
 from dataclasses import dataclass
 
 import torch
 
-from localize.io.files import writing
+from localize.io.files import write_bytes, writing
 from localize.types import InputError
 
 
@@ -23,10 +22,8 @@ class Checkpoint:
         """Replace the file; a kill at any moment leaves the old one or the new one."""
         whole = io.BytesIO()
         torch.save({"made_from": self.made_from, **state}, whole)  # not into the file: torch hides a full disk
-        partial = self.path.with_name(self.path.name + ".partial")
         with writing(self.path):
-            partial.write_bytes(whole.getbuffer())
-            os.replace(partial, self.path)
+            write_bytes(self.path, whole.getbuffer())
 
     def load(self, device: str) -> dict | None:
         """What `save` was given, None if there is no file; InputError if it is damaged or of another training."""

@@ -2,10 +2,10 @@
 
 import csv
 import io
-import os
 import pathlib
 
 from localize.io.files import writing
+from localize.io.text import write_text
 
 
 class Curve:
@@ -25,10 +25,8 @@ class Curve:
                     if len(self.rows) >= done or row.get("step") != str(len(self.rows)):  # or half a row
                         break
                     self.rows.append(row)
-        partial = path.with_name(path.name + ".partial")
         with writing(path):
-            partial.write_text("".join(self._text(row) for row in self.rows), encoding="utf-8")
-            os.replace(partial, path)
+            write_text(path, "".join(self._text(row) for row in self.rows))
 
     def append(self, step: int, **values: float) -> None:
         """Add a row; the first one decides the columns, which later ones may leave empty."""

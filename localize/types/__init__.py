@@ -8,7 +8,7 @@ Conventions, everywhere inside the package:
 """
 
 from localize.types.answers import FRAME, LEAF, Matches2D3D, Nearest, PoseEstimate, Report
-from localize.types.checks import InputError, StoreError
+from localize.types.checks import InputError, StoreError, collecting
 from localize.types.features import Features, GlobalVector, PairMatches, Retrieval
 from localize.types.maps import Map, PointRows, SourceModel
 from localize.types.scenes import (
@@ -47,5 +47,6 @@ __all__ = [
     "SourceModel",
     "StoreError",
     "Submission",
+    "collecting",
     "repeated_names",
 ]

@@ -1,5 +1,8 @@
 """Errors a user can act on, and the checks of the records' arrays."""
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 
 
@@ -9,6 +12,15 @@ class InputError(ValueError):
     def __init__(self, *problems: str):
         self.problems = problems
         super().__init__("\n".join(problems))
+
+
+@contextlib.contextmanager
+def collecting(problems: list[str]) -> Iterator[None]:
+    """Add the problems of an InputError to the list and go on."""
+    try:
+        yield
+    except InputError as e:
+        problems += e.problems
 
 
 class StoreError(RuntimeError):

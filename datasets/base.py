@@ -1,0 +1,49 @@
+"""What adapters of data sets have in common beside their checks: references held out as queries."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from localize.datasets.checks import check_query_names
+from localize.types import ImageList, InputError, Scene
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """An adapter that reads its data set in `scene`; it need not be one: whatever has `load` will do."""
+
+    holdout: int | None = None  # every n-th reference becomes a query with its own pose as the ground truth
+
+    def load(self) -> Scene:
+        """The scene; InputError with all problems if a file, a line or a photo cannot be used."""
+        return held_out(self.scene(), self.holdout)
+
+    def scene(self) -> Scene:
+        """The scene as it is distributed."""
+        raise NotImplementedError
+
+
+def held_out(scene: Scene, every: int | None) -> Scene:
+    """Every n-th reference, from the first, as a query with its own pose as the ground truth; None: the scene itself.
+
+    This scores where the true queries have no public poses. The dataset's own queries are left out.
+    """
+    if every is None:
+        return scene
+    if every < 2:
+        raise InputError(f"dataset.holdout is {every}, but must be at least 2: every n-th reference becomes a query")
+    truth = scene.references.images[::every]
+    problems: list[str] = []
+    check_query_names(list(truth), problems)
+    if problems:
+        raise InputError(*problems)
+    queries = tuple(dataclasses.replace(image, pose=None) for image in truth)
+    names = {image.name for image in truth}
+    return dataclasses.replace(
+        scene,
+        name=f"{scene.name} (every {every}th reference held out)",
+        references=ImageList(tuple(image for image in scene.references if image.name not in names)),
+        queries=ImageList(queries),
+        query_root=None,
+        ground_truth=ImageList(truth),
+        submission=None,
+    )
