@@ -21,7 +21,7 @@ from localize.pose.base import PoseEstimator
 from localize.pose.poselib import PoseLib
 from localize.retrieval.base import GlobalDescriptor, Ranking, StoredDescriptor
 from localize.retrieval.compact import Compact
-from localize.retrieval.exact import Exact
+from localize.retrieval.exact import ExactRanking
 from localize.search.base import Search
 from localize.search.prior import Union
 from localize.stages import (
@@ -56,7 +56,7 @@ class Components:
 
     feature: LocalFeature | StoredFeature = SiftCrbnet()
     retrieval: GlobalDescriptor | StoredDescriptor = Compact()
-    ranking: Ranking = Exact()
+    ranking: Ranking = ExactRanking()
     pair_matching: PairMatcher = MutualNearest()
     mapping: Mapping | MapImport = Triangulation()
     index: Index = RandomTrees()

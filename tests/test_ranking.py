@@ -13,9 +13,9 @@ from localize.io.records import load_record, save_record
 from localize.keys import describe, key_of
 from localize.retrieval import exact
 from localize.retrieval.base import PhotoSource
-from localize.retrieval.exact import Exact, exact_search
+from localize.retrieval.exact import ExactRanking, exact_search
 from localize.retrieval.faiss_file import FaissFile
-from localize.retrieval.faiss_vectors import FaissHnsw, FaissIvf, FaissPq
+from localize.retrieval.faiss_vectors import FaissHnswRanking, FaissIvfRanking, FaissPqRanking
 from localize.retrieval.fusion import Fusion
 from localize.retrieval.ranking import rank
 from localize.retrieval.vlad import Codebook, Vlad
@@ -70,7 +70,7 @@ def test_queries_are_asked_some_at_a_time(monkeypatch):
         [],
     )
 
-    class Counting(Exact):
+    class Counting(ExactRanking):
         def search(self, built, vectors, asked, *rest):
             largest.append(len(asked))
             return super().search(built, vectors, asked, *rest)
@@ -104,25 +104,29 @@ def found(ranking, queries, references, num_frames=4):
 def test_restrictions_by_tag():
     references = images("abcd", tags=[("day", "north"), ("night", "north"), ("day",), ()])
     queries = images("pqr", tags=[("night", "north"), ("rain",), ()])
-    assert found(Exact(only_tags=["day"]), queries, references) == [[0, 2, -1, -1]] * 3
-    assert found(Exact(same_tags=["north", "south"]), queries, references) == [[0, 1, -1, -1], *[[0, 1, 2, 3]] * 2]
-    assert found(Exact(only_tags=["day"], same_tags=["north"]), queries, references)[0] == [0, -1, -1, -1]
-    assert found(Exact(same_tags=["rain"]), queries, references)[1] == [-1] * 4  # no such reference: none
+    assert found(ExactRanking(only_tags=["day"]), queries, references) == [[0, 2, -1, -1]] * 3
+    assert found(ExactRanking(same_tags=["north", "south"]), queries, references) == [
+        [0, 1, -1, -1],
+        *[[0, 1, 2, 3]] * 2,
+    ]
+    assert found(ExactRanking(only_tags=["day"], same_tags=["north"]), queries, references)[0] == [0, -1, -1, -1]
+    assert found(ExactRanking(same_tags=["rain"]), queries, references)[1] == [-1] * 4  # no such reference: none
 
 
 def test_restriction_to_a_radius_around_a_prior_position(tmp_path):
     path = tmp_path / "prior.txt"
     path.write_text("# from GPS\np 1 0 0\n")
     references = images("abc", positions=[(0, 0, 0), (3, 0, 0), (1, 0, 2.5)])
-    ranking = Exact(prior=str(path), radius_m=2)
+    ranking = ExactRanking(prior=str(path), radius_m=2)
     assert found(ranking, images("pq"), references, 3) == [[0, 1, -1], [0, 1, 2]]  # nobody knows where q is
     scene = Scene("s", ".", references, images("xy"))
     assert ranking.check_scene(scene) == [f"{path} has a position of none of the 2 queries, such as x"]
     path.write_text("p 1 0\n")
-    assert Exact(prior=str(path), radius_m=3).check_scene(scene) == [
+    assert ExactRanking(prior=str(path), radius_m=3).check_scene(scene) == [
         f"{path}:1: expected name x y z, the position of a query in metres"
     ]
-    assert Exact(prior="gone.txt", radius_m=3).preflight() == ["file gone.txt is missing: ranking.prior names it"]
+    missing = "file gone.txt is missing: ranking.prior names it"
+    assert ExactRanking(prior="gone.txt", radius_m=3).preflight() == [missing]
 
 
 @dataclass(frozen=True)
@@ -142,29 +146,29 @@ def test_rerankers_see_the_best_and_are_applied_in_order():
     vectors = np.array([[1, 0], [0.9, 0], [0.8, 0], [0.7, 0], [0.6, 0]], np.float32)
     asked = images("q"), vectors[:1], images("abcde"), vectors, 2
     for rerank, expected in (((Reversed(),), [3, 2]), ((Reversed(), Reversed()), [0, 1]), ((), [0, 1])):
-        ranking = Exact(rerank=rerank, num_reranked=4)
+        ranking = ExactRanking(rerank=rerank, num_reranked=4)
         assert rank(*asked, ranking, query_features={"q": 7}).index.tolist() == [expected]
-    plain = rank(*asked, Exact(rerank=(Reversed(),)), restricted=False)
+    plain = rank(*asked, ExactRanking(rerank=(Reversed(),)), restricted=False)
     assert plain.index.tolist() == [[0, 1]]
 
 
 def test_wrong_settings_of_a_ranking_get_one_sentence():
     for settings, sentence in (
         ({"vectors_dtype": "int8"}, "vectors_dtype is 'int8', but must be one of: float32, float16"),
-        ({"radius_m": 5.0}, "Exact.prior and Exact.radius_m belong together"),
+        ({"radius_m": 5.0}, "ExactRanking.prior and ExactRanking.radius_m belong together"),
         ({"radius_m": -5.0, "prior": "x"}, "radius_m is -5.0, but must be greater than 0"),
         ({"rerank": [3]}, "rerank holds int, which has no method rerank"),
         ({"num_reranked": 0}, "num_reranked is 0, but must be greater than 0"),
         ({"only_tags": "day"}, "only_tags is 'day', but must be a value of type list"),
     ):
         with pytest.raises(InputError, match=sentence) as raised:
-            Exact(**settings)
+            ExactRanking(**settings)
         assert len(raised.value.problems) == 1
     scene = Scene("s", ".", images("ab", tags=[("dusk",), ()]))
     told = "no reference has a tag of ranking.only_tags=['day']; their tags: dusk"
-    assert Exact(only_tags=["day"]).check_scene(scene) == [told]
-    assert key_of(Exact(rerank=(Reversed(),))) != key_of(Exact(rerank=(Reversed(times=2),)))
-    assert dataclasses.replace(Exact(), only_tags=["day"]).only_tags == ("day",)
+    assert ExactRanking(only_tags=["day"]).check_scene(scene) == [told]
+    assert key_of(ExactRanking(rerank=(Reversed(),))) != key_of(ExactRanking(rerank=(Reversed(times=2),)))
+    assert dataclasses.replace(ExactRanking(), only_tags=["day"]).only_tags == ("day",)
 
 
 def clustered(rng, number, dim=32, centers=40):
@@ -174,10 +178,10 @@ def clustered(rng, number, dim=32, centers=40):
 
 SMALL = {"exact_below": 50}
 FAISS = [
-    FaissIvf(num_probes=8, **SMALL),
-    FaissIvf(code="sq8", num_probes=8, num_lists=16, num_rescored=60, **SMALL),
-    FaissPq(num_codes=8, num_probes=8, num_rescored=100, iterations=4, **SMALL),
-    FaissHnsw(**SMALL),
+    FaissIvfRanking(num_probes=8, **SMALL),
+    FaissIvfRanking(code="sq8", num_probes=8, num_lists=16, num_rescored=60, **SMALL),
+    FaissPqRanking(num_codes=8, num_probes=8, num_rescored=100, iterations=4, **SMALL),
+    FaissHnswRanking(**SMALL),
 ]
 
 
@@ -216,7 +220,7 @@ def test_faiss_finds_most_of_the_nearest_from_the_disk(ranking, many, tmp_path):
 
 def test_few_references_are_compared_exactly(many, tmp_path):
     vectors, asked = many
-    for ranking in (FaissIvf(), FaissPq(num_codes=8), FaissHnsw()):
+    for ranking in (FaissIvfRanking(), FaissPqRanking(num_codes=8), FaissHnswRanking()):
         built = ranking.build(vectors[:60])
         assert not len(built.data)
         np.testing.assert_array_equal(
@@ -225,18 +229,19 @@ def test_few_references_are_compared_exactly(many, tmp_path):
     with pytest.raises(
         InputError, match="num_codes is 64, but must be a divisor of the global descriptor's length, 32"
     ):
-        FaissPq().build(vectors)
+        FaissPqRanking().build(vectors)
     with pytest.raises(InputError, match="code is 'pq', but must be one of: fp16, sq8"):
-        FaissIvf(code="pq")
+        FaissIvfRanking(code="pq")
     damaged = FaissFile(np.frombuffer(b"nothing of faiss", np.uint8))
     with pytest.raises(StoreError, match="is damaged: remove it and run again"):
-        FaissIvf(exact_below=0).search(damaged, vectors, asked, 3)
+        FaissIvfRanking(exact_below=0).search(damaged, vectors, asked, 3)
 
 
 def test_only_what_builds_the_index_is_in_its_key():
-    key = key_of(describe(FaissPq(), building=True))
-    assert key == key_of(describe(FaissPq(num_probes=3, only_tags=("day",), rerank=(Reversed(),)), building=True))
-    assert key != key_of(describe(FaissPq(num_codes=32), building=True))
+    key = key_of(describe(FaissPqRanking(), building=True))
+    asked_otherwise = FaissPqRanking(num_probes=3, only_tags=("day",), rerank=(Reversed(),))
+    assert key == key_of(describe(asked_otherwise, building=True))
+    assert key != key_of(describe(FaissPqRanking(num_codes=32), building=True))
 
 
 @dataclass(frozen=True)
@@ -281,7 +286,7 @@ def test_fusion_is_the_weighted_mean_of_the_similarities(tmp_path):
     for settings, sentence in (
         ({"parts": parts, "weights": (1,)}, "weights has 1 numbers for 2 parts: give as many"),
         ({"parts": parts, "weights": (1, 0)}, "but all must be greater than 0"),
-        ({"parts": [Exact()]}, "holds Exact, but must hold global descriptors"),
+        ({"parts": [ExactRanking()]}, "holds ExactRanking, but must hold global descriptors"),
     ):
         with pytest.raises(InputError, match=sentence):
             Fusion(**settings)
@@ -291,10 +296,10 @@ def test_fusion_of_features_and_pixels_in_a_map(scene, finished, tmp_path, monke
     retrieval = Fusion((Vlad(num_words=8), MeanColour()))
     run = {"feature": FEATURE, "retrieval": retrieval, "search": Frames(num_frames=2), "store": finished[0]}
     query = scene.queries.images[0]
-    found = build_map(scene, tmp_path / "map", ranking=Exact(vectors_dtype="float16"), **run)
+    found = build_map(scene, tmp_path / "map", ranking=ExactRanking(vectors_dtype="float16"), **run)
     assert found.vectors.shape == (7, 8 * 128 + 3)
     monkeypatch.setattr(stages, "IN_MEMORY_BYTES", 1000)  # the vectors of a large map lie in a file
-    on_disk = build_map(scene, tmp_path / "disk", ranking=Exact(vectors_dtype="float16"), **run)
+    on_disk = build_map(scene, tmp_path / "disk", ranking=ExactRanking(vectors_dtype="float16"), **run)
     assert isinstance(on_disk.vectors, np.memmap)
     np.testing.assert_array_equal(on_disk.vectors, found.vectors)
     opened = Localizer.load(tmp_path / "map")

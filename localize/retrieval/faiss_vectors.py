@@ -22,7 +22,7 @@ LEAST_FOR_CODES = 256  # centres of each part of a product code
 
 
 @dataclass(frozen=True)
-class FaissIvf(Restrictions):
+class FaissIvfRanking(Restrictions):
     """Inverted lists of vectors in 16 or 8 bits a value: as large as the vectors, and only visited lists are read."""
 
     code: str = "fp16"  # values in 16 bits (fp16) or in 8 (sq8)
@@ -51,7 +51,7 @@ class FaissIvf(Restrictions):
 
 
 @dataclass(frozen=True)
-class FaissPq(Restrictions):
+class FaissPqRanking(Restrictions):
     """Inverted lists of product codes, 64 bytes a vector; the best are compared again by the vectors themselves."""
 
     num_codes: int = 64  # bytes of each vector's code; a divisor of the descriptor's length
@@ -85,7 +85,7 @@ class FaissPq(Restrictions):
 
 
 @dataclass(frozen=True)
-class FaissHnsw(Restrictions):
+class FaissHnswRanking(Restrictions):
     """Navigable small-world graph over vectors in 16 or 8 bits a value; opened into memory, as a search walks all."""
 
     code: str = "fp16"  # values in 16 bits (fp16) or in 8 (sq8)

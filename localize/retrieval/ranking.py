@@ -3,7 +3,7 @@
 import numpy as np
 
 from localize.retrieval.base import Ranking, RankingSources
-from localize.retrieval.exact import Exact
+from localize.retrieval.exact import ExactRanking
 from localize.types import ImageList, InputError, Retrieval
 
 QUERY_BYTES = 1 << 30  # of queries in float32 at a time, as all references of a large map are when pairs are chosen
@@ -15,7 +15,7 @@ def rank(
     references: ImageList,
     reference_vectors: np.ndarray,
     num_frames: int,
-    ranking: Ranking = Exact(),
+    ranking: Ranking = ExactRanking(),
     built=None,
     *,
     restricted: bool = True,

@@ -13,7 +13,7 @@ from localize.keys import describe, file_digest, key_of
 from localize.mapping.base import MapImport, Mapping
 from localize.mapping.pairs import all_pairs, model_of_pairs, neighbour_pairs, rank_by_covisibility
 from localize.matching.base import PairMatcher
-from localize.retrieval.exact import Exact
+from localize.retrieval.exact import ExactRanking
 from localize.retrieval.ranking import rank, rank_by_pose
 from localize.stages.features import FeatureSet
 from localize.stages.ranking import BuiltRanking
@@ -83,7 +83,7 @@ def choose_pairs(
             return neighbour_pairs(rank_by_covisibility(model, references, supplied.names, mapping.num_neighbours))
         if how == "poses" or vectors is None:
             return neighbour_pairs(rank_by_pose(references, mapping.num_neighbours))
-        ranking = ranking or BuiltRanking(Exact())
+        ranking = ranking or BuiltRanking(ExactRanking())
         asked = (references, vectors, references, vectors, mapping.num_neighbours, ranking.component, ranking.built)
         return neighbour_pairs(rank(*asked, restricted=False))
 
