@@ -12,7 +12,7 @@ from localize.index.forest import num_words, point_flips
 from localize.index.leaf_model import gaussian_of_pairs
 from localize.index.random_trees import COST_UNIT, RandomTrees
 from localize.kernels.codes import pack_codes
-from localize.kernels.forest_build import PRIOR, choose_bit
+from localize.kernels.random_trees_build import PRIOR, choose_bit
 from localize.kernels.vector_code import BLOCK
 from localize.types import InputError, PointRows
 

@@ -1,4 +1,4 @@
-"""Supervised random trees over binary descriptors, as flat arrays.
+"""The paper's supervised random trees over binary descriptors, read literally, as flat arrays.
 
 After Feng, Fan & Wu, IEEE TIP 25(1), 2016 (supervised tests that keep observations of one point together, leaves of
 even size); the selection formula is our own, since the paper's is not public.
@@ -7,17 +7,7 @@ even size); the selection formula is our own, since the paper's is not public.
 import numpy as np
 from numba import njit
 
-MASK = np.uint64(0xFFFFFFFFFFFFFFFF)
-
-
-@njit(nogil=True, cache=True)
-def random_below(state, n):
-    """Next integer in 0..n-1 of the splitmix64 generator whose state is state[0] (Steele et al., OOPSLA 2014)."""
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = state[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.int64((z ^ (z >> np.uint64(31))) % np.uint64(n))
+from localize.kernels.splitmix64 import random_below
 
 
 @njit(nogil=True, cache=True)
