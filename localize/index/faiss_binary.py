@@ -11,14 +11,14 @@ import numpy as np
 
 from localize.components import check_component, query_field
 from localize.index.bits import BITS, Coding, check_bits, learn_coding
-from localize.index.faiss_items import BLOCK, as_csr, opened
+from localize.index.faiss_items import BLOCK, PROBES, WIDTHS, as_csr, opened
 from localize.index.items import ITEMS, index_items
 from localize.index.rescore import nearest_of_rows
 from localize.kernels.faiss_indexes import num_inverted_lists, sample
 from localize.kernels.threads import available_cores
 from localize.types import InputError, Nearest, PointRows
 
-STRUCTURES = ("ivf", "hnsw", "multihash")
+SWEEPS = {"ivf": PROBES, "hnsw": WIDTHS, "multihash": ("num_flips", (0, 1, 2))}  # by structure
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +58,14 @@ class FaissBinary:
             *("num_lists", "train_per_list", "num_links", "ef_construction", "num_tables", "bits_per_table"),
             *("num_bits", "num_probes", "ef_search", "num_neighbours"),
         )
-        choices = {"structure": STRUCTURES, "items": ITEMS, "bits": BITS}
+        choices = {"structure": tuple(SWEEPS), "items": ITEMS, "bits": BITS}
         check_component(self, positive=positive, not_negative=("num_flips",), choices=choices)
         check_bits(self)
+
+    @property
+    def sweep(self) -> tuple[str, tuple]:
+        """See `Swept`."""
+        return SWEEPS[self.structure]
 
     def build(self, rows: PointRows) -> FaissBits:
         """The index over the bits, and for items=mean the means."""

@@ -10,7 +10,7 @@ import faiss
 import numpy as np
 
 from localize.components import check_component, query_field
-from localize.index.faiss_items import FaissItems, filled, nearest_points, num_found
+from localize.index.faiss_items import PROBES, WIDTHS, FaissItems, filled, nearest_points, num_found
 from localize.index.items import ITEMS, index_items
 from localize.kernels.faiss_indexes import empty_index, num_inverted_lists, sample, set_clustering, trained_graph
 from localize.kernels.threads import available_cores
@@ -57,6 +57,7 @@ class FaissHnsw:
 
     VERSION: ClassVar[int] = 2
     LIBRARIES: ClassVar[tuple] = ("faiss",)
+    sweep: ClassVar[tuple] = WIDTHS
 
     def __post_init__(self):
         positive = ("num_links", "ef_construction", "ef_search", "num_neighbours")
@@ -90,6 +91,7 @@ class FaissIvf:
 
     VERSION: ClassVar[int] = 2
     LIBRARIES: ClassVar[tuple] = ("faiss",)
+    sweep: ClassVar[tuple] = PROBES
 
     def __post_init__(self):
         positive = ("num_lists", "train_per_list", "iterations", "num_probes", "num_neighbours")

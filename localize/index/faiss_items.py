@@ -11,6 +11,8 @@ from localize.kernels.faiss_indexes import fill, opened_once
 from localize.types import LEAF, Nearest, PointRows
 
 BLOCK = 1 << 16  # items converted to float32 at a time
+PROBES = "num_probes", (1, 2, 4, 8, 16, 32, 64, 128)  # what benchmarks sweep: lists visited
+WIDTHS = "ef_search", (16, 32, 64, 128, 256, 512)  # and how widely a graph is searched
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,6 +52,7 @@ class LiteralTrees:
     order: str = query_field("gaussian")  # leaf probability (RT_AP), or abs_value of the descriptor (RT)
 
     VERSION: ClassVar[int] = 2
+    sweep: ClassVar[tuple] = "num_leaves", (10, 25, 50, 100, 200, 400)
 
     def __post_init__(self):
         positive = ("num_trees", "max_depth", "min_split", "num_candidates", "window", "num_bits", "num_leaves")

@@ -54,6 +54,7 @@ class RandomTrees:
     order: str = query_field("gaussian")  # leaf probability (RT_AP), or abs_value of the descriptor (RT)
 
     VERSION: ClassVar[int] = 2
+    sweep: ClassVar[tuple] = "budget", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
     def __post_init__(self):
         positive = (
