@@ -19,16 +19,16 @@ import time
 
 import numpy as np
 
-from localize.retrieval.exact import Exact
-from localize.retrieval.faiss_vectors import FaissHnsw, FaissIvf, FaissPq
+from localize.retrieval.exact import ExactRanking
+from localize.retrieval.faiss_vectors import FaissHnswRanking, FaissIvfRanking, FaissPqRanking
 from localize.store import Store
 
 BLOCK = 4096
 RANKINGS = {
-    "exact": Exact(),
-    "faiss_ivf": FaissIvf(code="sq8", iterations=4),
-    "faiss_pq": FaissPq(iterations=4, num_lists=256, num_probes=16),
-    "faiss_hnsw": FaissHnsw(code="sq8"),
+    "exact": ExactRanking(),
+    "faiss_ivf": FaissIvfRanking(code="sq8", iterations=4),
+    "faiss_pq": FaissPqRanking(iterations=4, num_lists=256, num_probes=16),
+    "faiss_hnsw": FaissHnswRanking(code="sq8"),
 }
 NUM_FOUND = 20
 PHOTOS = 20  # of a place

@@ -13,8 +13,26 @@ import numpy as np
 from localize.components import FromFiles
 from localize.types import InputError
 
+FORMER_NAMES = {  # classes that moved or were renamed: what was stored under the former name is still theirs
+    "localize.retrieval.exact.ExactRanking": "localize.retrieval.exact.Exact",
+    "localize.retrieval.faiss_vectors.FaissHnswRanking": "localize.retrieval.faiss_vectors.FaissHnsw",
+    "localize.retrieval.faiss_vectors.FaissIvfRanking": "localize.retrieval.faiss_vectors.FaissIvf",
+    "localize.retrieval.faiss_vectors.FaissPqRanking": "localize.retrieval.faiss_vectors.FaissPq",
+}
 # Fields that are gone, with the value that what remains stands for: what was stored with it is still the class's.
 FORMER_FIELDS = {"localize.retrieval.compact.Compact": {"one_pass": False}}
+_PRESENT_NAMES = {former: present for present, former in FORMER_NAMES.items()}
+
+
+def stored_name(cls: type) -> str:
+    """The module and class under which results of the class are stored: those of before it moved or was renamed."""
+    name = f"{cls.__module__}.{cls.__qualname__}"
+    return FORMER_NAMES.get(name, name)
+
+
+def present_name(name: str) -> str:
+    """The module and class that a stored name stands for now."""
+    return _PRESENT_NAMES.get(name, name)
 
 
 def describe(value, *, building: bool = False):
@@ -25,7 +43,7 @@ def describe(value, *, building: bool = False):
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         cls = type(value)
-        spec = {"type": f"{cls.__module__}.{cls.__qualname__}", "version": getattr(cls, "VERSION", None)}
+        spec = {"type": stored_name(cls), "version": getattr(cls, "VERSION", None)}
         if cls.__module__ == "__main__":  # every script has a __main__: its classes are told apart by their source
             spec["source"] = hashlib.blake2b(_source(cls).encode(), digest_size=8).hexdigest()
         for library in getattr(cls, "LIBRARIES", ()):

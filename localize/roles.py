@@ -18,7 +18,7 @@ from localize.pose.base import PoseEstimator
 from localize.pose.poselib import PoseLib
 from localize.retrieval.base import NEEDS, GivenRanking, GlobalDescriptor, Ranking, StoredDescriptor
 from localize.retrieval.compact import Compact
-from localize.retrieval.exact import Exact
+from localize.retrieval.exact import ExactRanking
 from localize.search.base import FrameSearch, Search
 from localize.search.prior import Union
 from localize.types import InputError
@@ -30,7 +30,7 @@ class Components:
 
     feature: LocalFeature | StoredFeature = SiftCrbnet()
     retrieval: GlobalDescriptor | StoredDescriptor | GivenRanking = Compact()
-    ranking: Ranking = Exact()
+    ranking: Ranking = ExactRanking()
     pair_matching: PairMatcher = MutualNearest()
     mapping: Mapping | MapImport = Triangulation()
     index: Index = RandomTrees()

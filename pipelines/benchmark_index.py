@@ -35,7 +35,10 @@ def run(
     descriptors: str = "model",
     num_points: int = 200_000,
     num_queries: int = 2000,
-    contenders: tuple = ("trees", "ivf_pq", "hnsw", "ivf", "ivf_sq8", "hnsw_sq8", "binary_ivf", "literal"),
+    contenders: tuple = (
+        *("random_trees", "faiss_ivf_pq", "faiss_hnsw", "faiss_ivf", "faiss_ivf code=sq8", "faiss_hnsw code=sq8"),
+        *("faiss_binary", "literal_trees"),
+    ),
     repeats: int = 3,
     seed: int = 0,
     **components,
@@ -43,9 +46,9 @@ def run(
     """The tables as text; `output` gets table.txt, .md, .csv, .tex, .json and curves.png.
 
     descriptors: `model` (drawn, `num_points` of them), `scene` (of the map of dataset= and its photos' other keypoints)
-    or a folder that holds a set. contenders: names, each with settings if wanted: "ivf_pq num_lists=4096
-    num_probes=8,16,32", where several values make the sweep, and of=mean builds on the means as if each point had one
-    observation. The exact search comes first, unasked. InputError, before the work, for what cannot be.
+    or a folder that holds a set. contenders: names in conf/index/, each with settings if wanted: "faiss_ivf_pq
+    num_lists=4096 num_probes=8,16,32", where several values make the sweep, and of=mean builds on the means as if each
+    point had one observation. The exact search comes first, unasked. InputError, before the work, for what cannot be.
     """
     chosen, means_only = read_contenders(contenders)
     for name, value in (("num_points", num_points), ("num_queries", num_queries), ("repeats", repeats)):
@@ -84,7 +87,7 @@ def _measured(
             _save(save_as, found, curves, workers)
             last = curves[-1].at(found.conditions[-1])[-1]
             log.info(
-                "%s: built in %.1f s, %.0f MB; %s=%s: recall %.4f (%s) in %.0f us per query",
+                "%s: built in %.1f s, %.0f MB; %s %s: recall %.4f (%s) in %.0f us per query",
                 *(contender.name, curves[-1].build_s, curves[-1].memory_mb, contender.swept, last.value),
                 *(last.recall, last.condition, last.us_per_query),
             )

@@ -19,7 +19,7 @@ from localize.pipelines.map_descriptors import descriptors_of_scene
 from localize.store import Store
 from localize.types import InputError
 
-from .conftest import FEATURE
+from .conftest import CHECKOUT, FEATURE
 
 MODEL = DescriptorModel(num_points=3000, num_clusters=200)
 
@@ -108,20 +108,32 @@ def test_time_at_a_recall_lies_between_settings_none_beats():
 
 
 def test_contenders_are_read_with_their_settings():
-    chosen, means_only = read_contenders(["ivf_pq num_lists=64 refine=fp16 num_probes=4,8", "literal of=mean", "flat"])
-    assert [c.name for c in chosen] == ["flat", "ivf_pq num_lists=64 refine=fp16 num_probes=4,8", "literal of=mean"]
+    swept, few = "faiss_ivf_pq num_lists=64 refine=fp16 num_probes=4,8", "faiss_hnsw ef_search=32"
+    asked = [swept, "literal_trees of=mean", few, "faiss_binary structure=multihash", "faiss_flat"]
+    chosen, means_only = read_contenders(asked)
+    assert [c.name for c in chosen] == ["faiss_flat", *asked[:-1]]
     assert (chosen[1].component.num_lists, chosen[1].component.refine) == (64, "fp16")
     assert (chosen[1].swept, chosen[1].values) == ("num_probes", (4, 8))
-    assert means_only == {"literal of=mean"}
-    wrong = ["hnws", "hnsw links=3", "ivf num_probes=0"]
+    assert (chosen[3].component.ef_search, chosen[3].values, chosen[0].values) == (32, ("",), ("",))  # measured once
+    assert (chosen[4].component.structure, chosen[4].swept) == ("multihash", "num_flips")
+    assert means_only == {"literal_trees of=mean"}
+    wrong = ["hnws", "faiss_hnsw links=3", "faiss_ivf num_probes=0", "faiss_ivf num_lists=4,8"]
     with pytest.raises(InputError) as e:
         read_contenders(wrong)
-    assert len(e.value.problems) == 3
-    assert "there is no contender 'hnws' in pipeline.contenders; valid: trees" in e.value.problems[0]
-    assert "contender 'hnsw links=3': FaissHnsw has no field 'links'; it has items" in e.value.problems[1]
+    assert len(e.value.problems) == 4
+    assert "there is no contender 'hnws' in pipeline.contenders; valid: exact, faiss_binary" in e.value.problems[0]
+    assert "contender 'faiss_hnsw links=3': FaissHnsw has no field 'links'; it has items" in e.value.problems[1]
     assert "num_probes is 0, but must be greater than 0" in e.value.problems[2]
+    assert "num_lists has several values, but one setting can be swept" in e.value.problems[3]
     with pytest.raises(InputError, match="must be a list of names"):
-        read_contenders("hnsw")
+        read_contenders("faiss_hnsw")
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (CHECKOUT / "conf" / "index").glob("*.yaml")))
+def test_every_index_can_be_a_contender(name):
+    contender = read_contenders([f"{name} of=mean"])[0][1]
+    assert all(type(contender.at(value)) is type(contender.component) for value in contender.values)
+    assert (len(contender.values) > 1) == (name not in ("exact", "faiss_flat"))
 
 
 def test_pipeline_prints_writes_and_draws(tmp_path):
@@ -133,7 +145,7 @@ def test_pipeline_prints_writes_and_draws(tmp_path):
         num_points=1000,
         num_queries=100,
         repeats=1,
-        contenders=["hnsw num_links=8 ef_search=8,64", "literal of=mean num_leaves=100"],
+        contenders=["faiss_hnsw num_links=8 ef_search=8,64", "literal_trees of=mean num_leaves=100"],
     )
     assert "hard: microseconds per query at these shares of the exact search's recall" in text
     found = json.loads((tmp_path / "out" / "table.json").read_text())
@@ -153,7 +165,13 @@ def test_real_descriptors_of_a_map(scene, finished, tmp_path, monkeypatch):
     monkeypatch.setattr(Synthetic, "load", lambda self: scene)
     out = tmp_path / "out"
     text = benchmark_index.run(
-        dataset, finished[0], output=str(out), descriptors="scene", repeats=1, contenders=["hnsw"], feature=FEATURE
+        dataset,
+        finished[0],
+        output=str(out),
+        descriptors="scene",
+        repeats=1,
+        contenders=["faiss_hnsw"],
+        feature=FEATURE,
     )
     flat = json.loads((out / "table.json").read_text())["contenders"][0]
     recall = {m["condition"]: m["recall"] for m in flat["measured"]}

@@ -12,7 +12,7 @@ from localize.index.faiss_pq import FaissIvfPq
 from localize.kernels.point_sums import add_rows
 from localize.types import LEAF, InputError
 
-from .conftest import random_rows
+from .conftest import random_rows, unit
 
 MEAN = [
     FaissFlat(),
@@ -27,13 +27,9 @@ MEAN = [
 ]
 
 
-def _unit(v):
-    return (v / np.linalg.norm(v, axis=-1, keepdims=True)).astype(np.float32)
-
-
 def _means(rows):
     present = np.unique(rows.point)
-    return present, _unit(np.stack([rows.descriptors[rows.point == p].astype("f").sum(0) for p in present]))
+    return present, unit(np.stack([rows.descriptors[rows.point == p].astype("f").sum(0) for p in present]))
 
 
 def _partly_seen(rows, dtype=np.float32):
@@ -73,7 +69,7 @@ def test_standard_indexes_find_the_nearest_means(index):
     built = index.build(rows)
     present, means = _means(rows)
     true = rng.integers(len(present), size=100)
-    queries = _unit(means[true] + 0.05 * rng.normal(size=(100, 32)))
+    queries = unit(means[true] + 0.05 * rng.normal(size=(100, 32)))
     found = index.nearest(built, rows, queries)
     similarity = queries @ means.T
     right = found.point == present[similarity.argmax(1)]
@@ -88,7 +84,7 @@ def test_standard_indexes_find_the_nearest_means(index):
 def test_observations_are_compared_by_the_maps_own_descriptors(index):
     rng = np.random.default_rng(2)
     rows = random_rows(rng, num_points=100)
-    queries = _unit(rows.descriptors[:50] + 0.02 * rng.normal(size=(50, 32)))
+    queries = unit(rows.descriptors[:50] + 0.02 * rng.normal(size=(50, 32)))
     found = index.nearest(index.build(rows), rows, queries)
     similarity = queries @ rows.descriptors.T
     right = found.point == rows.point[similarity.argmax(1)]

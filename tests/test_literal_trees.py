@@ -7,7 +7,8 @@ import pytest
 
 from localize.index.leaf_model import branch_costs
 from localize.index.literal_trees import LiteralTrees
-from localize.kernels.tree_build import build_tree, choose_test, random_below
+from localize.kernels.literal_trees_build import build_tree, choose_test
+from localize.kernels.splitmix64 import random_below
 from localize.types import PointRows
 
 from .conftest import random_rows

@@ -17,6 +17,7 @@ from localize.geometry.poses import pose_error
 from localize.io.images import read_photo
 from localize.io.text import read_poses
 from localize.pose.poselib import PoseLib
+from localize.retrieval.exact import ExactRanking
 from localize.search.prior import Frames, Union
 
 from .conftest import CHECKOUT, FEATURE
@@ -36,6 +37,11 @@ def test_localizer_gives_the_pipelines_poses(folder, finished, scene):
         estimate = localizer.localize(pathlib.Path(scene.image_root) / query.name, query.camera)
         assert pose_error(estimate.pose, poses[query.name]) == pytest.approx((0, 0), abs=1e-9)
         assert estimate.num_inliers >= 12
+
+
+def test_a_map_names_classes_as_the_first_maps_did(folder):
+    assert '"localize.retrieval.exact:Exact"' in (folder / "localizer.json").read_text()
+    assert type(Localizer.load(folder).ranking.component) is ExactRanking
 
 
 def test_pixels_paths_and_colours_are_all_the_same(folder, scene):

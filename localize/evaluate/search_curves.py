@@ -23,12 +23,16 @@ ENOUGH_S = 20.0  # measured for so long, a setting is not repeated again
 
 @dataclass(frozen=True)
 class Contender:
-    """An index component, and the values of one of its query fields that are measured."""
+    """An index component, and the values of one of its query fields that are measured; without them, it as it is."""
 
     name: str
     component: Any
-    swept: str
-    values: tuple
+    swept: str = ""
+    values: tuple = ("",)
+
+    def at(self, value) -> Any:
+        """The component with one of the values."""
+        return dataclasses.replace(self.component, **{self.swept: value}) if self.swept else self.component
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,8 @@ def measure(
     curve.memory_mb = num_bytes(built) / 1e6
     with threadpoolctl.threadpool_limits(workers):
         for value in contender.values:
-            tell(f"{contender.name}: {contender.swept}={value}")
-            component = dataclasses.replace(contender.component, **{contender.swept: value})
+            tell(f"{contender.name}: {contender.swept} {value}")
+            component = contender.at(value)
             for condition in found.conditions:
                 queries, truth = found.asked(condition)
                 answer, wall, cpu = _timed(functools.partial(component.nearest, built, rows, queries), repeats)

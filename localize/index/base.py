@@ -23,3 +23,10 @@ class Index(Protocol):
         An index that only names rows lets `index.rescore.nearest_of_rows` compare them.
         """
         ...
+
+
+@runtime_checkable
+class Swept(Protocol):
+    """An index that can trade time for recall when it is asked; a benchmark measures others once, as they are."""
+
+    sweep: tuple[str, tuple]  # a query field, and the values of it that a benchmark measures

@@ -11,13 +11,14 @@ import numpy as np
 
 from localize.components import check_component, query_field
 from localize.index.bits import BITS, Coding, check_bits, learn_coding
-from localize.index.faiss_items import BLOCK, as_csr, num_inverted_lists, opened, sample
+from localize.index.faiss_items import BLOCK, PROBES, WIDTHS, as_csr, opened
 from localize.index.items import ITEMS, index_items
 from localize.index.rescore import nearest_of_rows
+from localize.kernels.faiss_indexes import num_inverted_lists, sample
 from localize.kernels.threads import available_cores
 from localize.types import InputError, Nearest, PointRows
 
-STRUCTURES = ("ivf", "hnsw", "multihash")
+SWEEPS = {"ivf": PROBES, "hnsw": WIDTHS, "multihash": ("num_flips", (0, 1, 2))}  # by structure
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +58,14 @@ class FaissBinary:
             *("num_lists", "train_per_list", "num_links", "ef_construction", "num_tables", "bits_per_table"),
             *("num_bits", "num_probes", "ef_search", "num_neighbours"),
         )
-        choices = {"structure": STRUCTURES, "items": ITEMS, "bits": BITS}
+        choices = {"structure": tuple(SWEEPS), "items": ITEMS, "bits": BITS}
         check_component(self, positive=positive, not_negative=("num_flips",), choices=choices)
         check_bits(self)
+
+    @property
+    def sweep(self) -> tuple[str, tuple]:
+        """See `Swept`."""
+        return SWEEPS[self.structure]
 
     def build(self, rows: PointRows) -> FaissBits:
         """The index over the bits, and for items=mean the means."""
@@ -67,7 +73,7 @@ class FaissBinary:
         coding = learn_coding(items.descriptors, self.bits, self.num_bits, self.seed)
         index = self._empty(len(coding.thresholds), len(items.point))
         if not index.is_trained:
-            index.train(_bytes(coding, sample(items, self.train_per_list * index.nlist, self.seed)))
+            index.train(_bytes(coding, sample(items.descriptors, self.train_per_list * index.nlist, self.seed)))
         for at in range(0, len(items.point), BLOCK):
             index.add(_bytes(coding, np.asarray(items.descriptors[at : at + BLOCK])))
         kept = items.descriptors[:0] if self.items == "all" else items.descriptors
@@ -86,7 +92,7 @@ class FaissBinary:
                     f"than the {num_bits} of a code: take fewer"
                 )
             return faiss.IndexBinaryMultiHash(8 * -(-num_bits // 8), self.num_tables, self.bits_per_table)
-        name = f"BIVF{num_inverted_lists(self.num_lists, num_items)}"
+        name = f"BIVF{num_inverted_lists(self.num_lists, 4, num_items)}"
         index = faiss.index_binary_factory(8 * -(-num_bits // 8), name)
         index.cp.seed, index.cp.max_points_per_centroid = self.seed, self.train_per_list
         return index

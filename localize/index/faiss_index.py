@@ -10,8 +10,9 @@ import faiss
 import numpy as np
 
 from localize.components import check_component, query_field
-from localize.index.faiss_items import FaissItems, fill, nearest_points, num_found, num_inverted_lists, pack, sample
+from localize.index.faiss_items import PROBES, WIDTHS, FaissItems, filled, nearest_points, num_found
 from localize.index.items import ITEMS, index_items
+from localize.kernels.faiss_indexes import empty_index, num_inverted_lists, sample, set_clustering, trained_graph
 from localize.kernels.threads import available_cores
 from localize.types import Nearest, PointRows
 
@@ -35,9 +36,7 @@ class FaissFlat:
     def build(self, rows: PointRows) -> FaissItems:
         """The descriptors themselves."""
         items = index_items(rows, self.items, available_cores())
-        index = faiss.IndexFlatIP(items.descriptors.shape[1])
-        fill(index, items)
-        return pack(index, items)
+        return filled(empty_index(items.descriptors, "Flat"), items)
 
     def nearest(self, built: FaissItems, rows: PointRows, descriptors: np.ndarray) -> Nearest:
         """Nearest points among all items."""
@@ -58,6 +57,7 @@ class FaissHnsw:
 
     VERSION: ClassVar[int] = 2
     LIBRARIES: ClassVar[tuple] = ("faiss",)
+    sweep: ClassVar[tuple] = WIDTHS
 
     def __post_init__(self):
         positive = ("num_links", "ef_construction", "ef_search", "num_neighbours")
@@ -66,13 +66,8 @@ class FaissHnsw:
     def build(self, rows: PointRows) -> FaissItems:
         """The graph over all items."""
         items = index_items(rows, self.items, available_cores())
-        name = f"HNSW{self.num_links},{CODES[self.code]}"
-        index = faiss.index_factory(items.descriptors.shape[1], name, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = self.ef_construction
-        if not index.is_trained:
-            index.train(sample(items, 100_000, self.seed))
-        fill(index, items)
-        return pack(index, items)
+        how = CODES[self.code], self.num_links, self.ef_construction
+        return filled(trained_graph(items.descriptors, *how, 100_000, self.seed), items)
 
     def nearest(self, built: FaissItems, rows: PointRows, descriptors: np.ndarray) -> Nearest:
         """Nearest points among the items the graph search finds."""
@@ -96,6 +91,7 @@ class FaissIvf:
 
     VERSION: ClassVar[int] = 2
     LIBRARIES: ClassVar[tuple] = ("faiss",)
+    sweep: ClassVar[tuple] = PROBES
 
     def __post_init__(self):
         positive = ("num_lists", "train_per_list", "iterations", "num_probes", "num_neighbours")
@@ -115,14 +111,11 @@ class FaissIvf:
 def build_lists(component, rows: PointRows, code: str, rotation: str = "") -> FaissItems:
     """Inverted lists of the component's items in a code by faiss's name; k-means sees `train_per_list` items a list."""
     items = index_items(rows, component.items, available_cores())
-    num_lists = num_inverted_lists(component.num_lists, len(items.point))
-    name = f"{rotation}IVF{num_lists}{COARSE[component.coarse]},{code}"
-    index = faiss.index_factory(items.descriptors.shape[1], name, faiss.METRIC_INNER_PRODUCT)
-    lists, per_list = faiss.extract_index_ivf(index), component.train_per_list
-    lists.cp.niter, lists.cp.seed, lists.cp.max_points_per_centroid = component.iterations, component.seed, per_list
-    index.train(sample(items, per_list * lists.nlist, component.seed))
-    fill(index, items)
-    return pack(index, items)
+    num_lists, per_list = num_inverted_lists(component.num_lists, 4, len(items.point)), component.train_per_list
+    index = empty_index(items.descriptors, f"{rotation}IVF{num_lists}{COARSE[component.coarse]},{code}")
+    set_clustering(faiss.extract_index_ivf(index).cp, component.iterations, component.seed, per_list)
+    index.train(sample(items.descriptors, per_list * num_lists, component.seed))
+    return filled(index, items)
 
 
 def probing(num_probes: int, coarse: str) -> faiss.SearchParametersIVF:

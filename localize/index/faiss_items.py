@@ -1,6 +1,5 @@
-"""What the faiss indexes share: the record they are stored as, filling, training, and points from what they find."""
+"""What the faiss indexes share: the record they are stored as, and points from what they find."""
 
-import weakref
 from dataclasses import dataclass
 
 import faiss
@@ -8,9 +7,12 @@ import numpy as np
 
 from localize.index.items import Items
 from localize.index.rescore import nearest_of_rows
+from localize.kernels.faiss_indexes import fill, opened_once
 from localize.types import LEAF, Nearest, PointRows
 
 BLOCK = 1 << 16  # items converted to float32 at a time
+PROBES = "num_probes", (1, 2, 4, 8, 16, 32, 64, 128)  # what benchmarks sweep: lists visited
+WIDTHS = "ef_search", (16, 32, 64, 128, 256, 512)  # and how widely a graph is searched
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,38 +23,15 @@ class FaissItems:
     point: np.ndarray  # (N,) int32
 
 
-_opened: "weakref.WeakKeyDictionary" = weakref.WeakKeyDictionary()  # the same map is asked by query after query
-
-
 def opened(built, read=faiss.deserialize_index):
     """The faiss index of a record with `data`; it lives as long as the record does."""
-    if built not in _opened:
-        _opened[built] = read(np.array(built.data))
-    return _opened[built]
+    return opened_once(built, lambda record: read(np.array(record.data)))
 
 
-def pack(index: faiss.Index, items: Items) -> FaissItems:
-    """The index, which is used up, as a record."""
+def filled(index: faiss.Index, items: Items) -> FaissItems:
+    """The trained index with all items, as a record."""
+    fill(index, items.descriptors, BLOCK)
     return FaissItems(faiss.serialize_index(index), np.asarray(items.point))
-
-
-def fill(index: faiss.Index, items: Items) -> None:
-    """Add all items, a block at a time."""
-    for at in range(0, len(items.point), BLOCK):
-        index.add(np.ascontiguousarray(items.descriptors[at : at + BLOCK], np.float32))
-
-
-def sample(items: Items, number: int, seed: int) -> np.ndarray:
-    """Up to `number` random items (N, D) float32 to train on."""
-    chosen = np.arange(len(items.point))
-    if number < len(chosen):
-        chosen = np.sort(np.random.default_rng(seed).choice(len(chosen), number, replace=False))
-    return np.ascontiguousarray(items.descriptors[chosen], np.float32)
-
-
-def num_inverted_lists(asked: int | None, num_items: int) -> int:
-    """The number asked for, or 4 sqrt(N); with at least 39 items a list, which is what faiss wants to train on."""
-    return max(1, min(asked or round(4 * num_items**0.5), num_items // 39))
 
 
 def num_found(component) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from localize.components import check_component, query_field
 from localize.index.faiss_index import COARSE, build_lists, probing
-from localize.index.faiss_items import FaissItems, nearest_points, num_found
+from localize.index.faiss_items import PROBES, FaissItems, nearest_points, num_found
 from localize.index.items import ITEMS
 from localize.types import Nearest, PointRows
 
@@ -37,6 +37,7 @@ class FaissIvfPq:
 
     VERSION: ClassVar[int] = 1
     LIBRARIES: ClassVar[tuple] = ("faiss",)
+    sweep: ClassVar[tuple] = PROBES
 
     def __post_init__(self):
         sizes = ("num_lists", "num_codes", "train_per_list", "iterations", "num_probes", "num_refined")

@@ -13,9 +13,9 @@ from localize.components import check_component, query_field
 from localize.index.bits import BITS, Coding, check_bits, learn_coding
 from localize.index.leaf_model import branch_costs, estimate_gaussian
 from localize.index.rescore import joined_queries, nearest_of_rows
+from localize.kernels.literal_trees_build import build_tree
+from localize.kernels.literal_trees_search import rows_of_best_leaves
 from localize.kernels.threads import allowed_threads, on_threads, sliced
-from localize.kernels.tree_build import build_tree
-from localize.kernels.tree_search import rows_of_best_leaves
 from localize.types import Nearest, PointRows
 
 
@@ -52,6 +52,7 @@ class LiteralTrees:
     order: str = query_field("gaussian")  # leaf probability (RT_AP), or abs_value of the descriptor (RT)
 
     VERSION: ClassVar[int] = 2
+    sweep: ClassVar[tuple] = "num_leaves", (10, 25, 50, 100, 200, 400)
 
     def __post_init__(self):
         positive = ("num_trees", "max_depth", "min_split", "num_candidates", "window", "num_bits", "num_leaves")

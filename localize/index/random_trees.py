@@ -1,7 +1,8 @@
 """Random trees over binary codes for maps of a city's size: exact order of leaves, a Hamming pre-ranking, 8-bit scores.
 
 The parallel search paper, sections 3.2.3 and 4.2, with our own answers where it is silent or slow: tests chosen by the
-information they keep, leaves of many items, no heap (kernels/forest_*.py). The paper read literally: literal_trees.py.
+information they keep, leaves of many items, no heap (kernels/random_trees_*.py). literal_trees.py has the paper read
+literally.
 """
 
 from dataclasses import dataclass
@@ -15,11 +16,11 @@ from localize.index.bits import BITS, SAMPLE, check_bits, learn_coding
 from localize.index.forest import Forest, aligned, bit_rates, join, num_words, point_flips, spread
 from localize.index.items import ITEMS, index_items
 from localize.index.leaf_model import gaussian_of_pairs
-from localize.kernels.codes import pack_codes, test_costs
-from localize.kernels.forest_build import build_tree, lay_out
-from localize.kernels.forest_scan import best_two_of_shortlists, pairs_by_leaf, scan_leaves
-from localize.kernels.forest_search import ITEMS as COUNT_ITEMS
-from localize.kernels.forest_search import LEAVES, MASS, MAX_COST, leaves_of_queries
+from localize.kernels.codes import costs_of_tests, pack_codes
+from localize.kernels.random_trees_build import build_tree, lay_out
+from localize.kernels.random_trees_scan import best_two_of_shortlists, pairs_by_leaf, scan_leaves
+from localize.kernels.random_trees_search import ITEMS as COUNT_ITEMS
+from localize.kernels.random_trees_search import LEAVES, MASS, MAX_COST, leaves_of_queries
 from localize.kernels.rows import as_stored, quantise_rows
 from localize.kernels.threads import allowed_threads, available_cores, on_threads, sliced
 from localize.kernels.vector_code import BLOCK
@@ -53,6 +54,7 @@ class RandomTrees:
     order: str = query_field("gaussian")  # leaf probability (RT_AP), or abs_value of the descriptor (RT)
 
     VERSION: ClassVar[int] = 2
+    sweep: ClassVar[tuple] = "budget", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
     def __post_init__(self):
         positive = (
@@ -141,7 +143,7 @@ class RandomTrees:
         grid = np.rint(COST_UNIT * np.minimum(-price(GRID), MAX_NATS)).astype(np.int32)
         costs = np.empty((len(projected), 2 * projected.shape[1]), np.int32)
         step, sigma = GRID[1] - GRID[0], self.noise * built.sigma
-        test_costs(projected, np.asarray(built.thresholds), built.mean, sigma, grid, GRID[0], step, costs)
+        costs_of_tests(projected, np.asarray(built.thresholds), built.mean, sigma, grid, GRID[0], step, costs)
         return costs
 
     def _nearest(self, built: Forest, descriptors, best, point, second) -> int:

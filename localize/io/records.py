@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 
-from localize.keys import FORMER_FIELDS
+from localize.keys import FORMER_FIELDS, present_name, stored_name
 from localize.types import StoreError
 
 FORMAT = 1  # of a record's folder
@@ -17,12 +17,12 @@ LARGE = 4096  # bytes; a nested array of more is a file of its own, not numbers 
 
 
 def _name(cls: type) -> str:
-    return f"{cls.__module__}:{cls.__qualname__}"
+    return ":".join(stored_name(cls).rsplit(".", 1))
 
 
 def _record_class(name: str) -> type:
     """The dataclass of this name; StoreError for anything else, as a file may come from anywhere."""
-    module, _, attribute = name.partition(":")
+    module, _, attribute = present_name(name.replace(":", ".")).rpartition(".")
     try:
         cls = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as e:

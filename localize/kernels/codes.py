@@ -72,7 +72,7 @@ def first_and_last_rows(point, first_row, last_row):
 
 
 @njit(nogil=True, cache=True)
-def test_costs(descriptors, thresholds, mean, sigma, grid, start, step, costs):
+def costs_of_tests(descriptors, thresholds, mean, sigma, grid, start, step, costs):
     """Costs (Q, 2 D) int32 of the 0 and the 1 side of a test on each dimension k, at 2 k and 2 k + 1.
 
     grid (G,) int32: the cost of the 1 side at z = start + i * step; z = (value + mean - threshold) / sigma.

@@ -13,7 +13,7 @@ STEP = 1024  # faiss compares so many references at once: in blocks of its multi
 
 
 @dataclass(frozen=True)
-class Exact(Restrictions):
+class ExactRanking(Restrictions):
     """Every reference is compared with every query. Memory: the vectors, which may lie on the disk, and one block."""
 
     VERSION: ClassVar[int] = 1

@@ -2,12 +2,12 @@
 
 import pathlib
 import tempfile
-import weakref
 from dataclasses import dataclass
 
 import faiss
 import numpy as np
 
+from localize.kernels.faiss_indexes import fill, opened_once
 from localize.types import StoreError
 
 BLOCK_BYTES = 64 << 20  # of vectors in float32 at a time
@@ -25,37 +25,26 @@ def empty_file() -> FaissFile:
     return FaissFile(np.zeros(0, np.uint8))
 
 
-def sample(vectors: np.ndarray, number: int, seed: int) -> np.ndarray:
-    """Up to `number` random rows (N, D) float32 to train on."""
-    rows = np.arange(len(vectors))
-    if number < len(rows):
-        rows = np.sort(np.random.default_rng(seed).choice(len(rows), number, replace=False))
-    return np.ascontiguousarray(vectors[rows], np.float32)
-
-
 def filled(index: faiss.Index, vectors: np.ndarray) -> FaissFile:
     """The trained index with all vectors (R, D), added a block at a time; in a nameless file of $TMPDIR until saved."""
-    rows = max(1, BLOCK_BYTES // (4 * index.d))
-    for at in range(0, len(vectors), rows):
-        index.add(np.ascontiguousarray(vectors[at : at + rows], np.float32))
+    fill(index, vectors, max(1, BLOCK_BYTES // (4 * index.d)))
     with tempfile.NamedTemporaryFile(prefix="localize-ranking-") as file:
         faiss.write_index(index, file.name)
         return FaissFile(np.memmap(file.name, np.uint8, "r"))  # the mapping outlives the name
 
 
-_opened: "weakref.WeakKeyDictionary" = weakref.WeakKeyDictionary()  # the same map is asked by query after query
-
-
 def opened(built: FaissFile) -> faiss.Index:
     """The index of a record, its lists left on the disk; it lives as long as the record does."""
-    if built not in _opened:
-        path = getattr(built.data, "filename", None)
-        try:
-            on_disk = path is not None and pathlib.Path(path).is_file()
-            _opened[built] = _mapped(path, built.data.offset) if on_disk else faiss.deserialize_index(built.data)
-        except RuntimeError as e:
-            raise StoreError(f"the index {path or ''} of the ranking is damaged: remove it and run again") from e
-    return _opened[built]
+    return opened_once(built, _read)
+
+
+def _read(built: FaissFile) -> faiss.Index:
+    path = getattr(built.data, "filename", None)
+    try:
+        on_disk = path is not None and pathlib.Path(path).is_file()
+        return _mapped(path, built.data.offset) if on_disk else faiss.deserialize_index(built.data)
+    except RuntimeError as e:
+        raise StoreError(f"the index {path or ''} of the ranking is damaged: remove it and run again") from e
 
 
 def _mapped(path: str, offset: int) -> faiss.Index:

@@ -11,21 +11,30 @@ import faiss
 import numpy as np
 
 from localize.components import check_component, query_field
+from localize.kernels.faiss_indexes import (
+    LEAST_PER_LIST,
+    empty_index,
+    num_inverted_lists,
+    sample,
+    set_clustering,
+    trained_graph,
+)
 from localize.retrieval.exact import exact_search
-from localize.retrieval.faiss_file import FaissFile, empty_file, filled, opened, sample
+from localize.retrieval.faiss_file import FaissFile, empty_file, filled, opened
 from localize.retrieval.restrictions import Restrictions
 from localize.types import InputError
 
 CODES = {"fp16": "SQfp16", "sq8": "SQ8"}  # values in 16 bits, or in 8
-LEAST_PER_LIST = 39  # vectors to train on that faiss wants for each cluster
 LEAST_FOR_CODES = 256  # centres of each part of a product code
 
 
-@dataclass(frozen=True)
-class FaissIvf(Restrictions):
-    """Inverted lists of vectors in 16 or 8 bits a value: as large as the vectors, and only visited lists are read."""
+LIMITS = ("exact_below", "num_rescored")
 
-    code: str = "fp16"  # values in 16 bits (fp16) or in 8 (sq8)
+
+@dataclass(frozen=True)
+class _Lists(Restrictions):
+    """What rankings by inverted lists share."""
+
     num_lists: int | None = None  # None: the square root of the number of references
     train_per_list: int = LEAST_PER_LIST  # vectors that k-means sees
     iterations: int = 10  # of k-means
@@ -34,32 +43,53 @@ class FaissIvf(Restrictions):
     num_probes: int = query_field(32)  # lists visited
     num_rescored: int = query_field(0)  # of the found are compared again by the kept vectors; 0: none
 
-    VERSION: ClassVar[int] = 1
-
     def __post_init__(self):
         super().__post_init__()
         positive = ("num_lists", "train_per_list", "iterations", "num_probes")
-        check_component(self, positive=positive, not_negative=LIMITS, choices={"code": tuple(CODES)})
-
-    def build(self, vectors: np.ndarray) -> FaissFile:
-        """The lists of vectors (R, D) float32 or float16, possibly memory-mapped."""
-        return _lists(self, vectors, CODES[self.code])
+        check_component(self, positive=positive, not_negative=LIMITS)
 
     def search(self, built, vectors, asked, num_found, rows=None) -> tuple[np.ndarray, np.ndarray]:
         """See `Ranking.search`."""
         return _search(self, built, vectors, asked, num_found, rows, faiss.SearchParametersIVF, nprobe=self.num_probes)
 
+    def _trained(self, vectors: np.ndarray, code: str, least: int = 1) -> faiss.Index:
+        """Lists without any vector yet; k-means sees `train_per_list` vectors of each, but at least of `least`."""
+        num_lists, per_list = num_inverted_lists(self.num_lists, 1, len(vectors)), self.train_per_list
+        index = empty_index(vectors, f"IVF{num_lists},{code}")
+        clusterings = [index.cp]
+        if isinstance(index, faiss.IndexIVFPQ):
+            index.do_polysemous_training = False  # minutes of annealing, for a filter that we do not use
+            clusterings.append(index.pq.cp)
+        for clustering in clusterings:
+            set_clustering(clustering, self.iterations, self.seed, max(per_list, LEAST_PER_LIST))
+        index.train(sample(vectors, per_list * max(num_lists, least), self.seed))
+        return index
+
 
 @dataclass(frozen=True)
-class FaissPq(Restrictions):
+class FaissIvfRanking(_Lists):
+    """Inverted lists of vectors in 16 or 8 bits a value: as large as the vectors, and only visited lists are read."""
+
+    code: str = "fp16"  # values in 16 bits (fp16) or in 8 (sq8)
+
+    VERSION: ClassVar[int] = 1
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_component(self, choices={"code": tuple(CODES)})
+
+    def build(self, vectors: np.ndarray) -> FaissFile:
+        """The lists of vectors (R, D) float32 or float16, possibly memory-mapped."""
+        if len(vectors) <= max(self.exact_below, 1):
+            return empty_file()
+        return filled(self._trained(vectors, CODES[self.code]), vectors)
+
+
+@dataclass(frozen=True)
+class FaissPqRanking(_Lists):
     """Inverted lists of product codes, 64 bytes a vector; the best are compared again by the vectors themselves."""
 
     num_codes: int = 64  # bytes of each vector's code; a divisor of the descriptor's length
-    num_lists: int | None = None  # None: the square root of the number of references
-    train_per_list: int = LEAST_PER_LIST  # vectors that k-means sees
-    iterations: int = 10  # of k-means
-    seed: int = 0
-    exact_below: int = 10_000  # so few references, or so few that are allowed, are all compared
     num_probes: int = query_field(64)  # lists visited
     num_rescored: int = query_field(500)  # of the found are compared again by the kept vectors; 0: none
 
@@ -67,8 +97,7 @@ class FaissPq(Restrictions):
 
     def __post_init__(self):
         super().__post_init__()
-        positive = ("num_codes", "num_lists", "train_per_list", "iterations", "num_probes")
-        check_component(self, positive=positive, not_negative=LIMITS)
+        check_component(self, positive=("num_codes",))
 
     def build(self, vectors: np.ndarray) -> FaissFile:
         """The lists of vectors (R, D) float32 or float16, possibly memory-mapped."""
@@ -77,15 +106,13 @@ class FaissPq(Restrictions):
                 f"{type(self).__name__}.num_codes is {self.num_codes}, but must be a divisor of the global "
                 f"descriptor's length, {vectors.shape[1]}"
             )
-        return _lists(self, vectors, f"PQ{self.num_codes}", LEAST_FOR_CODES)
-
-    def search(self, built, vectors, asked, num_found, rows=None) -> tuple[np.ndarray, np.ndarray]:
-        """See `Ranking.search`."""
-        return _search(self, built, vectors, asked, num_found, rows, faiss.SearchParametersIVF, nprobe=self.num_probes)
+        if len(vectors) <= max(self.exact_below, LEAST_FOR_CODES):
+            return empty_file()
+        return filled(self._trained(vectors, f"PQ{self.num_codes}", LEAST_FOR_CODES), vectors)
 
 
 @dataclass(frozen=True)
-class FaissHnsw(Restrictions):
+class FaissHnswRanking(Restrictions):
     """Navigable small-world graph over vectors in 16 or 8 bits a value; opened into memory, as a search walks all."""
 
     code: str = "fp16"  # values in 16 bits (fp16) or in 8 (sq8)
@@ -107,37 +134,13 @@ class FaissHnsw(Restrictions):
         """The graph over vectors (R, D) float32 or float16, possibly memory-mapped."""
         if len(vectors) <= self.exact_below:
             return empty_file()
-        name = f"HNSW{self.num_links},{CODES[self.code]}"
-        index = faiss.index_factory(vectors.shape[1], name, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = self.ef_construction
-        index.train(sample(vectors, 10_000, self.seed))
-        return filled(index, vectors)
+        how = CODES[self.code], self.num_links, self.ef_construction
+        return filled(trained_graph(vectors, *how, 10_000, self.seed), vectors)
 
     def search(self, built, vectors, asked, num_found, rows=None) -> tuple[np.ndarray, np.ndarray]:
         """See `Ranking.search`."""
         wide = max(self.ef_search, num_found, self.num_rescored)
         return _search(self, built, vectors, asked, num_found, rows, faiss.SearchParametersHNSW, efSearch=wide)
-
-
-LIMITS = ("exact_below", "num_rescored")
-
-
-def _lists(component, vectors: np.ndarray, code: str, least: int = 1) -> FaissFile:
-    """Inverted lists in a code by faiss's name; k-means sees `train_per_list` vectors of each, but at least `least`."""
-    if len(vectors) <= max(component.exact_below, least):
-        return empty_file()
-    most = max(1, len(vectors) // LEAST_PER_LIST)
-    num_lists = min(component.num_lists or round(len(vectors) ** 0.5), most)
-    name = f"IVF{num_lists},{code}"
-    index = faiss.index_factory(vectors.shape[1], name, faiss.METRIC_INNER_PRODUCT)
-    per_list = component.train_per_list
-    if code.startswith("PQ"):
-        index.do_polysemous_training = False  # minutes of annealing, for a filter that we do not use
-    for clustering in (index.cp, *([index.pq.cp] if code.startswith("PQ") else [])):
-        clustering.niter, clustering.seed = component.iterations, component.seed
-        clustering.min_points_per_centroid, clustering.max_points_per_centroid = 1, max(per_list, LEAST_PER_LIST)
-    index.train(sample(vectors, max(per_list * num_lists, least * per_list), component.seed))
-    return filled(index, vectors)
 
 
 def _search(component, built: FaissFile, vectors, asked, num_found, rows, parameters, **settings):

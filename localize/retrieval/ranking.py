@@ -3,7 +3,7 @@
 import numpy as np
 
 from localize.retrieval.base import Ranking, RankingSources
-from localize.retrieval.exact import Exact
+from localize.retrieval.exact import ExactRanking
 from localize.retrieval.restrictions import Restrictions
 from localize.types import ImageList, InputError, Retrieval
 
@@ -16,7 +16,7 @@ def rank(
     references: ImageList,
     reference_vectors: np.ndarray,
     num_frames: int,
-    ranking: Ranking = Exact(),
+    ranking: Ranking = ExactRanking(),
     built=None,
     *,
     restricted: bool = True,

@@ -6,6 +6,7 @@ from torch import nn
 
 from localize.evaluate.fpr95 import fpr95
 from localize.io.phototour import draw_pairs
+from localize.kernels.splitmix64 import GAMMA, mixed
 from localize.train.augment import changed_light, turned
 from localize.train.loop import step_seed
 from localize.train.machine import Machine
@@ -116,12 +117,8 @@ class _Part:
 
 
 def _random_bits(seed: int, rows: np.ndarray, fill: np.ndarray) -> np.ndarray:
-    """A random number (N,) uint64 for each row and fill: SplitMix64 (Steele et al., OOPSLA 2014)."""
-    with np.errstate(over="ignore"):
-        z = np.full(len(rows), seed, np.uint64)
-        for value in (rows.astype(np.uint64), fill.astype(np.uint64)):
-            z = (z ^ value) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x9E3779B97F4A7C15)
-            z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            z ^= z >> np.uint64(31)
-    return z
+    """A random number (N,) uint64 for each row and fill."""
+    bits = np.full(len(rows), seed, np.uint64)
+    for values in (rows, fill):
+        bits = mixed((bits ^ values.astype(np.uint64)) * GAMMA + GAMMA)
+    return bits

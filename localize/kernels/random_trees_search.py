@@ -16,7 +16,7 @@ NUMBER = np.uint64((1 << 32) - 1)
 
 
 @njit(nogil=True, cache=True)
-def _expand(nodes, table, bound, size, front, kept, num_kept, leaf, num_leaves):
+def _expand(nodes, table, bound, size, front, kept, num_kept, leaves, num_leaves):
     """Expand the first `size` nodes and all below that cost at most the bound; those that cost more are kept.
 
     table (2 D,) uint64: cost << COST of the 0 and the 1 side of the test on bit d at 2 d and 2 d + 1. No branch but for
@@ -30,7 +30,7 @@ def _expand(nodes, table, bound, size, front, kept, num_kept, leaf, num_leaves):
         at += one
         value, paid = nodes[entry & NUMBER], entry & ~NUMBER
         if value < 0:
-            leaf[num_leaves] = paid | np.uint64(-1 - value)
+            leaves[num_leaves] = paid | np.uint64(-1 - value)
             num_leaves += one
             continue
         zero = np.uint64(2 * (value & 1023))
@@ -58,11 +58,11 @@ def _price(entry, unit, leaf_items, mass):
 
 
 @njit(nogil=True, cache=True)
-def _affordable(leaf, num_leaves, bound, unit, budget, leaf_items, mass, per_cost):
+def _affordable(leaves, num_leaves, bound, unit, budget, leaf_items, mass, per_cost):
     """The cost below which all leaves are within the budget, and what is left for those at it."""
     per_cost[: bound + 1] = 0.0
     for i in range(num_leaves):
-        per_cost[leaf[i] >> COST] += _price(leaf[i], unit, leaf_items, mass)
+        per_cost[leaves[i] >> COST] += _price(leaves[i], unit, leaf_items, mass)
     spent = 0.0
     for c in range(bound + 1):
         if spent + per_cost[c] >= budget:
@@ -79,14 +79,14 @@ def cheapest_leaves(nodes, roots, table, unit, budget, leaf_items, mass, bound, 
     of a leaf by its cost). The leaf that fills it is the last; of leaves of equal cost those of smaller number are
     taken first. out: room for all leaves. work (3, nodes) uint64 and per_cost (MAX_COST + 1,) float64: scratch.
     """
-    front, kept, leaf = work[0], work[1], work[2]
+    front, kept, leaves = work[0], work[1], work[2]
     size, num_kept, num_leaves, counted, spent = roots.shape[0], 0, 0, 0, 0.0
     for r in range(size):
         front[r] = np.uint64(roots[r])
     while True:
-        num_kept, num_leaves = _expand(nodes, table, bound, size, front, kept, num_kept, leaf, num_leaves)
+        num_kept, num_leaves = _expand(nodes, table, bound, size, front, kept, num_kept, leaves, num_leaves)
         for i in range(counted, num_leaves):
-            spent += _price(leaf[i], unit, leaf_items, mass)
+            spent += _price(leaves[i], unit, leaf_items, mass)
         counted = num_leaves
         if spent >= budget or num_kept == 0:
             break
@@ -100,22 +100,22 @@ def cheapest_leaves(nodes, roots, table, unit, budget, leaf_items, mass, bound, 
         num_kept = rest
     last, room = bound, np.inf
     if spent >= budget:
-        last, room = _affordable(leaf, num_leaves, bound, unit, budget, leaf_items, mass, per_cost)
-    return _take(leaf, num_leaves, last, room, unit, leaf_items, mass, out), bound
+        last, room = _affordable(leaves, num_leaves, bound, unit, budget, leaf_items, mass, per_cost)
+    return _take(leaves, num_leaves, last, room, unit, leaf_items, mass, out), bound
 
 
 @njit(nogil=True, cache=True)
-def _take(leaf, num_leaves, last, room, unit, leaf_items, mass, out):
+def _take(leaves, num_leaves, last, room, unit, leaf_items, mass, out):
     """All leaves below the cost `last`, and those at it, smallest number first, until `room` is spent."""
     taken, ties, last = 0, 0, np.uint64(last)
     for i in range(num_leaves):
-        if leaf[i] >> COST < last:
-            out[taken] = leaf[i] & NUMBER
+        if leaves[i] >> COST < last:
+            out[taken] = leaves[i] & NUMBER
             taken += 1
-        elif leaf[i] >> COST == last:
-            leaf[ties] = leaf[i]  # never behind i
+        elif leaves[i] >> COST == last:
+            leaves[ties] = leaves[i]  # never behind i
             ties += 1
-    tied = np.sort(leaf[:ties])
+    tied = np.sort(leaves[:ties])
     for i in range(ties):
         if room <= 0:
             break

@@ -1,4 +1,4 @@
-"""Leaves of random trees in exact order of probability: uniform-cost search (Dijkstra 1959) from the root."""
+"""Leaves of the literal trees in exact order of probability: uniform-cost search (Dijkstra 1959) from the root."""
 
 import numpy as np
 from numba import njit

@@ -1,4 +1,4 @@
-"""Supervised random trees over binary descriptors, as flat arrays.
+"""The paper's supervised random trees over binary descriptors, read literally, as flat arrays.
 
 After Feng, Fan & Wu, IEEE TIP 25(1), 2016 (supervised tests that keep observations of one point together, leaves of
 even size); the selection formula is our own, since the paper's is not public.
@@ -7,17 +7,7 @@ even size); the selection formula is our own, since the paper's is not public.
 import numpy as np
 from numba import njit
 
-MASK = np.uint64(0xFFFFFFFFFFFFFFFF)
-
-
-@njit(nogil=True, cache=True)
-def random_below(state, n):
-    """Next integer in 0..n-1 of the splitmix64 generator whose state is state[0] (Steele et al., OOPSLA 2014)."""
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = state[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.int64((z ^ (z >> np.uint64(31))) % np.uint64(n))
+from localize.kernels.splitmix64 import random_below
 
 
 @njit(nogil=True, cache=True)
@@ -57,6 +47,52 @@ def choose_test(bits, point, order, lo, hi, candidates, balance_tolerance):
 
 
 @njit(nogil=True, cache=True)
+def _show_one_point(point, order, lo, hi):
+    """Whether all the rows order[lo:hi] show the same point."""
+    i = lo + 1
+    while i < hi and point[order[i]] == point[order[lo]]:
+        i += 1
+    return i >= hi
+
+
+@njit(nogil=True, cache=True)
+def _list_untested(bit, parent, node, used, free):
+    """Write the bits that no node above tests, as a second test splits nothing, to free (D,), and return how many.
+
+    used (D,) bool: scratch.
+    """
+    used[:] = False
+    up = parent[node]
+    while up >= 0:
+        used[bit[up]] = True
+        up = parent[up]
+    num_free = 0
+    for k in range(used.shape[0]):
+        if not used[k]:
+            free[num_free] = k
+            num_free += 1
+    return num_free
+
+
+@njit(nogil=True, cache=True)
+def _partition(bits, test, order, lo, hi, scratch):
+    """Put the rows order[lo:hi] with a 0 in the bit first, else in their order: rows of a point stay adjacent.
+
+    Returns where the ones begin. scratch: as long as order.
+    """
+    zeros, ones = lo, 0
+    for i in range(lo, hi):
+        if bits[order[i], test]:
+            scratch[ones] = order[i]
+            ones += 1
+        else:
+            order[zeros] = order[i]
+            zeros += 1
+    order[zeros:hi] = scratch[:ones]
+    return zeros
+
+
+@njit(nogil=True, cache=True)
 def build_tree(bits, point, order, max_depth, min_split, num_candidates, window, balance_tolerance, seed):
     """One tree over rows `order` (M,), which is permuted in place so that each leaf's rows are contiguous.
 
@@ -68,10 +104,8 @@ def build_tree(bits, point, order, max_depth, min_split, num_candidates, window,
     bit = np.full(capacity, -1, np.int16)
     left = np.full(capacity, -1, np.int32)
     right = np.full(capacity, -1, np.int32)
-    lo = np.zeros(capacity, np.int32)
-    hi = np.zeros(capacity, np.int32)
     parent = np.full(capacity, -1, np.int32)
-    depth = np.zeros(capacity, np.int32)
+    lo, hi, depth = np.zeros(capacity, np.int32), np.zeros(capacity, np.int32), np.zeros(capacity, np.int32)
     hi[0] = m
     count, node = 1, 0
     state = np.array([seed], np.uint64)
@@ -80,24 +114,9 @@ def build_tree(bits, point, order, max_depth, min_split, num_candidates, window,
     used = np.zeros(d, np.bool_)
     while node < count:  # breadth first: children are appended behind
         a, b = lo[node], hi[node]
-        pure = True
-        for i in range(a + 1, b):
-            if point[order[i]] != point[order[a]]:
-                pure = False
-                break
-        if pure or depth[node] == max_depth or b - a < min_split:
-            node += 1
-            continue
-        used[:] = False
-        up = parent[node]
-        while up >= 0:  # a bit tested above splits nothing
-            used[bit[up]] = True
-            up = parent[up]
         num_free = 0
-        for k in range(d):
-            if not used[k]:
-                free[num_free] = k
-                num_free += 1
+        if depth[node] < max_depth and b - a >= min_split and not _show_one_point(point, order, a, b):
+            num_free = _list_untested(bit, parent, node, used, free)
         if num_free == 0:
             node += 1
             continue
@@ -109,22 +128,13 @@ def build_tree(bits, point, order, max_depth, min_split, num_candidates, window,
         if b - a > window:
             start = a + random_below(state, b - a - window + 1)
         test = choose_test(bits, point, order, start, min(b, start + window), free[:num], balance_tolerance)
-        zeros = a
-        ones = 0
-        for i in range(a, b):  # stable partition: rows of a point stay adjacent
-            if bits[order[i], test]:
-                scratch[ones] = order[i]
-                ones += 1
-            else:
-                order[zeros] = order[i]
-                zeros += 1
-        order[zeros:b] = scratch[:ones]
+        zeros = _partition(bits, test, order, a, b, scratch)
         bit[node] = test
         if zeros > a:
             left[node] = count
             lo[count], hi[count], parent[count], depth[count] = a, zeros, node, depth[node] + 1
             count += 1
-        if ones:
+        if zeros < b:
             right[node] = count
             lo[count], hi[count], parent[count], depth[count] = zeros, b, node, depth[node] + 1
             count += 1

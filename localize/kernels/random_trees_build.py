@@ -7,7 +7,7 @@ even size). Balance and label error in one number: the capacity of a binary chan
 import numpy as np
 from numba import njit
 
-from localize.kernels.tree_build import random_below
+from localize.kernels.splitmix64 import random_below
 from localize.kernels.vector_code import BLOCK
 
 PRIOR = 64.0  # weight, in points, of a bit's flip rate in the whole map against that in a node

@@ -1,0 +1,87 @@
+"""Random trees again, slowly: bits, the tests above each leaf, leaves in order, the best points of some leaves."""
+
+import heapq
+
+import numpy as np
+
+from localize.index.forest import num_words
+from localize.index.random_trees import COST_UNIT
+from localize.kernels.codes import pack_codes
+from localize.kernels.vector_code import BLOCK
+from localize.types import PointRows
+
+
+def bits_of(descriptors, thresholds=0.0):
+    return (np.asarray(descriptors, np.float32) > thresholds).astype(np.uint8)
+
+
+def packed(bits):
+    codes = np.zeros((len(bits), num_words(bits.shape[1])), np.uint64)
+    pack_codes(bits.astype(np.float32), False, np.full(bits.shape[1], 0.5, np.float32), codes)
+    return codes
+
+
+def leaf_paths(built):
+    """The (bit, value) tests above each leaf, by leaf."""
+    paths, stack = {}, [(int(root), ()) for root in built.roots]
+    while stack:
+        node, path = stack.pop()
+        value = int(built.nodes[node])
+        if value < 0:
+            paths[-1 - value] = path
+            continue
+        stack += [(value // 1024 + side, (*path, (value % 1024, side))) for side in (0, 1)]
+    return paths
+
+
+def items_of_leaf(built, leaf):
+    at = built.first_block[leaf] * BLOCK
+    return built.block_items[at : at + built.leaf_items[leaf]]
+
+
+def slow_leaves(built, costs, unit, budget):
+    """Leaves in ascending order of cost by a heap, ties by number, until the budget is spent."""
+    heap, found, spent = [(0, 0, int(root)) for root in built.roots], [], 0.0
+    while heap and spent < budget:
+        cost, kind, node = heapq.heappop(heap)
+        if kind:  # a leaf comes out after all inner nodes of its cost
+            found.append(node)
+            mass = np.exp(-cost / COST_UNIT) / len(built.roots)
+            spent += {"leaves": 1, "items": built.leaf_items[node], "mass": mass}[unit]
+            continue
+        value = int(built.nodes[node])
+        if value < 0:
+            heapq.heappush(heap, (cost, 1, -1 - value))
+            continue
+        for side in (0, 1):
+            heapq.heappush(heap, (cost + int(costs[2 * (value % 1024) + side]), 0, value // 1024 + side))
+    return found
+
+
+def slow_nearest(index, built, descriptors):
+    """Best similarity, its point and the best of another point among the codes nearest in Hamming distance."""
+    indptr, leaves = index.leaves(built, descriptors)
+    stored = built.scale[:, None] * built.values.astype(np.float32)
+    rows = []
+    for q, query in enumerate(descriptors):
+        codes = [(built.codes_bits[i] != bits_of(query, built.thresholds)).sum() for i in range(len(stored))]
+        order = [i for leaf in sorted(leaves[indptr[q] : indptr[q + 1]]) for i in items_of_leaf(built, leaf)]
+        near = sorted(order, key=lambda i: codes[i])[: index.num_scored]  # sorted is stable: the first of equal ones
+        best = {}
+        for i in set(near):
+            best[built.point[i]] = max(best.get(built.point[i], -np.inf), float(stored[i] @ query))
+        ranked = sorted((-s, p) for p, s in best.items())
+        rows.append((-ranked[0][0], ranked[0][1], -ranked[1][0] if len(ranked) > 1 else -np.inf))
+    return map(np.array, zip(*rows, strict=True))
+
+
+class WithBits:
+    """A built index and the bits of its items, which it holds only in the order of its leaves."""
+
+    def __init__(self, built, descriptors):
+        self.__dict__.update(vars(built), codes_bits=bits_of(descriptors, built.thresholds))
+
+
+def map_of(descriptors, point):
+    descriptors = np.asarray(descriptors, np.float16)
+    return PointRows(np.zeros((max(point) + 1, 3)), descriptors, np.asarray(point, np.int32), [0, len(point)])

@@ -1,0 +1,32 @@
+"""Classes that moved or were renamed: what was stored under their former names is still theirs."""
+
+import importlib
+
+from localize.io.records import record_from_json, record_to_json
+from localize.keys import FORMER_NAMES, describe, key_of
+from localize.retrieval.exact import ExactRanking
+from localize.retrieval.faiss_vectors import FaissPqRanking
+from localize.retrieval.restrictions import Restrictions
+
+
+def test_nobody_else_has_the_former_names():
+    assert len(set(FORMER_NAMES.values())) == len(FORMER_NAMES)
+    assert not set(FORMER_NAMES.values()) & set(FORMER_NAMES)
+    for present in FORMER_NAMES:
+        module, _, name = present.rpartition(".")
+        assert hasattr(importlib.import_module(module), name), present
+
+
+def test_what_is_stored_bears_the_former_name():
+    ranking = FaissPqRanking(num_codes=8)
+    stored = record_to_json(ranking)
+    assert stored["record"] == "localize.retrieval.faiss_vectors:FaissPq"
+    assert describe(ranking)["type"] == "localize.retrieval.faiss_vectors.FaissPq"
+    assert record_from_json(stored) == ranking
+    assert record_from_json(stored | {"record": "localize.retrieval.faiss_vectors:FaissPqRanking"}) == ranking
+
+
+def test_the_key_is_that_of_before(monkeypatch):
+    monkeypatch.setattr(Restrictions, "LIBRARIES", ())  # their versions are those of this machine
+    assert key_of(ExactRanking()) == "04d75f3c576a6a01"
+    assert key_of(FaissPqRanking()) == "821da40ecdf0a1ca"
