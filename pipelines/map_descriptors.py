@@ -5,7 +5,7 @@ from localize.evaluate.scene_descriptors import map_descriptors, with_queries
 from localize.pipelines.steps import Components, map_scene
 from localize.stages import FeatureSet, Workbench, extract_features
 from localize.store import Store
-from localize.train.from_map import Tracks, near_points
+from localize.train.patches.from_map import Tracks, near_points
 from localize.types import Scene
 
 CLEAR_PX = 5.0  # no other point of the map projects nearer to a query keypoint

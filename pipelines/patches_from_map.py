@@ -9,10 +9,10 @@ from localize.io.images import read_photo
 from localize.pipelines.steps import Components, map_scene
 from localize.stages import FeatureSet, Workbench, extract_features
 from localize.store import Store
-from localize.train.from_map import Tracks
-from localize.train.homographies import Keypoints
-from localize.train.patch_folder import write_patches
-from localize.train.patch_sets import PatchSet, cut, stretched
+from localize.train.patches.folder import write_patches
+from localize.train.patches.from_map import Tracks
+from localize.train.patches.sets import PatchSet, cut, stretched
+from localize.train.photos.homographies import Keypoints
 from localize.types import ImageList, InputError, Scene
 
 

@@ -9,14 +9,14 @@ from localize.io.tensors import write_tensors
 from localize.keys import file_digest, key_of
 from localize.networks.compact import DIM
 from localize.networks.shipped import weights_file
-from localize.train.compact import Recognition, ViewBatches
-from localize.train.compact_loss import CompactLoss, Student
-from localize.train.loop import TrainingLoop
-from localize.train.machine import choose_machine, keep_memory, threads
-from localize.train.places import Places, read_places
-from localize.train.teacher import Teacher
-from localize.train.training_plot import plot_training
-from localize.train.views import Cut, make_views
+from localize.train.compact.batches import Recognition, ViewBatches
+from localize.train.compact.loss import CompactLoss, Student
+from localize.train.compact.places import Places, read_places
+from localize.train.compact.teacher import Teacher
+from localize.train.compact.views import Cut, make_views
+from localize.train.loop.machine import choose_machine, keep_memory, threads
+from localize.train.loop.plot import plot_training
+from localize.train.loop.training_loop import TrainingLoop
 from localize.types import InputError
 
 MEASURES = {"recall_1": "recall at 1", "recall_5": "recall at 5"}

@@ -8,13 +8,13 @@ from localize.io.network_weights import load_weights, save_weights
 from localize.keys import file_digest, key_of
 from localize.networks.patches import NAMES, patch_network
 from localize.networks.shipped import weights_file
-from localize.train.crbnet import PairBatches, Verification
-from localize.train.crbnet_loss import CrbnetLoss
-from localize.train.loop import TrainingLoop
-from localize.train.machine import choose_machine, keep_memory, threads
-from localize.train.patch_folder import read_patches
-from localize.train.patch_sets import PatchSet, joined
-from localize.train.training_plot import plot_training
+from localize.train.crbnet.batches import PairBatches, Verification
+from localize.train.crbnet.loss import CrbnetLoss
+from localize.train.loop.machine import choose_machine, keep_memory, threads
+from localize.train.loop.plot import plot_training
+from localize.train.loop.training_loop import TrainingLoop
+from localize.train.patches.folder import read_patches
+from localize.train.patches.sets import PatchSet, joined
 from localize.types import InputError
 
 MEASURES = {"fpr95_real": "real-valued", "fpr95_binary": "binary"}

@@ -13,13 +13,13 @@ from localize.io.tensors import filled, read_tensors, tensors_digest, write_tens
 from localize.io.trunk_weights import trunk_tensors
 from localize.keys import file_digest, key_of
 from localize.networks.shipped import shipped_names, weights_file
-from localize.train.d2 import LAYERS, NETWORKS, D2Batches, Matching, Trained, d2_training_network
-from localize.train.d2_depth import DepthPairs, megadepth_scene, town_scene
-from localize.train.d2_loss import D2Loss
-from localize.train.d2_photos import WarpedPhotos
-from localize.train.loop import TrainingLoop
-from localize.train.machine import choose_machine, keep_memory, threads
-from localize.train.training_plot import plot_training
+from localize.train.d2.depth import DepthPairs, megadepth_scene, town_scene
+from localize.train.d2.loss import D2Loss
+from localize.train.d2.network import LAYERS, NETWORKS, D2Batches, Matching, Trained, d2_training_network
+from localize.train.d2.photos import WarpedPhotos
+from localize.train.loop.machine import choose_machine, keep_memory, threads
+from localize.train.loop.plot import plot_training
+from localize.train.loop.training_loop import TrainingLoop
 from localize.types import InputError
 
 log = logging.getLogger(__name__)

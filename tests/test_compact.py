@@ -18,15 +18,15 @@ from localize.networks.photo_maps import prepared
 from localize.networks.small import SmallTrunk
 from localize.pipelines import train_compact
 from localize.retrieval.compact import Compact
-from localize.train import teacher
-from localize.train.compact import Recognition, ViewBatches
-from localize.train.compact_loss import CompactLoss, Student, multi_similarity
-from localize.train.homographies import random_homography, warp
-from localize.train.loop import TrainingLoop
-from localize.train.photometric import random_change
-from localize.train.places import OTHER, SAME, UNKNOWN, read_places
-from localize.train.teacher import CHANNELS, main_components
-from localize.train.views import Cut, Views
+from localize.train.compact import teacher
+from localize.train.compact.batches import Recognition, ViewBatches
+from localize.train.compact.loss import CompactLoss, Student, multi_similarity
+from localize.train.compact.places import OTHER, SAME, UNKNOWN, read_places
+from localize.train.compact.teacher import CHANNELS, main_components
+from localize.train.compact.views import Cut, Views
+from localize.train.loop.training_loop import TrainingLoop
+from localize.train.photos.homographies import random_homography, warp
+from localize.train.photos.photometric import random_change
 from localize.types import InputError
 
 from .conftest import CHECKOUT

@@ -10,8 +10,16 @@ from localize.features.sift import Sift
 from localize.io.phototour import read_phototour
 from localize.pipelines import patches_from_photos
 from localize.store import Store
-from localize.train.from_photos import Homographies, agreeing, distinct
-from localize.train.homographies import Keypoints, apply, jacobian, random_homography, squares_inside, transfer, warp
+from localize.train.patches.from_photos import Homographies, agreeing, distinct
+from localize.train.photos.homographies import (
+    Keypoints,
+    apply,
+    jacobian,
+    random_homography,
+    squares_inside,
+    transfer,
+    warp,
+)
 from localize.types import Features, InputError
 
 from .generated_photos import SIZE, blobs, centroid, textured

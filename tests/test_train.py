@@ -15,8 +15,8 @@ from scipy.ndimage import gaussian_filter
 from localize.io.network_weights import load_weights
 from localize.io.phototour import write_phototour
 from localize.pipelines import train_crbnet
-from localize.train.curve import Curve
-from localize.train.loop import TrainingLoop
+from localize.train.loop.curve import TrainingCurve
+from localize.train.loop.training_loop import TrainingLoop
 from localize.types import InputError
 
 from .conftest import CHECKOUT
@@ -34,9 +34,9 @@ KILLED_IN = 20  # a step after a checkpoint and a validation
 KILLED = """
 import os, signal, sys
 from localize.pipelines import train_crbnet
-from localize.train.curve import Curve
+from localize.train.loop.curve import TrainingCurve
 
-append = Curve.append
+append = TrainingCurve.append
 
 def die(self, step, **values):
     append(self, step, **values)
@@ -45,7 +45,7 @@ def die(self, step, **values):
             file.write("21,0.5")  # half a row
         os.kill(os.getpid(), signal.SIGKILL)
 
-Curve.append = die
+TrainingCurve.append = die
 train_crbnet.run(**eval(sys.argv[2]))
 """
 
@@ -164,11 +164,11 @@ def test_a_damaged_checkpoint_is_named(finished, folders, tmp_path):
 def test_half_a_row_is_no_row(tmp_path):
     """A kill in the middle of row 12 leaves what looks like row 1."""
     path = tmp_path / "curve.csv"
-    whole = Curve(path, 0)
+    whole = TrainingCurve(path, 0)
     for step in range(12):
         whole.append(step, loss=1 / (1 + step))
     path.write_text(path.read_text() + "1")
-    assert Curve(path, 12).rows == whole.rows
+    assert TrainingCurve(path, 12).rows == whole.rows
 
 
 class _Exploding(torch.nn.Module):

@@ -16,14 +16,14 @@ from localize.io.text import write_poses, write_query_list
 from localize.networks.d2_small import D2Small
 from localize.networks.shipped import FOLDER
 from localize.pipelines import train_d2
-from localize.train import d2_photos
-from localize.train.curve import Curve
-from localize.train.d2 import D2Batches, Matching, Trained, d2_training_network
-from localize.train.d2_depth import DepthPairs, town_scene
-from localize.train.d2_loss import CONTRASTED, TEMPERATURE, D2Loss, contrast, soft_scores
-from localize.train.d2_pairs import DepthCrop, DepthMove, HomographyMove, TrainingPair, matching_cells
-from localize.train.d2_photos import WarpedPhotos
-from localize.train.machine import Machine
+from localize.train.d2 import photos as d2_photos
+from localize.train.d2.depth import DepthPairs, town_scene
+from localize.train.d2.loss import CONTRASTED, TEMPERATURE, D2Loss, contrast, soft_scores
+from localize.train.d2.network import D2Batches, Matching, Trained, d2_training_network
+from localize.train.d2.pairs import DepthCrop, DepthMove, HomographyMove, TrainingPair, matching_cells
+from localize.train.d2.photos import WarpedPhotos
+from localize.train.loop.curve import TrainingCurve
+from localize.train.loop.machine import Machine
 from localize.types import Camera, Image, InputError, Pose
 
 
@@ -295,17 +295,17 @@ def test_it_trains_and_says_what_came_out(finished):
 
 
 def test_stopped_it_goes_on_to_the_same_weights(finished, photos, town, sequence, tmp_path, monkeypatch):
-    append = Curve.append
+    append = TrainingCurve.append
 
     def stop(self, step, **values):
         append(self, step, **values)
         if step == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Curve, "append", stop)
+    monkeypatch.setattr(TrainingCurve, "append", stop)
     with pytest.raises(KeyboardInterrupt):
         train_d2.run(output=str(tmp_path), **settings(photos, town, sequence))
-    monkeypatch.setattr(Curve, "append", append)
+    monkeypatch.setattr(TrainingCurve, "append", append)
     train_d2.run(output=str(tmp_path), **settings(photos, town, sequence))
     assert rows(tmp_path) == rows(finished[0])
     here, there = (load_file(f / "weights.safetensors") for f in (tmp_path, finished[0]))

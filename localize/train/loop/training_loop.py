@@ -19,9 +19,9 @@ from torch import nn
 
 from localize.components import check_component
 from localize.io.files import locked
-from localize.train.checkpoint import Checkpoint
-from localize.train.curve import Curve
-from localize.train.machine import DEVICES, PRECISIONS, Machine, choose_machine
+from localize.train.loop.checkpoint import Checkpoint
+from localize.train.loop.curve import TrainingCurve
+from localize.train.loop.machine import DEVICES, PRECISIONS, Machine, choose_machine
 from localize.types import InputError
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class TrainingLoop:
         folder: pathlib.Path,
         made_from: dict[str, str],
         progress: bool = False,
-    ) -> Curve:
+    ) -> TrainingCurve:
         """Train `module` in place, leaving checkpoint.pt and curve.csv in the folder; goes on from those it finds.
 
         data(step, device): the batch; loss(module, batch): terms by name, whose sum is minimised; validate(module in
@@ -74,7 +74,7 @@ class TrainingLoop:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / "checkpoint.pt"), torch.random.fork_rng():
             work = _Work(self, machine, module, Checkpoint(folder / "checkpoint.pt", made_from))
-            curve = Curve(folder / "curve.csv", work.done)
+            curve = TrainingCurve(folder / "curve.csv", work.done)
             log.info("%s in %s, steps %d to %d", machine.device, machine.precision, work.done, self.steps)
             log.info("if it is stopped, the same command with hydra.run.dir=%s goes on", folder)
             hidden = None if progress else True  # None: shown on a terminal only
@@ -111,7 +111,7 @@ class _Work:
     def seconds(self) -> float:
         return round(time.monotonic() - self.start_s, 2)
 
-    def step(self, data: Callable, loss: Callable, validate: Callable, curve: Curve, bar: tqdm.tqdm) -> None:
+    def step(self, data: Callable, loss: Callable, validate: Callable, curve: TrainingCurve, bar: tqdm.tqdm) -> None:
         """One update, its row of the curve and, when due, validation before it and a checkpoint after it."""
         due = self.done % self.settings.validate_every == 0
         found = self.measured(validate) if due else {}

@@ -7,7 +7,7 @@ import numpy as np
 
 from localize.io.phototour import SIDE
 from localize.kernels.patches import FLAT, extract_patches
-from localize.train.homographies import Keypoints
+from localize.train.photos.homographies import Keypoints
 from localize.types import InputError
 from localize.types.checks import check_array
 

@@ -6,16 +6,16 @@ from torch import nn
 
 from localize.evaluate.fpr95 import fpr95
 from localize.io.phototour import draw_pairs
-from localize.train.augment import changed_light, turned
-from localize.train.loop import step_seed
-from localize.train.machine import Machine
-from localize.train.patch_sets import PatchSet
+from localize.train.crbnet.augment import changed_light, turned
+from localize.train.loop.machine import Machine
+from localize.train.loop.training_loop import step_seed
+from localize.train.patches.sets import PatchSet
 from localize.types import InputError
 
 DESCRIBED_AT_ONCE = 1024  # patches
 
 
-class Pairs:
+class PatchPairs:
     """Which two patches of which points make a batch: HyNet's sampling (Tian et al., NeurIPS 2020) without a memory.
 
     All points take turns in random order, once per cycle, so none is twice in a batch. The patches of a point are used
@@ -56,7 +56,7 @@ class PairBatches:
     ):
         """patches of 32 px; turn: by one of the eight symmetries of the square, both of a pair by the same;
         augment: share of the patches that get other light, blur and noise."""
-        self.pairs = Pairs(patches.points, pairs_per_batch, seed)
+        self.pairs = PatchPairs(patches.points, pairs_per_batch, seed)
         self.pool = torch.from_numpy(np.ascontiguousarray(patches.patches))
         self.turn, self.augment, self.seed = turn, augment, seed
 

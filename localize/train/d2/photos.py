@@ -10,10 +10,10 @@ import PIL.Image
 from localize.components import check_component
 from localize.geometry.homography import apply
 from localize.io.images import read_photo
-from localize.train.d2_pairs import HomographyMove, TrainingPair, window
-from localize.train.from_photos import MILD
-from localize.train.homographies import random_homography, warp
-from localize.train.photometric import random_change
+from localize.train.d2.pairs import HomographyMove, TrainingPair, window
+from localize.train.patches.from_photos import MILD
+from localize.train.photos.homographies import random_homography, warp
+from localize.train.photos.photometric import random_change
 
 WINDOW = 2  # sides of a crop: what is warped, so that a crop of it seldom shows where the photo ends
 

@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from localize.io.images import read_photo
-from localize.train.compact_loss import Batch
-from localize.train.machine import Machine
-from localize.train.photometric import random_change
-from localize.train.places import SAME, UNKNOWN, Places
-from localize.train.views import Views
+from localize.train.compact.loss import ViewBatch
+from localize.train.compact.places import SAME, UNKNOWN, PlacedPhotos
+from localize.train.compact.views import Views
+from localize.train.loop.machine import Machine
+from localize.train.photos.photometric import random_change
 from localize.types import InputError
 
 
@@ -45,7 +45,7 @@ class ViewBatches:
         self.size = round(shrink * width), round(shrink * height)  # px
         self.mirrors = min(2, views.versions)
 
-    def __call__(self, step: int, device: str = "cpu") -> Batch:
+    def __call__(self, step: int, device: str = "cpu") -> ViewBatch:
         """Views in other light, with what the teacher saw in them as they were."""
         rng = np.random.default_rng([self.seed, step, 2])
         photos, versions = self._drawn(step, rng)
@@ -57,7 +57,7 @@ class ViewBatches:
         relations = self.relations[np.ix_(photos, photos)]
         mirrored = versions % self.mirrors
         relations = np.where((mirrored[:, None] != mirrored) & (relations == SAME), UNKNOWN, relations)
-        return Batch(
+        return ViewBatch(
             torch.from_numpy(pixels.transpose(0, 3, 1, 2)).to(device).float(),
             [self._seen(torch.from_numpy(m[rows]).to(device).float()) for m in self.views.maps],
             torch.from_numpy(self.views.vectors[rows]).to(device),
@@ -101,7 +101,7 @@ class Recognition:
     A query is a photo whose name starts with `queries`, the others are references.
     """
 
-    def __init__(self, places: Places, queries: str, near_m: float, edge_px: int):
+    def __init__(self, places: PlacedPhotos, queries: str, near_m: float, edge_px: int):
         """edge_px: photos are shrunk to this longer side. InputError if there are no queries or no references."""
         asked = np.array([name.startswith(queries) for name in places.names])
         if asked.all() or not asked.any():

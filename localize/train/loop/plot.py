@@ -6,7 +6,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from localize.io.files import writing
-from localize.train.curve import Curve
+from localize.train.loop.curve import TrainingCurve
 
 LAST_DECADE = 0.1  # percent; below, the scale is linear
 SHOWN = 200  # points of a line; each is a mean
@@ -14,7 +14,7 @@ NOT_TERMS = ("step", "learning_rate", "seconds", "matches")
 
 
 def plot_training(
-    path: pathlib.Path, curve: Curve, measures: dict[str, str], axis: str = "FPR95 on validation patches (%)"
+    path: pathlib.Path, curve: TrainingCurve, measures: dict[str, str], axis: str = "FPR95 on validation patches (%)"
 ) -> None:
     """Write the loss terms and, below them, what validation measured (label by column) against the steps.
 

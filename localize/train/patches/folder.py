@@ -6,7 +6,7 @@ import numpy as np
 
 from localize.io.phototour import draw_pairs, read_phototour, write_pairs, write_phototour
 from localize.kernels.patches import halved
-from localize.train.patch_sets import PatchSet, trainable
+from localize.train.patches.sets import PatchSet, trainable
 from localize.types import InputError
 
 HALVED_AT_ONCE = 10_000  # patches

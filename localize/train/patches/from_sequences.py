@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from localize.train.from_photos import Homographies, agreeing, detect, distinct
-from localize.train.homographies import transfer
-from localize.train.patch_sets import PatchSet, cut, stretched
+from localize.train.patches.from_photos import Homographies, agreeing, detect, distinct
+from localize.train.patches.sets import PatchSet, cut, stretched
+from localize.train.photos.homographies import transfer
 
 
 def sequence_patches(photos, homographies, feature, *, coefficient: float = 13.0, seed: int = 0) -> PatchSet:

@@ -16,8 +16,8 @@ from localize.networks.d2 import D2VGG16
 from localize.networks.d2_pyramid import find
 from localize.networks.d2_small import D2Small
 from localize.networks.vgg import VGG16
-from localize.train.d2_pairs import TrainingPair, matching_cells
-from localize.train.machine import Machine
+from localize.train.d2.pairs import TrainingPair, matching_cells
+from localize.train.loop.machine import Machine
 from localize.types import InputError
 
 NETWORKS = ("small", "vgg16")
@@ -64,7 +64,7 @@ class PairSource(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class D2Batch:
     """Images (2 P, 3, S, S) float32, first and then second ones, and the corresponding cells (2, M) of each pair."""
 
     images: torch.Tensor
@@ -93,12 +93,12 @@ class D2Batches:
         self.pairs_per_step, self.seed = pairs_per_step, seed
         self.min_matches, self.max_matches = min_matches, max_matches
 
-    def __call__(self, step: int, device: str = "cpu") -> Batch:
+    def __call__(self, step: int, device: str = "cpu") -> D2Batch:
         """InputError if the sources give no pair that can be used."""
         drawn = [self._drawn(np.random.default_rng([self.seed, step, k])) for k in range(self.pairs_per_step)]
         images = np.stack([p.first for p, _ in drawn] + [p.second for p, _ in drawn]).transpose(0, 3, 1, 2)
         images = torch.from_numpy(images).to(device).float()
-        return Batch(
+        return D2Batch(
             images.contiguous(memory_format=torch.channels_last),
             [torch.from_numpy(matches).to(device) for _, matches in drawn],
             step,

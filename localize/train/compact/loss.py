@@ -7,14 +7,14 @@ from torch import nn
 
 from localize.networks.compact import WIDE, Compact
 from localize.networks.small import CHANNELS as TRUNK
-from localize.train.places import OTHER, SAME
-from localize.train.teacher import CHANNELS
+from localize.train.compact.places import OTHER, SAME
+from localize.train.compact.teacher import CHANNELS
 
 ALPHA, BETA, MARGIN, MINED = 2.0, 50.0, 0.5, 0.1  # of the multi-similarity loss, as its authors set them
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class ViewBatch:
     """Changed views (B, 3, H, W) float32, what the teacher saw in them unchanged, and their relations (B, B)."""
 
     images: torch.Tensor
@@ -61,7 +61,7 @@ class CompactLoss:
     vector: float = 2.0
     place: float = 1.0
 
-    def __call__(self, student: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
+    def __call__(self, student: nn.Module, batch: ViewBatch) -> dict[str, torch.Tensor]:
         """The terms of a batch."""
         found, maps = student(batch.images)
         pairs = zip(maps, batch.maps, strict=True)

@@ -20,7 +20,7 @@ SPREAD = 0.5  # how far components are brought to one variance: 0 not at all, 1 
 
 
 @dataclass(frozen=True, eq=False)
-class Components:
+class MainComponents:
     """Main components: mean (C,), projection (C, K)."""
 
     mean: np.ndarray
@@ -31,13 +31,13 @@ class Components:
         return (vectors - self.mean) @ self.projection
 
 
-def main_components(vectors: np.ndarray, num: int, spread: float) -> Components:
+def main_components(vectors: np.ndarray, num: int, spread: float) -> MainComponents:
     """The `num` directions of (N, C) that vary most, each divided by its standard deviation to the power `spread`."""
     mean = vectors.mean(0)
     values, directions = np.linalg.eigh(np.cov((vectors - mean).T.astype(np.float64)))
     values, directions = values[::-1][:num], directions[:, ::-1][:, :num]
     scale = np.maximum(values, 1e-6 * values[0]) ** (-spread / 2)
-    return Components(mean, (directions * scale).astype(np.float32))
+    return MainComponents(mean, (directions * scale).astype(np.float32))
 
 
 class Teacher(nn.Module):

@@ -8,7 +8,7 @@ import pathlib
 from localize.io.files import writing
 
 
-class Curve:
+class TrainingCurve:
     """Rows by name of the column, as text; written out one by one, so that a kill loses none that matters.
 
     A row tells of the weights after `step` updates: the loss terms of the next batch, the learning rate of the next

@@ -11,8 +11,8 @@ from localize.components import check_component
 from localize.io.images import read_photo
 from localize.io.megadepth import MegaDepthScene, read_megadepth
 from localize.io.text import read_poses, read_query_list
-from localize.train.d2_pairs import DepthCrop, DepthMove, TrainingPair, window
-from localize.train.photometric import random_change
+from localize.train.d2.pairs import DepthCrop, DepthMove, TrainingPair, window
+from localize.train.photos.photometric import random_change
 from localize.types import Camera, InputError, Pose
 
 GRID = (24, 18)  # positions across and down by which the overlap of two photos is told

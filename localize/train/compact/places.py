@@ -17,7 +17,7 @@ OTHER, UNKNOWN, SAME = -1, 0, 1
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
+class PlacedPhotos:
     """Photos with positions: paths (N,), folders (N,) int, centers (N, 3) m and axes (N, 3), NaN where unknown."""
 
     paths: list[pathlib.Path]
@@ -44,7 +44,7 @@ class Places:
         return found
 
 
-def read_places(folders: list[str]) -> Places:
+def read_places(folders: list[str]) -> PlacedPhotos:
     """The photos of the folders, those of each in the order of their names; InputError if one has none or a line of
     its places.txt is wrong."""
     paths, names, numbers, rows = [], [], [], []
@@ -58,7 +58,7 @@ def read_places(folders: list[str]) -> Places:
         numbers += [number] * len(found)
         rows += [listed.get(name, [np.nan] * 6) for name in found]
     table = np.array(rows, float)
-    return Places(paths, names, np.array(numbers), table[:, :3], table[:, 3:])
+    return PlacedPhotos(paths, names, np.array(numbers), table[:, :3], table[:, 3:])
 
 
 def _read(path: pathlib.Path, photos: set[str]) -> dict[str, list[float]]:

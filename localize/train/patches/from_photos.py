@@ -13,9 +13,9 @@ from scipy.spatial import cKDTree
 
 from localize.components import check_component
 from localize.io.phototour import SIDE
-from localize.train.homographies import Keypoints, random_homography, squares_inside, transfer, warp
-from localize.train.patch_sets import PatchSet, cut, stretched
-from localize.train.photometric import random_change
+from localize.train.patches.sets import PatchSet, cut, stretched
+from localize.train.photos.homographies import Keypoints, random_homography, squares_inside, transfer, warp
+from localize.train.photos.photometric import random_change
 from localize.types import InputError
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)

@@ -14,10 +14,10 @@ import tqdm
 from localize.components import check_component
 from localize.io.files import writing
 from localize.io.images import read_photo
-from localize.train.homographies import random_homography, warp
-from localize.train.machine import Machine
-from localize.train.places import Places
-from localize.train.teacher import CELLS, CHANNELS, SPREAD, Components, Teacher, main_components
+from localize.train.compact.places import PlacedPhotos
+from localize.train.compact.teacher import CELLS, CHANNELS, SPREAD, MainComponents, Teacher, main_components
+from localize.train.loop.machine import Machine
+from localize.train.photos.homographies import random_homography, warp
 
 SIZE = (320, 240)  # px of a view
 STRIDES = (4, 8, 16)  # px, of the teacher's maps
@@ -81,7 +81,7 @@ class Views:
 
 def make_views(
     folder: pathlib.Path,
-    places: Places,
+    places: PlacedPhotos,
     cut: Cut,
     teacher: Callable[[], Teacher],
     machine: Machine,
@@ -109,7 +109,7 @@ def make_views(
 class _Making:
     """The arrays while they are made."""
 
-    def __init__(self, folder, places: Places, cut: Cut, teacher: Teacher, machine: Machine, progress: bool):
+    def __init__(self, folder, places: PlacedPhotos, cut: Cut, teacher: Teacher, machine: Machine, progress: bool):
         self.folder, self.places, self.cut, self.teacher, self.machine = folder, places, cut, teacher, machine
         self.hidden = None if progress else True
 
@@ -132,7 +132,7 @@ class _Making:
                 out[rows] = main.reshape(n, h, w, -1).transpose(0, 3, 1, 2)
         np.save(self.folder / "pooled.npy", np.concatenate(pooled))
 
-    def _components(self) -> list[Components]:
+    def _components(self) -> list[MainComponents]:
         """Of the maps of each photo's first view, CELLS of each map at random."""
         rng, samples = np.random.default_rng(self.cut.seed), [[] for _ in STRIDES]
         for i, path in enumerate(self.places.paths):
