@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from localize.train.crbnet.batches import PairBatches, PatchPairs, Verification
+from localize.train.crbnet.batches import PairBatches, PatchPairs, PatchVerification
 from localize.train.loop.machine import Machine
 from localize.train.patches.sets import PatchSet
 from localize.types import InputError
@@ -75,10 +75,10 @@ def test_verification_of_a_network_that_sees_the_first_pixels():
             return batch[:, 0, 0, :5] - 100
 
     machine = Machine("cpu", "float32")
-    assert Verification([PatchSet(patches, points)])(Bits(), machine) == {"fpr95_real": 0, "fpr95_binary": 0}
+    assert PatchVerification([PatchSet(patches, points)])(Bits(), machine) == {"fpr95_real": 0, "fpr95_binary": 0}
     patches[:, 0, 1:5] = 0  # one bit left: half of the negatives look like positives
-    found = Verification([PatchSet(patches, points)] * 2)(Bits(), machine)
+    found = PatchVerification([PatchSet(patches, points)] * 2)(Bits(), machine)
     assert found["fpr95_real"] == found["fpr95_binary"]
     assert 30 < found["fpr95_real"] < 70
     with pytest.raises(InputError, match="no pairs"):
-        Verification([PatchSet(patches[:2], points[:2])])
+        PatchVerification([PatchSet(patches[:2], points[:2])])

@@ -19,7 +19,7 @@ from localize.pipelines import train_d2
 from localize.train.d2 import photos as d2_photos
 from localize.train.d2.depth import DepthPairs, town_scene
 from localize.train.d2.loss import CONTRASTED, TEMPERATURE, D2Loss, contrast, soft_scores
-from localize.train.d2.network import D2Batches, Matching, Trained, d2_training_network
+from localize.train.d2.network import D2Batches, D2Training, MatchingAccuracy, d2_training_network
 from localize.train.d2.pairs import DepthCrop, DepthMove, HomographyMove, TrainingPair, matching_cells
 from localize.train.d2.photos import WarpedPhotos
 from localize.train.loop.curve import TrainingCurve
@@ -337,7 +337,7 @@ def test_the_head_that_ships_is_of_the_trunk_that_ships_and_refuses_another(tmp_
 
 
 def test_of_vgg16_only_conv4_3_learns(photos):
-    module = Trained(d2_training_network("vgg16"), "head")
+    module = D2Training(d2_training_network("vgg16"), "head")
     learns = [name for name, p in module.named_parameters() if p.requires_grad]
     assert learns == ["network.features.21.weight", "network.features.21.bias"]
     source = WarpedPhotos((str(photos / "0.png"),), 64)
@@ -350,12 +350,12 @@ def test_of_vgg16_only_conv4_3_learns(photos):
 
 def test_matching_accuracy_of_a_network_that_sees_the_same_everywhere_is_perfect(sequence):
     torch.manual_seed(0)
-    module = Trained(d2_training_network("small"), "all").eval()
+    module = D2Training(d2_training_network("small"), "all").eval()
     with torch.inference_mode():
-        found = Matching([str(sequence)])(module, Machine("cpu", "float32"))
+        found = MatchingAccuracy([str(sequence)])(module, Machine("cpu", "float32"))
     assert found["mma"] > 85  # shifted by cells, it is the same map but for the border
     assert found["matches"] > 20
-    homographies = Matching([str(sequence)], edge_px=56).sequences[0][1]  # half as large
+    homographies = MatchingAccuracy([str(sequence)], edge_px=56).sequences[0][1]  # half as large
     np.testing.assert_allclose(homographies[5], [[1, 0, -10], [0, 1, 0], [0, 0, 1]], atol=1e-9)
 
 

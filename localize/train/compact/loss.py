@@ -9,8 +9,7 @@ from localize.networks.compact import WIDE, Compact
 from localize.networks.small import CHANNELS as TRUNK
 from localize.train.compact.places import OTHER, SAME
 from localize.train.compact.teacher import CHANNELS
-
-ALPHA, BETA, MARGIN, MINED = 2.0, 50.0, 0.5, 0.1  # of the multi-similarity loss, as its authors set them
+from localize.train.loop.part import TrainingPart, check_part
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +52,21 @@ class Student(nn.Module):
 
 
 @dataclass(frozen=True)
-class CompactLoss:
+class CompactLoss(TrainingPart):
     """Weighted terms: `maps`, one minus the cosine per cell, mean of the stages; `vector`, one minus the cosine;
     `place`, the multi-similarity loss."""
 
     maps: float = 1.0
     vector: float = 2.0
     place: float = 1.0
+    alpha: float = 2.0  # of the multi-similarity loss, as its authors set them
+    beta: float = 50.0
+    margin: float = 0.5
+    mined: float = 0.1
+
+    def __post_init__(self):
+        weights, own = ("maps", "vector", "place"), ("alpha", "beta", "margin", "mined")
+        check_part(self, not_negative=weights, positive=own)
 
     def __call__(self, student: nn.Module, batch: ViewBatch) -> dict[str, torch.Tensor]:
         """The terms of a batch."""
@@ -69,22 +76,21 @@ class CompactLoss:
         return {
             "maps": self.maps * sum(unlike) / len(unlike),
             "vector": self.vector * (1 - (found * batch.vectors).sum(1).mean()),
-            "place": self.place * multi_similarity(found, batch.relations),
+            "place": self.place * self.multi_similarity(found, batch.relations),
         }
 
+    def multi_similarity(self, vectors: torch.Tensor, relations: torch.Tensor) -> torch.Tensor:
+        """Multi-similarity loss of vectors (B, D) of unit length: Wang et al., CVPR 2019, equations 10 to 12.
 
-def multi_similarity(vectors: torch.Tensor, relations: torch.Tensor) -> torch.Tensor:
-    """Multi-similarity loss of vectors (B, D) of unit length: Wang et al., CVPR 2019, equations 10 to 12.
-
-    relations (B, B): SAME, OTHER or neither; a row that lacks one of the two counts 0.
-    """
-    with torch.autocast(vectors.device.type, enabled=False):
-        alike = vectors.float() @ vectors.float().T
-        itself = torch.eye(len(alike), dtype=torch.bool, device=alike.device)
-        same, other = (relations == SAME) & ~itself, relations == OTHER
-        best_other = alike.masked_fill(~other, -torch.inf).amax(1, keepdim=True)
-        worst_same = alike.masked_fill(~same, torch.inf).amin(1, keepdim=True)
-        hard_same, hard_other = same & (alike - MINED < best_other), other & (alike + MINED > worst_same)
-        pull = torch.where(hard_same, torch.exp(-ALPHA * (alike - MARGIN)), 0).sum(1)
-        push = torch.where(hard_other, torch.exp(BETA * (alike - MARGIN)), 0).sum(1)
-        return (torch.log1p(pull) / ALPHA + torch.log1p(push) / BETA).mean()
+        relations (B, B): SAME, OTHER or neither; a row that lacks one of the two counts 0.
+        """
+        with torch.autocast(vectors.device.type, enabled=False):
+            alike = vectors.float() @ vectors.float().T
+            itself = torch.eye(len(alike), dtype=torch.bool, device=alike.device)
+            same, other = (relations == SAME) & ~itself, relations == OTHER
+            best_other = alike.masked_fill(~other, -torch.inf).amax(1, keepdim=True)
+            worst_same = alike.masked_fill(~same, torch.inf).amin(1, keepdim=True)
+            hard_same, hard_other = same & (alike - self.mined < best_other), other & (alike + self.mined > worst_same)
+            pull = torch.where(hard_same, torch.exp(-self.alpha * (alike - self.margin)), 0).sum(1)
+            push = torch.where(hard_other, torch.exp(self.beta * (alike - self.margin)), 0).sum(1)
+            return (torch.log1p(pull) / self.alpha + torch.log1p(push) / self.beta).mean()

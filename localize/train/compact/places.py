@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from localize.io.images import list_photos
+from localize.keys import file_digest, key_of
 from localize.types import InputError
 
 FILE = "places.txt"
@@ -28,6 +29,11 @@ class PlacedPhotos:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def digest(self) -> str:
+        """Number of the photos, and a digest of their files and of where they were taken."""
+        files = [file_digest(path) for path in self.paths]
+        return f"{len(self)}:{key_of([files, self.folders, self.centers, self.axes])}"
 
     def relations(self, same_m: float, same_deg: float, other_m: float) -> np.ndarray:
         """(N, N) int8: SAME within same_m and same_deg (any angle, where one looks is unknown), OTHER beyond other_m

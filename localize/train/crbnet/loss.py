@@ -10,14 +10,14 @@ from typing import ClassVar
 
 import torch
 
-from localize.components import check_component
+from localize.train.loop.part import TrainingPart, check_part
 
 DUPLICATE = 0.008  # rows nearer than this show the same physical point and are no negatives
 EPS = 1e-6  # under every root, so that gradients stay finite
 
 
 @dataclass(frozen=True)
-class CrbnetLoss:
+class CrbnetLoss(TrainingPart):
     """H_d + R_sos + H_dw of N pairs of unit vectors (N, K)."""
 
     bits: bool = True  # False leaves out H_dw: the paper's CRBNet(N)
@@ -31,7 +31,7 @@ class CrbnetLoss:
 
     def __post_init__(self):
         choices = {"negatives": ("cross", "cross+intra"), "hinge_power": (1, 2), "sos_mask": ("union4_sym", "paper")}
-        check_component(self, positive=("margin", "sos_neighbours"), choices=choices)
+        check_part(self, positive=("margin", "sos_neighbours"), choices=choices)
 
     def __call__(self, anchors: torch.Tensor, positives: torch.Tensor) -> dict[str, torch.Tensor]:
         """The terms by name, each a scalar; their sum is what is minimised. In float32, whatever autocast says."""

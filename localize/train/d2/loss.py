@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 
-from localize.components import check_component
+from localize.train.loop.part import TrainingPart, check_part
 
 EPSILON = 1e-8
 TEMPERATURE = 0.07  # of the contrast
@@ -20,32 +20,33 @@ CONTRASTED = 256  # matches of a pair
 
 
 @dataclass(frozen=True)
-class D2Loss:
+class D2Loss(TrainingPart):
     """Triplet margin of corresponding cells, weighted by the scores of soft detection; and a contrast of all cells."""
 
     margin: float = 1.0
     safe_radius: int = 4  # cells (Chebyshev) around the right one that are no negatives
-    min_matches: int = 128  # pairs with fewer corresponding cells are skipped
     relu: bool = False  # the descriptor too is the map after its ReLU; false, as in the paper: only the detector's is
     contrast: float = 0.0  # weight of the contrast
+    warmup: int = 0  # steps in which the weight of the paper's loss grows from 0 to 1
 
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
-        check_component(self, positive=("margin", "min_matches"), not_negative=("safe_radius", "contrast"))
+        check_part(self, positive=("margin",), not_negative=("safe_radius", "contrast", "warmup"))
 
-    def __call__(self, maps: torch.Tensor, matches: list[torch.Tensor], weight: float = 1.0) -> dict[str, torch.Tensor]:
-        """The means over the pairs, by the terms' names; without a valid pair 0, whose gradient is 0.
+    def __call__(self, maps: torch.Tensor, matches: list[torch.Tensor], step: int = 0) -> dict[str, torch.Tensor]:
+        """The means over the pairs, by the terms' names; without any correspondence 0, whose gradient is 0.
 
         maps (2 P, C, h, w), before the last ReLU: the first image of each pair, then the second ones; matches: of each
-        pair (2, M) int64, corresponding cells as rows of the flattened maps; weight: of the paper's loss. In float32,
-        whatever autocast says.
+        pair (2, M) int64, corresponding cells as rows of the flattened maps; step: for `warmup`. In float32, whatever
+        autocast says.
         """
+        weight = min(1.0, (step + 1) / (self.warmup + 1))
         with torch.autocast(maps.device.type, enabled=False):
             maps = maps.float()
             scores, half, terms = soft_scores(maps).flatten(1), len(maps) // 2, []
             for i, (cells_a, cells_b) in enumerate(matches):
-                if len(cells_a) >= self.min_matches:
+                if len(cells_a):
                     a, b = (_descriptors(m.relu() if self.relu else m) for m in (maps[i], maps[i + half]))
                     weights = scores[i][cells_a] * scores[i + half][cells_b]
                     hinge = self.hinge(a, b, cells_a, cells_b, maps.shape[2:])

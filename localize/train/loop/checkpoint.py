@@ -14,7 +14,7 @@ from localize.types import InputError
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file, and what decides the training: settings and data in words, by the names that a user gives them."""
+    """A file, and what decides the training: settings and data in words, by their names after `pipeline.`."""
 
     path: pathlib.Path
     made_from: dict[str, str]
@@ -43,7 +43,7 @@ class Checkpoint:
             old, new = theirs.get(name, "not set"), self.made_from.get(name, "not set")
             if old != new:
                 raise InputError(
-                    f"{self.path} is of a training with {name} {old}, but now it is {new}: take another hydra.run.dir "
-                    "for a new training, or the old settings and data to go on with this one"
+                    f"{self.path} is of a training with pipeline.{name} {old}, but now it is {new}: take another "
+                    "hydra.run.dir for a new training, or the old settings and data to go on with this one"
                 )
         return state

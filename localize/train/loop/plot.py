@@ -13,12 +13,10 @@ SHOWN = 200  # points of a line; each is a mean
 NOT_TERMS = ("step", "learning_rate", "seconds", "matches")
 
 
-def plot_training(
-    path: pathlib.Path, curve: TrainingCurve, measures: dict[str, str], axis: str = "FPR95 on validation patches (%)"
-) -> None:
+def plot_training(path: pathlib.Path, curve: TrainingCurve, measures: dict[str, str], axis: str) -> None:
     """Write the loss terms and, below them, what validation measured (label by column) against the steps.
 
-    axis: what the measures are; if they are error rates, small ones are spread out.
+    axis: what the measures were taken on; if they are error rates, small ones are spread out.
     """
     figure = Figure(figsize=(7, 6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -31,7 +29,7 @@ def plot_training(
     above.set_ylabel("loss terms")
     below.set(ylabel=axis, xlabel="steps")
     top = max(max(curve.column(name)[1], default=0) for name in measures)
-    if "FPR95" in axis and top > 10 * LAST_DECADE:
+    if any("FPR95" in label for label in measures.values()) and top > 10 * LAST_DECADE:
         below.set_yscale("symlog", linthresh=LAST_DECADE)  # a log scale that has a place for 0
     below.set_ylim(0, 1.1 * max(top, LAST_DECADE))
     for axes in (above, below):

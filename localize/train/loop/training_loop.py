@@ -17,11 +17,11 @@ import torch
 import tqdm
 from torch import nn
 
-from localize.components import check_component
 from localize.io.files import locked
 from localize.train.loop.checkpoint import Checkpoint
 from localize.train.loop.curve import TrainingCurve
 from localize.train.loop.machine import DEVICES, PRECISIONS, Machine, choose_machine
+from localize.train.loop.part import TrainingPart, aside, check_part
 from localize.types import InputError
 
 log = logging.getLogger(__name__)
@@ -31,24 +31,32 @@ CHECKPOINT_S = 60.0  # a checkpoint comes after that long, however few steps wer
 
 
 @dataclass(frozen=True)
-class TrainingLoop:
+class TrainingLoop(TrainingPart):
     """Adam for a number of steps."""
 
     steps: int = 20_000
     learning_rate: float = 0.01
     schedule: str = "linear"  # to 0 at the last step; halving: by half at every fifth; none: the same all the time
+    seed: int = 0
     precision: str = "auto"  # of convolutions and products: float32, bfloat16, float16; auto: what is fast here
     device: str = "auto"  # cpu, cuda; auto: cuda if there is one
-    seed: int = 0
-    checkpoint_every: int = 200  # steps
-    validate_every: int = 500  # steps
+    checkpoint_every: int = aside(200)  # steps; after a minute in any case
+    validate_every: int = aside(500)  # steps
 
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
         positive = ("steps", "learning_rate", "checkpoint_every", "validate_every")
         choices = {"schedule": tuple(SCHEDULES), "precision": PRECISIONS, "device": DEVICES}
-        check_component(self, positive=positive, choices=choices)
+        check_part(self, positive=positive, choices=choices)
+
+    def machine(self) -> Machine:
+        """What it computes on here, and how precisely; InputError for what this machine does not have."""
+        return choose_machine(self.device, self.precision)
+
+    def contents(self) -> dict[str, str]:
+        """What `auto` means here."""
+        return vars(self.machine())
 
     def run(
         self,
@@ -64,13 +72,11 @@ class TrainingLoop:
         """Train `module` in place, leaving checkpoint.pt and curve.csv in the folder; goes on from those it finds.
 
         data(step, device): the batch; loss(module, batch): terms by name, whose sum is minimised; validate(module in
-        eval mode, machine): figures by name, those of the progress bar; made_from: what else decides the result, by
-        the names that a user gives. InputError if the folder's checkpoint is of another training, or if the loss is no
+        eval mode, machine): figures by name, those of the progress bar; made_from: what decides the result, by the
+        names that a user gives. InputError if the folder's checkpoint is of another training, or if the loss is no
         number any more.
         """
-        machine = choose_machine(self.device, self.precision)
-        settings = {name: str(getattr(self, name)) for name in ("steps", "learning_rate", "schedule", "seed")}
-        made_from = settings | {"device": machine.device, "precision": machine.precision} | made_from
+        machine = self.machine()
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / "checkpoint.pt"), torch.random.fork_rng():
             work = _Work(self, machine, module, Checkpoint(folder / "checkpoint.pt", made_from))
@@ -159,7 +165,9 @@ class _Work:
 
     def _stop(self, why: str):
         kept = f"; the last good checkpoint, {self.checkpoint.path}, is kept" if self.checkpoint.path.exists() else ""
-        advice = "take a smaller learning_rate or precision=float32, and another hydra.run.dir"
+        advice = (
+            "take a smaller pipeline.loop.learning_rate or pipeline.loop.precision=float32, and another hydra.run.dir"
+        )
         raise InputError(f"{why}: {advice}{kept}")
 
 
