@@ -62,7 +62,28 @@ def test_layers(path, name):
 
 
 def as_yaml(value):
+    if value in (dataclasses.MISSING, inspect.Parameter.empty):
+        return "???"
+    if dataclasses.is_dataclass(value):
+        fields = {f.name: as_yaml(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"_target_": f"{type(value).__module__}.{type(value).__qualname__}"} | fields
     return [as_yaml(v) for v in value] if isinstance(value, tuple) else value
+
+
+def given_by_users(target) -> dict:
+    """What the YAML of a pipeline or of a component must hold: a part without a default has the fields of its class."""
+    if inspect.isclass(target):
+        return {f.name: as_yaml(f.default) for f in dataclasses.fields(target)}
+    asked = inspect.signature(target).parameters.values()
+    own = {p.name: p for p in asked if p.kind is p.KEYWORD_ONLY and p.name not in GIVEN_BY_CLI}
+    return {name: nested(p) or as_yaml(p.default) for name, p in own.items()}
+
+
+def nested(parameter: inspect.Parameter) -> dict | None:
+    kind = parameter.annotation
+    if parameter.default is not parameter.empty or not dataclasses.is_dataclass(kind):
+        return None
+    return {"_target_": f"{kind.__module__}.{kind.__qualname__}"} | given_by_users(kind)
 
 
 GIVEN_BY_CLI = {"dataset", "scene", "reference_scene", "store", "output", "workers", "progress"}
@@ -74,18 +95,12 @@ def test_config_is_the_class(path):
     """Every field of the class stands in its YAML with the class's default, and nothing else does."""
     config = yaml.safe_load(path.read_text())
     config = config.get("pipeline", config)
-    target = get_object(config.pop("_target_"))
+    wanted = given_by_users(get_object(config.pop("_target_")))
     if path.parent.name in ("pipeline", "table"):
         assert config.pop("_partial_") is True
-        own = {n: p.default for n, p in inspect.signature(target).parameters.items() if p.kind is p.KEYWORD_ONLY}
-        own = {n: "???" if v is inspect.Parameter.empty else v for n, v in own.items() if n not in GIVEN_BY_CLI}
-        if path.parent.name == "table" and "table" in own:
-            own["table"] = path.stem
-        assert config == {n: as_yaml(v) for n, v in own.items()}
-        return
-    defaults = {f.name: f.default for f in dataclasses.fields(target)}
-    missing = {k: "???" if v is dataclasses.MISSING else v for k, v in defaults.items()}
-    assert config == {k: as_yaml(v) for k, v in missing.items()}
+    if path.parent.name == "table" and "table" in wanted:
+        wanted["table"] = path.stem
+    assert config == wanted
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parent.name}={p.stem}")
@@ -93,8 +108,10 @@ def test_config_composes_and_instantiates(path, tmp_path):
     group = path.parent.name
     choice = f"{'+' if group in ('pipeline', 'table') else ''}{group}={path.stem}"
     asked = yaml.safe_load(path.read_text())
-    asked = asked.get("pipeline", asked)
-    given = [f"{'pipeline' if group == 'table' else group}.{key}=x" for key, value in asked.items() if value == "???"]
+    asked, role = asked.get("pipeline", asked), "pipeline" if group == "table" else group
+    given = [f"{role}.{key}=x" for key, value in asked.items() if value == "???"]
+    for key, part in asked.items():  # what a pipeline is nested of takes lists
+        given += [f"{role}.{key}.{k}=[x]" for k, v in part.items() if v == "???"] if isinstance(part, dict) else []
     with initialize_config_module("localize.conf", version_base=None):
         config = compose("config", [choice, *given])
     made = instantiate(config, _convert_="all")

@@ -24,7 +24,7 @@ class PatchPairs:
         if len(self.first) < pairs_per_batch:
             raise InputError(
                 f"{len(self.first)} points have two patches or more, but a batch has {pairs_per_batch} pairs of "
-                "different points: give more patches or a smaller pairs_per_batch"
+                "different points: give more patches or a smaller pipeline.data.pairs_per_batch"
             )
         self.pairs_per_batch, self.seed = pairs_per_batch, seed
 

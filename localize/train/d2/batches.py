@@ -75,5 +75,5 @@ class D2Batches:
                 return pair, matches[:, np.sort(some)]
         raise InputError(
             f"{TRIES} pairs in a row had fewer than {self.min_matches} corresponding cells or photos smaller than a "
-            "crop: give other photos, or a smaller pipeline.min_matches or pipeline.size"
+            "crop: give other photos, or a smaller pipeline.data.min_matches or pipeline.data.size"
         )

@@ -147,7 +147,7 @@ def town_scene(folder: pathlib.Path, min_overlap: float, relative_tolerance: flo
     if not len(pairs):
         raise InputError(
             f"{folder} has no two photos with depth maps that overlap: render it with pipeline.depth=true, or take a "
-            "smaller pipeline.min_overlap"
+            "smaller pipeline.data.min_overlap"
         )
     return DepthScene(photos, pairs)
 

@@ -30,7 +30,8 @@ def write_patches(folder: pathlib.Path, patches: PatchSet, images: np.ndarray, s
         write_pairs(folder, f"m50_{2 * num}_{2 * num}_0.txt", first, second, kept.points)
     return (
         f"{len(kept)} patches of {points} points from {source} are in {folder}. Train on them with\n"
-        f"python -m localize +pipeline=train_crbnet 'pipeline.train=[{folder}]' 'pipeline.validation=[ANOTHER FOLDER]'"
+        f"python -m localize +pipeline=train_crbnet 'pipeline.data.patches=[{folder}]' "
+        "'pipeline.validation.patches=[ANOTHER FOLDER]'"
     )
 
 
