@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from localize.train.crbnet.batches import PairBatches, PatchPairs, PatchVerification
+from localize.train.crbnet.batches import PairBatches, PatchPairs
+from localize.train.crbnet.verification import PatchVerification
 from localize.train.loop.machine import Machine
 from localize.train.patches.sets import PatchSet
 from localize.types import InputError
