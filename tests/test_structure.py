@@ -3,6 +3,7 @@
 import ast
 import configparser
 import dataclasses
+import functools
 import inspect
 import os
 import pathlib
@@ -10,8 +11,8 @@ import subprocess
 import sys
 import zipfile
 
+import omegaconf
 import pytest
-import yaml
 from hydra import compose, initialize_config_module
 from hydra.utils import get_class, get_object, instantiate
 
@@ -90,11 +91,20 @@ GIVEN_BY_CLI = {"dataset", "scene", "reference_scene", "store", "output", "worke
 CONFIGS = sorted((CHECKOUT / "conf").glob("*/*.yaml"))
 
 
+@functools.cache
+def composed(path: pathlib.Path) -> tuple[omegaconf.DictConfig, dict]:
+    """The whole configuration with this choice, and the part of it that the choice makes."""
+    group = path.parent.name
+    own = group in ("pipeline", "table")
+    with initialize_config_module("localize.conf", version_base=None):
+        config = compose("config", [f"{'+' if own else ''}{group}={path.stem}"])
+    return config, omegaconf.OmegaConf.to_container(config)["pipeline" if own else group]
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parent.name}={p.stem}")
 def test_config_is_the_class(path):
-    """Every field of the class stands in its YAML with the class's default, and nothing else does."""
-    config = yaml.safe_load(path.read_text())
-    config = config.get("pipeline", config)
+    """Every field of the class stands in its configuration with the class's default, and nothing else does."""
+    config = dict(composed(path)[1])
     wanted = given_by_users(get_object(config.pop("_target_")))
     if path.parent.name in ("pipeline", "table"):
         assert config.pop("_partial_") is True
@@ -104,16 +114,10 @@ def test_config_is_the_class(path):
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parent.name}={p.stem}")
-def test_config_composes_and_instantiates(path, tmp_path):
-    group = path.parent.name
-    choice = f"{'+' if group in ('pipeline', 'table') else ''}{group}={path.stem}"
-    asked = yaml.safe_load(path.read_text())
-    asked, role = asked.get("pipeline", asked), "pipeline" if group == "table" else group
-    given = [f"{role}.{key}=x" for key, value in asked.items() if value == "???"]
-    for key, part in asked.items():  # what a pipeline is nested of takes lists
-        given += [f"{role}.{key}.{k}=[x]" for k, v in part.items() if v == "???"] if isinstance(part, dict) else []
-    with initialize_config_module("localize.conf", version_base=None):
-        config = compose("config", [choice, *given])
+def test_config_composes_and_instantiates(path):
+    group, config = path.parent.name, composed(path)[0].copy()
+    for key in omegaconf.OmegaConf.missing_keys(config):
+        omegaconf.OmegaConf.update(config, key, "x" if key.count(".") == 1 else ["x"])  # parts of a pipeline take lists
     made = instantiate(config, _convert_="all")
     if group in ("pipeline", "table"):
         assert callable(made["pipeline"])
