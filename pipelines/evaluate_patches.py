@@ -16,7 +16,7 @@ from localize.io.hpatches import check_hpatches, read_split
 from localize.io.network_weights import load_weights
 from localize.io.text import write_text
 from localize.networks.shipped import FOLDER, weights_file
-from localize.train.machine import threads
+from localize.train.loop.machine import threads
 from localize.types import InputError
 
 log = logging.getLogger(__name__)

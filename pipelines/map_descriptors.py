@@ -6,7 +6,7 @@ from localize.pipelines.mapped_scene import map_scene
 from localize.roles import Components
 from localize.stages import Workbench, extract_features, query_photos
 from localize.store import Shelved, Store
-from localize.train.from_map import Tracks, near_points
+from localize.train.patches.from_map import Tracks, near_points
 from localize.types import Scene
 
 CLEAR_PX = 5.0  # no other point of the map projects nearer to a query keypoint

@@ -10,10 +10,10 @@ from localize.pipelines.mapped_scene import map_scene
 from localize.roles import Components
 from localize.stages import Photos, Workbench, extract_features, query_photos
 from localize.store import Store
-from localize.train.from_map import Tracks
-from localize.train.homographies import Keypoints
-from localize.train.patch_folder import write_patches
-from localize.train.patch_sets import PatchSet, cut, stretched
+from localize.train.patches.folder import write_patches
+from localize.train.patches.from_map import Tracks
+from localize.train.patches.sets import PatchSet, cut, stretched
+from localize.train.photos.homographies import Keypoints
 from localize.types import ImageList, InputError, Scene
 
 

@@ -11,9 +11,9 @@ import tqdm
 from localize.io.images import list_photos, read_photo
 from localize.stages import Workbench
 from localize.store import Store
-from localize.train.from_photos import Homographies, check_extracts
-from localize.train.patch_folder import write_patches
-from localize.train.patch_sets import PatchSet, joined
+from localize.train.patches.folder import write_patches
+from localize.train.patches.from_photos import Homographies, check_extracts
+from localize.train.patches.sets import PatchSet, joined
 from localize.types import InputError
 
 log = logging.getLogger(__name__)

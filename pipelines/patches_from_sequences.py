@@ -7,10 +7,10 @@ import tqdm
 
 from localize.io.images import read_photo
 from localize.io.sequences import read_sequence
-from localize.train.from_photos import check_extracts
-from localize.train.from_sequences import sequence_patches
-from localize.train.patch_folder import write_patches
-from localize.train.patch_sets import joined
+from localize.train.patches.folder import write_patches
+from localize.train.patches.from_photos import check_extracts
+from localize.train.patches.from_sequences import sequence_patches
+from localize.train.patches.sets import joined
 from localize.types import InputError
 
 

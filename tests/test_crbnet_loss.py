@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from localize.train.crbnet_loss import CrbnetLoss, bit_distances, distances, hardest_hinge, second_order
+from localize.train.crbnet.loss import CrbnetLoss, bit_distances, distances, hardest_hinge, second_order
 
 EPS = 1e-6
 TERMS = ("H_d", "R_sos", "H_dw")

@@ -12,7 +12,7 @@ from localize.io.images import read_photo
 from localize.io.sequences import HALF_PIXEL, read_sequences
 from localize.pipelines import evaluate_matching
 from localize.store import Store
-from localize.train.homographies import random_homography, warp
+from localize.train.photos.homographies import random_homography, warp
 from localize.types import InputError
 
 from .generated_photos import SIZE, textured

@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from localize.io.megadepth import MIN_DEPTH_BYTES, read_megadepth, read_scene_info
-from localize.train.d2_depth import DepthPairs, DepthPhoto, megadepth_scene
+from localize.train.d2.depth import DepthPairs, DepthPhoto, megadepth_scene
 from localize.types import Camera, InputError, Pose
 
 SIZE = 340, 300  # px

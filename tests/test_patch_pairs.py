@@ -5,16 +5,17 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from localize.train.crbnet import PairBatches, Pairs, Verification
-from localize.train.machine import Machine
-from localize.train.patch_sets import PatchSet
+from localize.train.crbnet.batches import PairBatches, PatchPairs
+from localize.train.crbnet.verification import PatchVerification
+from localize.train.loop.machine import Machine
+from localize.train.patches.sets import PatchSet
 from localize.types import InputError
 
 
 def test_pairs_are_of_unique_points_and_use_every_patch_once():
     count = np.random.default_rng(0).integers(1, 8, 90)
     points = np.random.default_rng(1).permutation(np.repeat(np.arange(90) * 7, count))
-    pairs = Pairs(points, 10, seed=5)
+    pairs = PatchPairs(points, 10, seed=5)
     num_points = int((count >= 2).sum())
     per_cycle = num_points // 10
     times = np.zeros(len(points), int)
@@ -26,8 +27,8 @@ def test_pairs_are_of_unique_points_and_use_every_patch_once():
         assert len(set(points[first])) == 10
         times[np.concatenate([first, second])] += 1
         seen.append(points[first])
-    assert np.array_equal(pairs(3), Pairs(points, 10, seed=5)(3))
-    assert not np.array_equal(pairs(3), Pairs(points, 10, seed=6)(3))
+    assert np.array_equal(pairs(3), PatchPairs(points, 10, seed=5)(3))
+    assert not np.array_equal(pairs(3), PatchPairs(points, 10, seed=6)(3))
     for cycle in range(6):  # nobody comes twice in a cycle
         whole = np.concatenate(seen[cycle * per_cycle :][:per_cycle])
         assert len(set(whole)) == len(whole) == 10 * per_cycle
@@ -35,7 +36,7 @@ def test_pairs_are_of_unique_points_and_use_every_patch_once():
     assert times[six].max() == 2
     assert times[~np.isin(points, 7 * np.flatnonzero(count >= 2))].max() == 0
     with pytest.raises(InputError, match=f"{num_points} points have two patches or more, but a batch has 91 pairs"):
-        Pairs(points, 91, seed=5)
+        PatchPairs(points, 91, seed=5)
 
 
 def test_batches_are_turned_alike_and_lit_differently():
@@ -75,10 +76,10 @@ def test_verification_of_a_network_that_sees_the_first_pixels():
             return batch[:, 0, 0, :5] - 100
 
     machine = Machine("cpu", "float32")
-    assert Verification([PatchSet(patches, points)])(Bits(), machine) == {"fpr95_real": 0, "fpr95_binary": 0}
+    assert PatchVerification([PatchSet(patches, points)])(Bits(), machine) == {"fpr95_real": 0, "fpr95_binary": 0}
     patches[:, 0, 1:5] = 0  # one bit left: half of the negatives look like positives
-    found = Verification([PatchSet(patches, points)] * 2)(Bits(), machine)
+    found = PatchVerification([PatchSet(patches, points)] * 2)(Bits(), machine)
     assert found["fpr95_real"] == found["fpr95_binary"]
     assert 30 < found["fpr95_real"] < 70
     with pytest.raises(InputError, match="no pairs"):
-        Verification([PatchSet(patches[:2], points[:2])])
+        PatchVerification([PatchSet(patches[:2], points[:2])])

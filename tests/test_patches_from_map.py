@@ -11,8 +11,8 @@ from localize.io.phototour import read_phototour
 from localize.kernels.patches import halved
 from localize.pipelines import patches_from_map
 from localize.store import Store
-from localize.train.from_map import Tracks, project
-from localize.train.patch_sets import PatchSet, joined, stretched, trainable
+from localize.train.patches.from_map import Tracks, project
+from localize.train.patches.sets import PatchSet, joined, stretched, trainable
 from localize.types import Features, Image, ImageList, InputError, Map, Pose
 
 from .conftest import PINHOLE

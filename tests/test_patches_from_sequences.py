@@ -12,7 +12,7 @@ from localize.features.sift import Sift
 from localize.io.phototour import read_phototour
 from localize.io.sequences import HALF_PIXEL
 from localize.pipelines import patches_from_sequences
-from localize.train.homographies import random_homography, warp
+from localize.train.photos.homographies import random_homography, warp
 from localize.types import InputError
 
 SIZE = (320, 240)

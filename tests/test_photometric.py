@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from localize.train import photometric
+from localize.train.photos import photometric
 
 from .generated_photos import blobs, centroid, textured
 

@@ -63,7 +63,28 @@ def test_layers(path, name):
 
 
 def as_yaml(value):
+    if value in (dataclasses.MISSING, inspect.Parameter.empty):
+        return "???"
+    if dataclasses.is_dataclass(value):
+        fields = {f.name: as_yaml(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"_target_": f"{type(value).__module__}.{type(value).__qualname__}"} | fields
     return [as_yaml(v) for v in value] if isinstance(value, tuple) else value
+
+
+def given_by_users(target) -> dict:
+    """What the YAML of a pipeline or of a component must hold: a part without a default has the fields of its class."""
+    if inspect.isclass(target):
+        return {f.name: as_yaml(f.default) for f in dataclasses.fields(target)}
+    asked = inspect.signature(target).parameters.values()
+    own = {p.name: p for p in asked if p.kind is p.KEYWORD_ONLY and p.name not in GIVEN_BY_CLI}
+    return {name: nested(p) or as_yaml(p.default) for name, p in own.items()}
+
+
+def nested(parameter: inspect.Parameter) -> dict | None:
+    kind = parameter.annotation
+    if parameter.default is not parameter.empty or not dataclasses.is_dataclass(kind):
+        return None
+    return {"_target_": f"{kind.__module__}.{kind.__qualname__}"} | given_by_users(kind)
 
 
 GIVEN_BY_CLI = {"dataset", "scene", "reference_scene", "store", "output", "workers", "progress"}
@@ -75,39 +96,38 @@ CONFIGS = sorted((CHECKOUT / "conf").glob("*/*.yaml"))
 def composed(path: pathlib.Path) -> tuple[omegaconf.DictConfig, dict]:
     """The whole configuration with this choice, and the part of it that the choice makes."""
     group = path.parent.name
-    own = group in ("pipeline", "table")
+    own = group in ("pipeline", "table", "reranking")
     with initialize_config_module("localize.conf", version_base=None):
         config = compose("config", [f"{'+' if own else ''}{group}={path.stem}"])
-    return config, omegaconf.OmegaConf.to_container(config)["pipeline" if own else group]
+    parts = omegaconf.OmegaConf.to_container(config)
+    if group == "reranking":
+        return config, parts["ranking"]["rerank"][0]
+    return config, parts["pipeline" if own else group]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parent.name}={p.stem}")
 def test_config_is_the_class(path):
     """Every field of the class stands in its configuration with the class's default, and nothing else does."""
     config = dict(composed(path)[1])
-    target = get_object(config.pop("_target_"))
+    wanted = given_by_users(get_object(config.pop("_target_")))
     if path.parent.name in ("pipeline", "table"):
         assert config.pop("_partial_") is True
-        own = {n: p.default for n, p in inspect.signature(target).parameters.items() if p.kind is p.KEYWORD_ONLY}
-        own = {n: "???" if v is inspect.Parameter.empty else v for n, v in own.items() if n not in GIVEN_BY_CLI}
-        if path.parent.name == "table" and "table" in own:
-            own["table"] = path.stem
-        assert config == {n: as_yaml(v) for n, v in own.items()}
-        return
-    defaults = {f.name: f.default for f in dataclasses.fields(target)}
-    missing = {k: "???" if v is dataclasses.MISSING else v for k, v in defaults.items()}
-    missing |= SPECIAL.get(f"{path.parent.name}={path.stem}", {})
-    assert config == {k: as_yaml(v) for k, v in missing.items()}
+    if path.parent.name == "table" and "table" in wanted:
+        wanted["table"] = path.stem
+    wanted |= SPECIAL.get(f"{path.parent.name}={path.stem}", {})
+    assert config == wanted
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parent.name}={p.stem}")
 def test_config_composes_and_instantiates(path):
     group, config = path.parent.name, composed(path)[0].copy()
     for key in omegaconf.OmegaConf.missing_keys(config):
-        omegaconf.OmegaConf.update(config, key, "x")
+        omegaconf.OmegaConf.update(config, key, "x" if key.count(".") == 1 else ["x"])  # parts of a pipeline take lists
     made = instantiate(config, _convert_="all")
     if group in ("pipeline", "table"):
         assert callable(made["pipeline"])
+    elif group == "reranking":
+        assert isinstance(made["ranking"].rerank[0], get_class(config.ranking.rerank[0]._target_))
     else:
         assert isinstance(made[group], get_class(config[group]._target_))
     assert {"feature", "retrieval", "index", "search", "matching", "pose", "dataset"} <= set(made)
