@@ -133,15 +133,18 @@ def num_bytes(record) -> int:
 
 
 def plot_curves(path: str | pathlib.Path, curves: Sequence[Curve], conditions: Sequence[str], title: str) -> None:
-    """Write a picture: recall against time, a panel for each condition, a line for each contender."""
-    figure = Figure(figsize=(1 + 6 * len(conditions), 5), layout="constrained")
+    """Write a picture: recall against time, a panel for each condition, three in a row, a line for each contender."""
+    num_columns = min(3, len(conditions))
+    num_rows = -(-len(conditions) // num_columns)
+    figure = Figure(figsize=(1 + 6 * num_columns, 5 * num_rows), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize="medium")
-    for ax, condition in zip(np.atleast_1d(figure.subplots(1, len(conditions))), conditions, strict=True):
-        for i, curve in enumerate(curves):
+    for i, condition in enumerate(conditions):
+        ax = figure.add_subplot(num_rows, num_columns, i + 1)
+        for j, curve in enumerate(curves):
             points = sorted((m.us_per_query, m.recall) for m in curve.at(condition))
-            marker = "os^vD*xP"[i // 10 % 8]
-            ax.plot(*np.array(points).T, f"{marker}-", color=f"C{i % 10}", markersize=4, label=curve.contender.name)
+            marker = "os^vD*xP"[j // 10 % 8]
+            ax.plot(*np.array(points).T, f"{marker}-", color=f"C{j % 10}", markersize=4, label=curve.contender.name)
         ax.set_xscale("log")
         ax.set_xlabel("microseconds per query")
         ax.set_ylabel("share of queries whose nearest point is the true one")

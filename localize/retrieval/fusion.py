@@ -56,7 +56,7 @@ class Fusion:
     def preflight(self) -> list[str]:
         """What is missing."""
         if not self.parts:
-            return ["retrieval=fusion has no parts: name global descriptors, as docs/deep_features.md shows"]
+            return ["retrieval=fusion has no parts: name global descriptors, as docs/global_descriptors.md shows"]
         return [sentence for part in self.parts for sentence in missing(part)]
 
     def files(self) -> list:

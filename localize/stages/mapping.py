@@ -71,6 +71,12 @@ def choose_pairs(
             return all_pairs(images.names)
         if mapping.pairs == "covisibility":
             model = _supplied_model(model_of_pairs(supplied))
+            return neighbour_pairs(rank_by_covisibility(model, images, supplied.names, number))
+        if mapping.pairs == "poses" or described is None or described.vectors is None:
+            return neighbour_pairs(rank_by_pose(images, number))
+        vectors, ranking = described.vectors, described.ranking
+        by = ranking.component, ranking.built
+        return neighbour_pairs(rank(images, vectors, images, vectors, number, *by, restricted=False))
 
 
 def match_pairs(bench: Workbench, pair_matching: PairMatcher, pairs: list[tuple[str, str]], photos: Photos) -> Shelved:
