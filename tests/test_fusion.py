@@ -56,7 +56,7 @@ def test_fusion_is_the_weighted_mean_of_the_similarities(tmp_path):
     nested = Fusion([fusion])
     np.testing.assert_allclose(nested.describe(both[0], nested.fit(both)), vectors[0], atol=1e-6)
     assert Fusion().preflight() == [
-        "retrieval=fusion has no parts: name global descriptors, as docs/deep_features.md shows"
+        "retrieval=fusion has no parts: name global descriptors, as docs/global_descriptors.md shows"
     ]
     for settings, sentence in (
         ({"parts": parts, "weights": (1,)}, "weights has 1 numbers for 2 parts: give as many"),
