@@ -97,6 +97,13 @@ class SuitedToFeature(Protocol):
     SUITED: dict[str, str]
 
 
+@runtime_checkable
+class Seeded(Protocol):
+    """A component with random numbers in it."""
+
+    seed: int
+
+
 @dataclass(frozen=True)
 class Thresholds:
     """What suits the descriptors of most local features; a feature that needs others says so in `thresholds`."""
@@ -140,7 +147,6 @@ def suited(component, feature):
     return dataclasses.replace(component, **{name: getattr(brought, of) for name, of in unset.items()})
 
 
-def lacking(component, protocol: type) -> list[str]:
-    """The attributes that the protocol asks for and the component does not have, but for VERSION."""
-    asked = dict.fromkeys([*protocol.__annotations__, *vars(protocol)])
-    return [n for n in asked if n != "VERSION" and not n.startswith("_") and not hasattr(component, n)]
+def asked_by(protocol: type) -> list[str]:
+    """The attributes that the protocol asks for, but for VERSION."""
+    return [n for n in {**protocol.__annotations__, **vars(protocol)} if n != "VERSION" and not n.startswith("_")]

@@ -3,7 +3,7 @@
 import typing
 from dataclasses import dataclass, fields
 
-from localize.components import lacking, suited
+from localize.components import asked_by, suited
 from localize.features.base import LocalFeature, StoredFeature
 from localize.features.sift_crbnet import SiftCrbnet
 from localize.index.base import Index
@@ -67,10 +67,11 @@ def unfit_for_role(role: str, component) -> list[str]:
     name, protocols = type(component).__name__, ROLES[role]
     if isinstance(component, Search) and component.uses_frames:
         protocols = (FrameSearch,)
-    absent, protocol = min(((lacking(component, p), p) for p in protocols), key=lambda found: len(found[0]))
-    if absent:
+    lacking = {p: [n for n in asked_by(p) if not hasattr(component, n)] for p in protocols}
+    protocol = min(protocols, key=lambda p: (bool(lacking[p]), len(lacking[p]) - len(asked_by(p))))  # nearest to it
+    if lacking[protocol]:
         where = protocol.__module__.replace(".", "/")
-        return [f"{name} cannot be a {role}: it has no {', no '.join(absent)}; see {where}.py"]
+        return [f"{name} cannot be a {role}: it has no {', no '.join(lacking[protocol])}; see {where}.py"]
     if protocol is GlobalDescriptor and component.needs not in NEEDS:
         return [f"{name}.needs is {component.needs!r}, but must be one of: {', '.join(NEEDS)}"]
     return []

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import localize
+from localize.components import Seeded
 from localize.evaluate.benchmark_table import BenchmarkTable, Cells, Column, Row, texts
 from localize.evaluate.grids import FORMATS
 from localize.evaluate.published import METHODS, Benchmark, read_benchmark
+from localize.index.base import OrdersLeaves
 from localize.io.text import write_text
 from localize.pipelines import direct, parallel_search, serial
 from localize.roles import Components
@@ -156,11 +158,11 @@ def _of_method(use: Components, method: str) -> Components:
     if method in ORDERS and use.submission.fallback:  # there are no frames to fall back to
         use = dataclasses.replace(use, submission=dataclasses.replace(use.submission, fallback=None))
     if method == "IR":
-        names = [f.name for f in dataclasses.fields(Frames) if hasattr(use.search, f.name)]
+        names = [f.name for f in dataclasses.fields(Frames)] if isinstance(use.search, Frames) else []
         return dataclasses.replace(use, search=Frames(**{name: getattr(use.search, name) for name in names}))
     if method == "parallel":
         return use
-    if not hasattr(use.index, "order"):
+    if not isinstance(use.index, OrdersLeaves):
         raise InputError(f"{type(use.index).__name__} has no order of leaves: take index=random_trees for this row")
     return dataclasses.replace(use, search=Leaves(), index=dataclasses.replace(use.index, order=ORDERS[method]))
 
@@ -168,7 +170,7 @@ def _of_method(use: Components, method: str) -> Components:
 def _seeded(use: Components, method: str, seed: int) -> Components:
     """The components with this seed; the name of the submission file tells method and seed."""
     parts = {role: getattr(use, role) for role in SEEDED}
-    seeded = {role: dataclasses.replace(part, seed=seed) for role, part in parts.items() if hasattr(part, "seed")}
+    seeded = {role: dataclasses.replace(part, seed=seed) for role, part in parts.items() if isinstance(part, Seeded)}
     name = f"{use.submission.method}_{method}_seed{seed}"
     seeded["submission"] = dataclasses.replace(use.submission, method=name)
     return dataclasses.replace(use, **seeded)

@@ -30,3 +30,10 @@ class Swept(Protocol):
     """An index that can trade time for recall when it is asked; a benchmark measures others once, as they are."""
 
     sweep: tuple[str, tuple]  # a query field, and the values of it that a benchmark measures
+
+
+@runtime_checkable
+class OrdersLeaves(Protocol):
+    """An index whose leaves can be visited in more than one order."""
+
+    order: str  # gaussian: the likelihood of the leaf model; abs_value: the value at the test
