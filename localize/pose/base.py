@@ -1,14 +1,14 @@
 """The role of a pose estimator: matches and a camera in, a pose or an honest failure out."""
 
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
-from localize.components import USUAL
+from localize.components import USUAL, check_component
 from localize.types import Camera, InputError, Matches2D3D, Pose, PoseEstimate
 
 MIN_MATCHES = 4
-POSITIVE = ("max_error_px", "min_inliers", "min_iterations", "max_iterations")  # fields of every RANSAC
 
 
 @runtime_checkable
@@ -22,25 +22,43 @@ class PoseEstimator(Protocol):
         ...
 
 
-def check_iterations(ransac) -> None:
-    """Refuse more iterations at least than at most."""
-    if ransac.min_iterations > ransac.max_iterations:
-        name = type(ransac).__name__
-        raise InputError(
-            f"{name}.min_iterations is {ransac.min_iterations}, over max_iterations {ransac.max_iterations}"
-        )
+@dataclass(frozen=True)
+class Ransac:
+    """What our estimators share: the settings of a RANSAC, and when not to try."""
+
+    max_error_px: float = 12.0  # reprojection error of an inlier
+    min_inliers: int | None = None  # fewer: the query failed; None: what suits the feature, or 12
+    min_iterations: int = 100
+    max_iterations: int = 10_000
+    confidence: float = 0.99999  # that one of the samples was free of outliers
+    seed: int = 0
+
+    SUITED: ClassVar[dict] = {"min_inliers": "min_inliers"}
+
+    def __post_init__(self):
+        positive = ("max_error_px", "min_inliers", "min_iterations", "max_iterations")
+        check_component(self, positive=positive, shares=("confidence",))
+        if self.min_iterations > self.max_iterations:
+            name = type(self).__name__
+            raise InputError(
+                f"{name}.min_iterations is {self.min_iterations}, over max_iterations {self.max_iterations}"
+            )
+
+    def estimate(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
+        """cam_from_world from matches in pixels of this camera."""
+        if len(matches) < MIN_MATCHES:
+            reason = f"matches with the map: {len(matches)}, at least {MIN_MATCHES} are needed"
+            return failed(len(matches), reason)
+        return self.solve(matches, camera)
+
+    def solve(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
+        """The same where there are enough matches to try."""
+        raise NotImplementedError
 
 
 def failed(num_matches: int, reason: str) -> PoseEstimate:
     """A PoseEstimate without pose."""
     return PoseEstimate(None, np.zeros(num_matches, bool), reason)
-
-
-def too_few(num_matches: int) -> PoseEstimate | None:
-    """The failure if there are too few matches to try."""
-    if num_matches < MIN_MATCHES:
-        return failed(num_matches, f"matches with the map: {num_matches}, at least {MIN_MATCHES} are needed")
-    return None
 
 
 def checked(R: np.ndarray, t: np.ndarray, inliers: np.ndarray, min_inliers: int | None) -> PoseEstimate:

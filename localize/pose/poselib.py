@@ -9,9 +9,8 @@ from typing import ClassVar
 import numpy as np
 import poselib
 
-from localize.components import check_component
 from localize.geometry.colmap import camera_rays
-from localize.pose.base import POSITIVE, check_iterations, checked, too_few
+from localize.pose.base import Ransac, checked
 from localize.types import Camera, Matches2D3D, PoseEstimate
 
 # Any other name silently becomes a null model in PoseLib 2.0.5.
@@ -20,24 +19,16 @@ _ALL_AFTER = 100_000  # PROSAC samples until all matches take part: after 1,000 
 
 
 @dataclass(frozen=True)
-class PoseLib:
+class PoseLib(Ransac):
     """PoseLib's absolute pose; its options are fields here because it ignores unknown option names in silence."""
 
-    max_error_px: float = 12.0  # reprojection error of an inlier
-    min_inliers: int | None = None  # fewer: the query failed; None: what suits the feature, or 12
     min_iterations: int = 300
     max_iterations: int = 30_000
-    confidence: float = 0.9999  # that one of the samples was free of outliers
+    confidence: float = 0.9999
     prosac: bool = True  # samples come from the best matches first, then from more and more of them
-    seed: int = 0
 
     VERSION: ClassVar[int] = 2
-    SUITED: ClassVar[dict] = {"min_inliers": "min_inliers"}
     LIBRARIES: ClassVar[tuple] = ("poselib",)
-
-    def __post_init__(self):
-        check_component(self, positive=POSITIVE, shares=("confidence",))
-        check_iterations(self)
 
     def options(self) -> dict:
         """These fields by PoseLib's names."""
@@ -52,11 +43,8 @@ class PoseLib:
             "seed": self.seed,
         }
 
-    def estimate(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
-        """cam_from_world from matches in pixels of this camera."""
-        failure = too_few(len(matches))
-        if failure:
-            return failure
+    def solve(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
+        """See `Ransac.estimate`."""
         xy, model, params = matches.xy, camera.model, camera.params
         if model not in _MODELS:  # undistort ourselves, to an ideal camera of the same focal length
             xy, model, params = camera_rays(camera, xy) * camera.focal_px, "SIMPLE_PINHOLE", [camera.focal_px, 0, 0]
