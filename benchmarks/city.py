@@ -3,7 +3,7 @@
     python benchmarks/city.py [100000 200000 500000 1000000 1650000 6770000] [--folder /tmp] [--plot docs/city.png]
                               [--brute] [--max-observations 5]
 
-Descriptors are drawn from the model of localize/evaluate/descriptor_model.py into a folder and deleted again. Every
+Descriptors are drawn from the model of evaluate/search/descriptor_model.py into a folder and deleted again. Every
 size is built in one fresh process and searched in another one. An image: 2,000 hard queries against the trees and 20
 frames of 2,000 rows; the first one after opening (its pages come from the disk's cache; the kernels are compiled and
 torch is imported before) and the median of the next.
@@ -22,8 +22,8 @@ import time
 
 import numpy as np
 
-from localize.evaluate.descriptor_model import DescriptorModel
-from localize.evaluate.descriptor_sets import read_set, write_model
+from localize.evaluate.search.descriptor_model import DescriptorModel
+from localize.evaluate.search.descriptor_sets import read_set, write_model
 from localize.index.exact import Exact
 from localize.index.random_trees import RandomTrees
 from localize.io.records import load_record, save_record

@@ -2,7 +2,7 @@
 
     python benchmarks/frames.py [--keypoints 2000] [--frames 20] [--per-frame 2000] [--threads 1 2]
 
-Descriptors are drawn from a model (localize/evaluate/descriptor_model.py). Half of the queries show points that the
+Descriptors are drawn from a model (evaluate/search/descriptor_model.py). Half of the queries show points that the
 frames see, half others; half of each are easy, half hard. "same" is the share of queries whose best point and whose
 verdict by the ratio test are those of the first row. Medians of several runs that take turns; memory is what the
 process needed above what it held before.
@@ -18,7 +18,7 @@ import numpy as np
 import threadpoolctl
 import torch
 
-from localize.evaluate.descriptor_model import DescriptorModel
+from localize.evaluate.search.descriptor_model import DescriptorModel
 from localize.kernels import scan
 from localize.kernels.nearest import best_two_points_dense
 from localize.kernels.rows import as_stored

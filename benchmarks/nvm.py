@@ -17,7 +17,7 @@ from itertools import islice
 
 import numpy as np
 
-from localize.io.nvm import read_nvm
+from localize.io.models.nvm import read_nvm
 
 SIZES = {"aachen": (4_328, 1_650_000), "robotcar": (20_862, 6_770_000)}  # images, points
 BLOCK = 5_000

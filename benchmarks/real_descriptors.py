@@ -14,13 +14,13 @@ import pathlib
 
 from localize.datasets.minitown import Minitown
 from localize.datasets.strecha import Strecha
-from localize.evaluate.descriptor_sets import joined, thinned
-from localize.evaluate.scene_descriptors import distractors
+from localize.evaluate.search.descriptor_sets import joined, thinned
+from localize.evaluate.search.scene_descriptors import distractors
 from localize.features.sift import Sift
 from localize.features.sift_crbnet import SiftCrbnet
 from localize.io.images import read_photo
 from localize.io.records import save_record
-from localize.pipelines.map_descriptors import descriptors_of_scene
+from localize.pipelines.judging.map_descriptors import descriptors_of_scene
 from localize.stages import PhotoList, Workbench, extract_features
 from localize.store import Store
 from localize.types import Camera, Image, ImageList

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from localize.components import check_component
 from localize.datasets.base import Dataset
-from localize.datasets.checks import dataset_folder, downloaded, refuse
-from localize.datasets.models import model_images, truth_of
+from localize.datasets.shared.checks import dataset_folder, downloaded, refuse
+from localize.datasets.shared.models import model_images, truth_of
 from localize.io.text import read_query_list
 from localize.types import Camera, Image, ImageList, InputError, ModelFiles, Scene, Submission, collecting
 

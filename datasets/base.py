@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 
-from localize.datasets.checks import check_query_names
+from localize.datasets.shared.checks import check_query_names
 from localize.types import ImageList, InputError, Scene
 
 

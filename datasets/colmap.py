@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from localize.components import check_component
 from localize.datasets.base import Dataset
-from localize.datasets.checks import existing_folder, query_folder, refuse_photos
-from localize.io.colmap_model import read_colmap_images
+from localize.datasets.shared.checks import existing_folder, query_folder, refuse_photos
+from localize.io.models.colmap import read_colmap_images
 from localize.io.text import read_poses, read_query_list
 from localize.types import Image, ImageList, ModelFiles, Scene, collecting, repeated_names
 

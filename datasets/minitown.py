@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from localize.components import check_component
 from localize.datasets.base import Dataset
-from localize.datasets.checks import existing_folder, refuse
+from localize.datasets.shared.checks import existing_folder, refuse
 from localize.io.text import read_poses, read_query_list
 from localize.types import Image, ImageList, Scene, collecting
 

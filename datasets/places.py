@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from localize.components import check_component
-from localize.datasets.checks import existing_folder, refuse
-from localize.datasets.models import photo_size
+from localize.datasets.shared.checks import existing_folder, refuse
+from localize.datasets.shared.models import photo_size
 from localize.types import Camera, Image, ImageList, InputError, Pose, Scene, collecting
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}

@@ -9,12 +9,19 @@ from typing import ClassVar
 
 from localize.components import check_component
 from localize.datasets.base import Dataset
-from localize.datasets.checks import SHOWN, dataset_folder, downloaded, refuse
-from localize.datasets.models import photo_size, truth_of
-from localize.io.colmap_model import read_colmap_images
+from localize.datasets.shared.checks import SHOWN, dataset_folder, downloaded, refuse
+from localize.datasets.shared.models import photo_size, truth_of
+from localize.io.benchmarks.robotcar import (
+    CAMERAS,
+    camera_and_time,
+    camera_of,
+    photo_name,
+    read_intrinsics,
+    read_training_poses,
+)
 from localize.io.images import list_photos
-from localize.io.nvm import read_nvm_images
-from localize.io.robotcar import CAMERAS, camera_and_time, camera_of, photo_name, read_intrinsics, read_training_poses
+from localize.io.models.colmap import read_colmap_images
+from localize.io.models.nvm import read_nvm_images
 from localize.io.text import read_lines, read_query_list
 from localize.types import Camera, Image, ImageList, InputError, ModelFiles, Scene, Submission, collecting
 

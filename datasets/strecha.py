@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from localize.components import check_component
 from localize.datasets.base import Dataset
-from localize.datasets.checks import existing_folder, query_folder, refuse_photos
+from localize.datasets.shared.checks import existing_folder, query_folder, refuse_photos
 from localize.io.images import list_photos
 from localize.io.text import read_strecha_camera
 from localize.types import Image, ImageList, InputError, Scene

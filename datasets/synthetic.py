@@ -11,8 +11,8 @@ from typing import ClassVar
 from localize.components import check_component
 from localize.datasets.base import Dataset
 from localize.geometry.colmap import pycolmap
-from localize.io.colmap_model import read_colmap_images
 from localize.io.files import whole_folder
+from localize.io.models.colmap import read_colmap_images
 from localize.types import Image, ImageList, InputError, Scene
 
 

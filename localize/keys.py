@@ -14,6 +14,7 @@ from localize.components import FromFiles
 from localize.types import InputError
 
 FORMER_NAMES = {  # classes that moved or were renamed: what was stored under the former name is still theirs
+    "localize.evaluate.search.descriptor_sets.DescriptorSet": "localize.evaluate.descriptor_sets.DescriptorSet",
     "localize.retrieval.exact.ExactRanking": "localize.retrieval.exact.Exact",
     "localize.retrieval.faiss_vectors.FaissHnswRanking": "localize.retrieval.faiss_vectors.FaissHnsw",
     "localize.retrieval.faiss_vectors.FaissIvfRanking": "localize.retrieval.faiss_vectors.FaissIvf",

@@ -8,7 +8,7 @@ from localize.features.base import LocalFeature, StoredFeature
 from localize.features.sift_crbnet import SiftCrbnet
 from localize.index.base import Index
 from localize.index.random_trees import RandomTrees
-from localize.io.submission import SubmissionFile
+from localize.io.benchmarks.submission import SubmissionFile
 from localize.mapping.base import MapImport, Mapping
 from localize.mapping.triangulation import Triangulation
 from localize.matching.base import PairMatcher, PointMatcher

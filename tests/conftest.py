@@ -14,12 +14,12 @@ from localize.datasets.robotcar import RobotCar
 from localize.datasets.synthetic import Synthetic
 from localize.features.sift import Sift
 from localize.geometry.poses import rotation_from_qvec
-from localize.io.download import MIRROR
-from localize.pipelines import export_layout, parallel_search
+from localize.io.fetching.download import MIRROR
+from localize.pipelines import parallel_search
+from localize.pipelines.exchange import export_layout
 from localize.store import Store
 from localize.types import Camera, Features, Image, ImageList, PointRows, Pose, Scene
-
-from .local_server import BODY, Server
+from tests.local_server import BODY, Server
 
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = CHECKOUT.parent / "shared"

@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_module
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from .conftest import CHECKOUT
+from tests.conftest import CHECKOUT
 
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md")), *CHECKOUT.glob("localize/**/README.md")]
 GROUPS = "|".join(p.name for p in (CHECKOUT / "conf").iterdir() if any(p.glob("*.yaml")))

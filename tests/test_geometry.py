@@ -6,8 +6,7 @@ from localize.geometry.colmap import camera_rays, to_pycolmap_camera, to_pycolma
 from localize.geometry.poses import nearest_rotation, pose_error, qvec_from_rotation, rotation_from_qvec
 from localize.geometry.two_view import essential_matrix, sampson_error
 from localize.types import Camera, Pose
-
-from .conftest import PINHOLE, random_pose
+from tests.conftest import PINHOLE, random_pose
 
 
 def test_quaternions_agree_with_scipy_and_return():

@@ -19,8 +19,7 @@ from localize.io.text import read_poses
 from localize.pose.poselib import PoseLib
 from localize.retrieval.exact import ExactRanking
 from localize.search.prior import Frames, Union
-
-from .conftest import CHECKOUT, FEATURE
+from tests.conftest import CHECKOUT, FEATURE
 
 
 @pytest.fixture(scope="module")

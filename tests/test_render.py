@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 
 from localize.io.text import read_poses, read_query_list
-from localize.pipelines import render_minitown
+from localize.pipelines.exchange import render_minitown
 from localize.render import film, folder
 from localize.render import mitsuba_scene as scene_module
 from localize.render.houses import BRICKS, PALETTES

@@ -16,8 +16,7 @@ from localize.keys import describe, key_of
 from localize.pose.poselib import PoseLib
 from localize.store import Store
 from localize.types import Features, Image, ImageList, PairMatches, Pose, StoreError
-
-from .conftest import CHECKOUT, PINHOLE, random_features
+from tests.conftest import CHECKOUT, PINHOLE, random_features
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@ import pytest
 
 from localize.pose.poselib import PoseLib
 from localize.types import Camera, Features, Image, ImageList, InputError, Pose, PoseEstimate
-
-from .conftest import PINHOLE
+from tests.conftest import PINHOLE
 
 
 @pytest.mark.parametrize(

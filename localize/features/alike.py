@@ -14,8 +14,8 @@ import PIL.Image
 from localize.components import Thresholds, check_component, problems_of
 from localize.kernels.threads import torch_for_photos
 from localize.keys import file_stamp
-from localize.networks.shipped import weights_file
 from localize.types import Features
+from localize.weights.shipped import weights_file
 
 HALF_PX = 0.5  # the network counts from the centre of the first pixel, we from its corner
 
@@ -90,9 +90,9 @@ def _shrunk(photo: np.ndarray, max_size_px: int) -> tuple[np.ndarray, np.ndarray
 def _load(path: str, stamp: tuple | None):
     import torch
 
-    from localize.io.tensors import filled, read_tensors
     from localize.networks.alike import Alike as Network
     from localize.networks.inference import device_for
+    from localize.weights.tensors import filled, read_tensors
 
     network = filled(Network(), read_tensors(path)[0], path, "ALIKE-N, such as alike-n.pth")
     return network.eval().to(device_for(), memory_format=torch.channels_last)  # 1.6 times as fast on a CPU

@@ -10,8 +10,8 @@ import PIL.Image
 from localize.components import Thresholds, check_component, problems_of
 from localize.kernels.threads import torch_for_photos
 from localize.keys import file_stamp
-from localize.networks.shipped import weights_file
 from localize.types import Features, InputError
+from localize.weights.shipped import weights_file
 
 WEIGHTS = {"vgg16": "d2_tf", "resnet50v2": "resnet50v2", "small": "d2_small"}  # what None means, by backbone
 PREPROCESSING = ("caffe", "torch")
@@ -63,7 +63,7 @@ class D2Net:
 
     def files(self) -> list[str]:
         """The weights, whose content decides the features; InputError if they are missing."""
-        from localize.io.d2_weights import trunk_of  # torch takes a second to import: only where it is used
+        from localize.weights.d2 import trunk_of  # torch takes a second to import: only where it is used
 
         setting = "feature.weights", ", or take feature=sift"
         path = weights_file(self.weights or WEIGHTS[self.backbone], *setting)
@@ -127,9 +127,9 @@ def shrunk(photo: np.ndarray, max_edge_px: int, max_sum_edges_px: int) -> np.nda
 def _load(files: tuple, stamps: tuple, backbone: str, settings: tuple):
     import torch
 
-    from localize.io.d2_weights import load_d2
-    from localize.io.trunk_weights import load_trunk
     from localize.networks.inference import device_for
+    from localize.weights.d2 import load_d2
+    from localize.weights.trunk import load_trunk
 
     names = "preprocessing", "relu", "center_fix", "stage", "dense"
     network = load_d2(files[0], backbone, *files[1:], **dict(zip(names, settings, strict=True)))

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from localize.components import check_component, problems_of
-from localize.io.hloc import read_local_features
-from localize.io.kapture import kapture_folders, read_kapture_features
-from localize.io.npz_features import npz_files, read_npz_features
+from localize.io.given.hloc import read_local_features
+from localize.io.given.kapture import kapture_folders, read_kapture_features
+from localize.io.given.npz import npz_files, read_npz_features
 from localize.types import Features, InputError
 
 FORMATS = ("auto", "hloc", "kapture", "npz")

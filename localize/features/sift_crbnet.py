@@ -26,6 +26,6 @@ class SiftCrbnet(SiftPatches):
     @staticmethod
     def load(path: str):
         """The network of a weights file; InputError if it has none."""
-        from localize.io.network_weights import load_weights  # torch takes a second to import: only where it is used
+        from localize.weights.patches import load_weights  # torch takes a second to import: only where it is used
 
         return load_weights(path)[0]

@@ -10,8 +10,8 @@ from localize.components import check_component, problems_of
 from localize.features.sift import Sift
 from localize.kernels.patches import BOUNDARIES, FLAT, extract_patches
 from localize.keys import file_stamp
-from localize.networks.shipped import weights_file
 from localize.types import Features
+from localize.weights.shipped import weights_file
 
 
 @dataclass(frozen=True)

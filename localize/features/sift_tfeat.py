@@ -27,7 +27,7 @@ class SiftTfeat(SiftPatches):
     @staticmethod
     def load(path: str):
         """The network of a weights file; InputError if it has none."""
-        from localize.io.network_weights import load_tfeat  # torch takes a second to import: only where it is used
         from localize.networks.patches import UnitTFeat
+        from localize.weights.patches import load_tfeat  # torch takes a second to import: only where it is used
 
         return UnitTFeat(load_tfeat(path))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import scipy.sparse
 
-from localize.io.models import check_model
+from localize.io.models.supplied import check_model
 from localize.types import ImageList, InputError, ModelFiles, Retrieval, SourceModel
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from localize.components import check_component, problems_of
 from localize.kernels.area import shrunk_by_area
 from localize.kernels.threads import torch_for_photos
 from localize.keys import file_stamp
-from localize.networks.shipped import shipped_names, weights_file
 from localize.retrieval import photo_network as net
 from localize.retrieval.base import NothingLearned
+from localize.weights.shipped import shipped_names, weights_file
 
 SCALES = (1.0, 0.7071, 0.5)  # of multi_scale
 
@@ -68,7 +68,7 @@ class Compact:
 
 @functools.lru_cache(maxsize=2)  # once per process; a replaced file has another stamp
 def _load(path: str, stamp: tuple | None, precision: str):
-    from localize.io.compact_weights import load_compact
     from localize.networks.photo_maps import prepared
+    from localize.weights.compact import load_compact
 
     return prepared(load_compact(path), precision)

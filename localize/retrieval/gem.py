@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 
 from localize.components import check_component, problems_of
-from localize.io.whitening import read_whitening
 from localize.kernels.whitening import whitened
 from localize.keys import file_stamp
 from localize.retrieval import photo_network as net
 from localize.retrieval.base import NothingLearned
 from localize.types import InputError
+from localize.weights.whitening import read_whitening
 
 WEIGHTS = {"resnet50v2": "resnet50v2", "vgg16": "vgg16_caffe", "small": "compact"}  # what None means, by backbone
 POOLINGS = ("gem", "mac", "spoc", "rmac")

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from localize.components import check_component
-from localize.io.hloc import read_global_descriptor
+from localize.io.given.hloc import read_global_descriptor
 
 
 @dataclass(frozen=True)

@@ -151,8 +151,8 @@ def _evenly(length: int, number: int) -> list[int]:
 
 @functools.lru_cache(maxsize=2)  # once per process; a replaced file has another stamp
 def _trained(path: str, stamp: tuple | None, dim: int | None, precision: str, preprocessing: str):
-    from localize.io.netvlad_weights import load_netvlad  # torch takes a second to import: only where it is used
     from localize.networks.photo_maps import prepared
+    from localize.weights.netvlad import load_netvlad  # torch takes a second to import: only where it is used
 
     network, head = load_netvlad(path, preprocessing)
     network = prepared(network, precision)

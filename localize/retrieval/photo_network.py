@@ -7,7 +7,7 @@ import numpy as np
 from localize.kernels.area import shrunk_by_area
 from localize.kernels.threads import torch_for_photos
 from localize.keys import file_stamp
-from localize.networks.shipped import weights_file
+from localize.weights.shipped import weights_file
 
 PREPROCESSING = ("caffe", "torch")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -37,8 +37,8 @@ def backbone_network(path: str, backbone: str, settings: tuple, precision: str):
 
 @functools.lru_cache(maxsize=2)
 def _backbone(path: str, stamp: tuple | None, backbone: str, settings: tuple, precision: str):
-    from localize.io.backbone_weights import load_backbone  # torch takes a second to import: only where it is used
     from localize.networks.photo_maps import prepared
+    from localize.weights.backbones import load_backbone  # torch takes a second to import: only where it is used
 
     return prepared(load_backbone(backbone, path, **dict(settings)), precision)
 

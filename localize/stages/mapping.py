@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from localize.io.models import read_model
+from localize.io.models.supplied import read_model
 from localize.keys import describe, file_digest, key_of
 from localize.mapping.base import MapImport, Mapping
 from localize.mapping.pairs import all_pairs, model_of_pairs, neighbour_pairs, rank_by_covisibility

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from localize.features.base import DescribesGiven
-from localize.io.colmap_database import ColmapDatabase
 from localize.io.images import read_photo
-from localize.io.models import check_model
+from localize.io.models.colmap_database import ColmapDatabase
+from localize.io.models.supplied import check_model
 from localize.keys import file_digest, file_stamp
 from localize.mapping.base import MapImport
 from localize.stages.workbench import Workbench

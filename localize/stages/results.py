@@ -11,7 +11,7 @@ import localize
 from localize.evaluate.recall import evaluate_poses
 from localize.evaluate.tables import recall_table, threshold_name
 from localize.index.bits import Coding
-from localize.io.submission import SubmissionFile
+from localize.io.benchmarks.submission import SubmissionFile
 from localize.io.text import write_poses, write_text
 from localize.stages.index import BuiltIndex
 from localize.stages.mapping import LocalizationMap

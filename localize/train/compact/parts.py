@@ -4,10 +4,8 @@ import functools
 import pathlib
 from dataclasses import dataclass
 
-from localize.io.compact_weights import load_compact
 from localize.keys import file_digest, key_of
 from localize.networks.compact import DIM
-from localize.networks.shipped import weights_file
 from localize.train.compact.batches import ViewBatches
 from localize.train.compact.loss import Student
 from localize.train.compact.places import PlacedPhotos, read_places
@@ -17,6 +15,8 @@ from localize.train.compact.views import Cut, make_views
 from localize.train.loop.machine import Machine
 from localize.train.loop.part import TrainingPart, aside, check_part
 from localize.types import InputError
+from localize.weights.compact import load_compact
+from localize.weights.shipped import weights_file
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from localize.io.backbone_weights import load_backbone
 from localize.networks.pooling import gem
+from localize.weights.backbones import load_backbone
 
 STAGES = 3
 CHANNELS = (32, 64, 128)  # main components that are kept of the stages' maps, strides 4, 8 and 16

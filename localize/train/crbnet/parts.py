@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from localize.io.network_weights import load_weights
 from localize.keys import file_digest, key_of
 from localize.networks.patches import NAMES, patch_network
-from localize.networks.shipped import weights_file
 from localize.train.crbnet.batches import PairBatches
 from localize.train.crbnet.verification import PatchVerification
 from localize.train.loop.part import TrainingPart, aside, check_part
 from localize.train.patches.folder import read_patches
 from localize.train.patches.sets import PatchSet, joined
 from localize.types import InputError
+from localize.weights.patches import load_weights
+from localize.weights.shipped import weights_file
 
 
 @dataclass(frozen=True)

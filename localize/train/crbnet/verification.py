@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from localize.evaluate.fpr95 import fpr95
-from localize.io.phototour import draw_pairs
+from localize.evaluate.patches.fpr95 import fpr95
+from localize.io.benchmarks.phototour import draw_pairs
 from localize.train.loop.machine import Machine
 from localize.train.patches.sets import PatchSet
 from localize.types import InputError

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from localize.evaluate.mma import shares_within
+from localize.io.benchmarks.sequences import read_sequence
 from localize.io.images import read_photo
-from localize.io.sequences import read_sequence
 from localize.networks.d2 import D2VGG16
 from localize.networks.d2_pyramid import find
 from localize.networks.vgg import VGG16

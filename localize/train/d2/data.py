@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from localize.io.benchmarks.megadepth import read_scene_info
 from localize.io.images import list_photos
-from localize.io.megadepth import read_scene_info
 from localize.keys import file_digest, key_of
 from localize.train.d2.accuracy import MatchingAccuracy
 from localize.train.d2.batches import D2Batches, PairSource

@@ -8,8 +8,8 @@ import numpy as np
 import PIL.Image
 
 from localize.components import check_component
+from localize.io.benchmarks.megadepth import MegaDepthScene, read_megadepth
 from localize.io.images import read_photo
-from localize.io.megadepth import MegaDepthScene, read_megadepth
 from localize.io.text import read_poses, read_query_list
 from localize.train.d2.pairs import DepthCrop, DepthMove, TrainingPair, window
 from localize.train.photos.photometric import random_change

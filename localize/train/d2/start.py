@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from localize.io.d2_weights import OFFICIAL, VGG
-from localize.io.tensors import filled, read_tensors, tensors_digest
-from localize.io.trunk_weights import trunk_tensors
 from localize.keys import file_digest
-from localize.networks.shipped import shipped_names, weights_file
 from localize.train.d2.network import LAYERS, NETWORKS, D2Training, d2_training_network
 from localize.train.loop.part import TrainingPart, aside, check_part
 from localize.types import InputError
+from localize.weights.d2 import OFFICIAL, VGG
+from localize.weights.shipped import shipped_names, weights_file
+from localize.weights.tensors import filled, read_tensors, tensors_digest
+from localize.weights.trunk import trunk_tensors
 
 
 @dataclass(frozen=True)

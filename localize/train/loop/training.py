@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
-from localize.io.tensors import write_tensors
 from localize.train.loop.curve import TrainingCurve
 from localize.train.loop.machine import keep_memory, threads
 from localize.train.loop.part import TrainingPart, made_from
 from localize.train.loop.plot import plot_training
 from localize.train.loop.training_loop import TrainingLoop
+from localize.weights.tensors import write_tensors
 
 
 class Training:

@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from localize.io.phototour import draw_pairs, read_phototour, write_pairs, write_phototour
+from localize.io.benchmarks.phototour import draw_pairs, read_phototour, write_pairs, write_phototour
 from localize.kernels.patches import halved
 from localize.train.patches.sets import PatchSet, trainable
 from localize.types import InputError

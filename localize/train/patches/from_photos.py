@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from localize.components import check_component
 from localize.features.base import LocalFeature
-from localize.io.phototour import SIDE
+from localize.io.benchmarks.phototour import SIDE
 from localize.train.patches.sets import PatchSet, cut, stretched
 from localize.train.photos.homographies import Keypoints, random_homography, squares_inside, transfer, warp
 from localize.train.photos.photometric import random_change

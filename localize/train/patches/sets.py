@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from localize.io.phototour import SIDE
+from localize.io.benchmarks.phototour import SIDE
 from localize.kernels.patches import FLAT, extract_patches
 from localize.train.photos.homographies import Keypoints
 from localize.types import InputError

@@ -1,0 +1,1 @@
+"""What adapters share: checks, references of a supplied model, manifests."""

@@ -1,0 +1,1 @@
+"""How good descriptors of patches are: FPR95, their bits, the tasks of HPatches, side by side."""

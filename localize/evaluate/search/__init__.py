@@ -1,0 +1,1 @@
+"""How well an index finds points: descriptors with known answers, recall against time."""

@@ -1,0 +1,1 @@
+"""The files of benchmarks: layouts, lists, patches, sequences, depth, submissions."""

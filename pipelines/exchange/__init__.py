@@ -1,0 +1,1 @@
+"""Pipelines that bring data in and out: data sets, weights, Minitown, exports."""

@@ -1,0 +1,1 @@
+"""Pipelines that judge: features, patches, retrieval, indexes, submission files."""

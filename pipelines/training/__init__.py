@@ -1,0 +1,1 @@
+"""Pipelines that train: patches to learn from, networks, whitenings."""

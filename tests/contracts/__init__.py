@@ -1,0 +1,1 @@
+"""What every component of a role must do, one file per role."""

@@ -1,0 +1,1 @@
+"""Forward passes against slow twins."""

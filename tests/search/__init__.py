@@ -1,0 +1,1 @@
+"""Tests of prior leaves, prior frames and their union."""
