@@ -12,7 +12,7 @@ from localize.stages import (
     build_index,
     estimate_poses,
     extract_features,
-    match_union,
+    match_points,
     query_photos,
     retrieve,
     write_results,
@@ -28,8 +28,8 @@ def localized(scene: Scene, store: str, feature: LocalFeature, workers: int) -> 
     use, bench = Components(feature=feature), Workbench(Store(store), workers, True)
     mapped, queries = map_scene(bench, use, scene), extract_features(bench, use.feature, query_photos(scene))
     index, frames = build_index(bench, use.index, mapped.points), retrieve(bench, use, queries, mapped.described)
-    found = match_union(bench, use, queries, mapped.points, index, frames)
-    poses = estimate_poses(bench, use.pose, found)
+    found = match_points(bench, use, queries, mapped.points, index=index, frames=frames)
+    poses = estimate_poses(bench, use, found)
     report = write_results(bench, scene, mapped.points, found, poses, use.submission, None)
     figures = {}
     for name in poses.item_keys:

@@ -21,7 +21,7 @@ from localize.pipelines.mapped_scene import map_scene
 from localize.pose.colmap import Colmap
 from localize.pose.poselib import PoseLib
 from localize.roles import Components
-from localize.stages import Workbench, build_index, extract_features, match_union, query_photos, retrieve
+from localize.stages import Workbench, build_index, extract_features, match_points, query_photos, retrieve
 from localize.store import Store
 from localize.types import Matches2D3D, Scene
 
@@ -45,7 +45,7 @@ def matches_of(place: Scene, store: str, feature: SiftCrbnet) -> dict[str, Match
     use, bench = Components(feature=feature), Workbench(Store(store), progress=True)
     mapped, queries = map_scene(bench, use, place), extract_features(bench, use.feature, query_photos(place))
     index, frames = build_index(bench, use.index, mapped.points), retrieve(bench, use, queries, mapped.described)
-    matches = match_union(bench, use, queries, mapped.points, index, frames).matches
+    matches = match_points(bench, use, queries, mapped.points, index=index, frames=frames).matches
     return {name: matches[name] for name in matches.item_keys}
 
 

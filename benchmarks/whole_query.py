@@ -60,16 +60,16 @@ def clocked_steps(clock: Clock, localizer: Localizer) -> list:
     """Patches of all that Localizer.localize calls."""
     return [
         clock.clocked("read the photo", localize.localizer, "read_photo"),
-        clock.clocked("rest of extraction", type(localizer.feature), "extract"),
+        clock.clocked("rest of extraction", type(localizer.use.feature), "extract"),
         clock.clocked("detect (SIFT)", Sift, "extract"),
         clock.clocked("cut patches", localize.features.sift_crbnet, "extract_patches"),
         clock.clocked("network", localize.networks.inference, "describe"),
         clock.clocked("global descriptor", localize.localizer, "global_vector"),
         clock.clocked("retrieval", localize.localizer, "rank"),
         clock.clocked("index", type(localizer.index.component), "nearest"),
-        clock.clocked("frames, merge", type(localizer.search), "nearest"),
-        clock.clocked("ratio test", type(localizer.matching), "match"),
-        clock.clocked("pose", type(localizer.pose), "estimate"),
+        clock.clocked("frames, merge", type(localizer.use.search), "nearest"),
+        clock.clocked("ratio test", type(localizer.use.matching), "match"),
+        clock.clocked("pose", type(localizer.use.pose), "estimate"),
     ]
 
 

@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import errno
 import importlib.resources
+import importlib.util
 import inspect
 import json
 import logging
@@ -23,7 +24,6 @@ from hydra.errors import HydraException, MissingConfigException
 
 from localize import __version__
 from localize.evaluate.tables import text_table
-from localize.preflight import check_parts, preflight
 from localize.store import Store
 from localize.types import InputError, Report, StoreError
 
@@ -101,6 +101,8 @@ def _given(pipeline, made: dict, store: Store, output: str) -> dict:
     `scene`: the loaded scene, whose queries are needed; `reference_scene`: the same where only the references are;
     `dataset`: what loads it; `store`, `workers`, `progress`, `output`; `**components`: one per role.
     """
+    from localize.preflight import check_parts, preflight  # brings all default components: not for --help or a typo
+
     asked = inspect.signature(pipeline.func).parameters
     takes_components = any(p.kind is p.VAR_KEYWORD for p in asked.values())
     components = {role: value for role, value in made.items() if role not in SETTINGS} if takes_components else {}
@@ -111,6 +113,8 @@ def _given(pipeline, made: dict, store: Store, output: str) -> dict:
         scene = preflight(made["dataset"], components, store, output, needs_queries=name == "scene")
         log.info("%s: %d references, %d queries", scene.name, len(scene.references), len(scene.queries))
         given[name] = scene
+        if components and not components["search"].uses_leaves:
+            log.info("this search looks at prior frames only: the index is not built")
     elif takes_components:
         check_parts(components, store, output)
     return {name: value for name, value in given.items() if name in asked} | components
@@ -156,7 +160,7 @@ def _sentences(error: BaseException) -> list[str]:
     text = " ".join(str(error).split())
     if "No match in the defaults list" in text:  # a misspelt group, e.g. serch=union
         name = text.split("'")[1]
-        if name in ("pipeline", "table"):
+        if name in _options():
             valid = ", ".join(_options(name))
             return [f"write +{name}=..., with a plus: there is no default to replace; valid: {valid}"]
         return [_unknown(f"setting {name}", name, _options())]
@@ -168,6 +172,9 @@ def _sentences(error: BaseException) -> list[str]:
     if missing and target is None:
         what = re.search(r"locating target '([\w.]+)'", text)
         name = what[1] if what else "a component"
+        module, _, cls = name.rpartition(".")
+        if getattr(missing, "name", None) == name and importlib.util.find_spec(module):
+            return [f"there is no class {cls} in {module}: mend _target_ in the YAML"]
         return [f"cannot load {name}: {missing}; put the folder of your own code on PYTHONPATH"]
     return [text.split(" See https://hydra.cc")[0]]
 

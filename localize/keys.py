@@ -10,7 +10,7 @@ import os
 
 import numpy as np
 
-from localize.components import FromFiles
+from localize.components import comes_from_files
 from localize.types import InputError
 
 FORMER_NAMES = {  # classes that moved or were renamed: what was stored under the former name is still theirs
@@ -53,7 +53,7 @@ def describe(value, *, building: bool = False):
         for f in dataclasses.fields(value):
             if not (building and f.metadata.get("query")):
                 spec[f.name] = describe(getattr(value, f.name), building=building)
-        if isinstance(value, FromFiles):
+        if comes_from_files(cls):
             spec["files"] = [_content(path) for path in value.files()]
         return spec
     if isinstance(value, np.ndarray):

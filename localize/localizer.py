@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from localize.components import suited
 from localize.features.base import LocalFeature
 from localize.io.files import whole_folder
 from localize.io.images import read_photo
@@ -18,7 +17,7 @@ from localize.keys import describe
 from localize.retrieval.base import GlobalDescriptor, PreparedRanking, StoredDescriptor
 from localize.retrieval.ranking import rank
 from localize.retrieval.restrictions import Restrictions
-from localize.roles import ROLES
+from localize.roles import ANSWERING, BUILT_INTO_MAPS, Components
 from localize.stages import BuiltIndex, BuiltRanking, global_vector, match_query
 from localize.types import (
     Camera,
@@ -29,6 +28,7 @@ from localize.types import (
     Matches2D3D,
     PointRows,
     PoseEstimate,
+    StoreError,
 )
 
 FORMAT = 3  # of the folder; raise it when old folders can no longer be read
@@ -39,20 +39,16 @@ PARTS = {"rows", "learned", "references", "index", "ranking", "vectors.npy", "lo
 class Localizer:
     """A map and the components that answer a query; everything is in memory or memory-mapped."""
 
-    feature: Any
-    retrieval: Any
-    ranking: BuiltRanking
-    search: Any
-    matching: Any
-    pose: Any
+    use: Components  # of these the roles in ANSWERING
     references: ImageList
     rows: PointRows
     index: BuiltIndex | None
+    ranking: BuiltRanking
     learned: Any  # by the global descriptor
     vectors: np.ndarray  # (I, D) float32 or float16, global descriptors of the references
 
     def __post_init__(self):
-        check_answers(self.feature, self.retrieval, self.ranking and self.ranking.component)
+        check_answers(self.use)
 
     def localize(self, image: str | os.PathLike | np.ndarray, camera: Camera) -> PoseEstimate:
         """Pose of one photo: a path, or pixels (H, W) or (H, W, 3) uint8 RGB.
@@ -60,24 +56,24 @@ class Localizer:
         PoseEstimate.pose is None, and .reason says why, if it cannot be localized. InputError if the photo cannot be
         read or its size is not the camera's.
         """
-        return self.pose.estimate(self.match(image, camera), camera)
+        return self.use.pose.estimate(self.match(image, camera), camera)
 
     def match(self, image: str | os.PathLike | np.ndarray, camera: Camera) -> Matches2D3D:
         """The 2D-3D matches behind the pose."""
-        photo = _pixels(image, grey=self.feature.grey)
+        photo = _pixels(image, grey=self.use.feature.grey)
         if photo.shape[1::-1] != (camera.width, camera.height):
             size = f"{photo.shape[1]} x {photo.shape[0]}"
             raise InputError(f"the photo is {size} px, but its camera is for {camera.width} x {camera.height} px")
-        features = self.feature.extract(photo)
-        frames = self._frames(image, features, camera) if self.search.uses_frames else None
-        return match_query(features, self.rows, self.index, frames, self.search, self.matching)
+        features = self.use.feature.extract(photo)
+        frames = self._frames(image, features, camera) if self.use.search.uses_frames else None
+        return match_query(features, self.rows, self.index, frames, self.use)
 
     def _frames(self, image, features: Features, camera: Camera) -> np.ndarray:
-        pixels = _pixels(image, grey=False) if self.retrieval.needs in ("pixels", "both") else None
-        vector = global_vector(self.retrieval, self.learned, features, pixels)
-        query = ImageList((Image("", camera),))
-        asked = (query, vector[None], self.references, self.vectors, self.search.num_frames)
-        by = (self.ranking.component, self.ranking.built)
+        retrieval, query = self.use.retrieval, ImageList((Image("", camera),))
+        pixels = None if retrieval.needs == "features" else _pixels(image, grey=False)
+        vector = global_vector(retrieval, self.learned, features, pixels)
+        asked = query, vector[None], self.references, self.vectors, self.use.search.num_frames
+        by = self.ranking.component, self.ranking.built
         return rank(*asked, *by, query_features={"": features}).ranked[0]
 
     def save(self, folder: str | os.PathLike) -> None:
@@ -93,15 +89,10 @@ class Localizer:
         save_record(folder / "learned", self.learned)
         save_record(folder / "references", self.references)
         save_array(folder / "vectors.npy", self.vectors)
-        components = {}
-        for role in (role for role in ROLES if role in vars(self)):
-            part = getattr(self, role)
-            if isinstance(part, BuiltIndex | BuiltRanking):
-                if part.built is not None:
-                    save_record(folder / role, part.built)
-                part = part.component
-            if part is not None:
-                components[role] = part
+        for name, made in (("index", self.index), ("ranking", self.ranking)):
+            if made is not None and made.built is not None:
+                save_record(folder / name, made.built)
+        components = {role: getattr(self.use, role) for role in ANSWERING if role != "index" or self.index is not None}
         text = {
             "format": FORMAT,
             "components": {n: record_to_json(c) for n, c in components.items()},
@@ -124,41 +115,43 @@ class Localizer:
         text = json.loads(head.read_text())
         if text["format"] != FORMAT:
             raise InputError(f"the map {folder} was written by another version of localize: build it again")
-        components = {n: record_from_json(c) for n, c in text["components"].items()}
+        try:
+            components = {n: record_from_json(c) for n, c in text["components"].items()}
+        except StoreError as e:
+            raise InputError(f"the map {folder} was built with other components, {e}: build it again") from e
         for name, component in components.items():
             if describe(component) != text["made_by"][name]:
                 kind = type(component).__name__
                 raise InputError(
                     f"the map {folder} was built with another version of {kind}, its libraries or files: build it again"
                 )
-        unfit = set(changed) - {"search", "matching", "pose"}
-        if unfit:
-            raise InputError(f"{', '.join(sorted(unfit))} cannot be changed after the map is built; build another map")
-        changed = {name: suited(component, components["feature"]) for name, component in changed.items()}
-        index, ranking = components.pop("index", None), components.pop("ranking")
-        searched = load_record(folder / "ranking", verify=verify) if isinstance(ranking, PreparedRanking) else None
+        fixed = sorted(changed.keys() - ANSWERING.keys() | changed.keys() & BUILT_INTO_MAPS)
+        if fixed:
+            raise InputError(f"{', '.join(fixed)} cannot be changed after the map is built; build another map")
+        use = Components(**{**components, **changed})
+        parts = {name: load_record(folder / name, verify=verify) for name in ("references", "rows", "learned")}
+        index = load_record(folder / "index", verify=verify) if "index" in components else None
+        prepared = isinstance(use.ranking, PreparedRanking)
         localizer = cls(
-            **{**components, **changed},
-            references=load_record(folder / "references", verify=verify),
-            rows=load_record(folder / "rows", verify=verify),
-            index=BuiltIndex(index, load_record(folder / "index", verify=verify), "") if index else None,
-            ranking=BuiltRanking(ranking, searched),
-            learned=load_record(folder / "learned", verify=verify),
+            use,
+            **parts,
+            index=None if index is None else BuiltIndex(use.index, index, ""),
+            ranking=BuiltRanking(use.ranking, load_record(folder / "ranking", verify=verify) if prepared else None),
             vectors=np.load(folder / "vectors.npy", mmap_mode="r"),
         )
-        if localizer.search.uses_leaves and localizer.index is None:
+        if use.search.uses_leaves and localizer.index is None:
             raise InputError(f"the map {folder} has no index, as it was built with search=frames: build it again")
         return localizer
 
 
-def check_answers(feature, retrieval, ranking) -> None:
+def check_answers(use: Components) -> None:
     """InputError for components that know the photos of one scene only, by their names."""
-    if isinstance(ranking, Restrictions) and ranking.prior:
+    if isinstance(use.ranking, Restrictions) and use.ranking.prior:
         raise InputError("a file of prior positions speaks of no other photos: build the map without ranking.prior")
-    if not isinstance(feature, LocalFeature):
+    if not isinstance(use.feature, LocalFeature):
         raise InputError("a file of features speaks of no other photos: a map that answers new ones needs feature=sift")
-    if not isinstance(retrieval, GlobalDescriptor):
-        what = "file of global descriptors" if isinstance(retrieval, StoredDescriptor) else "list of pairs"
+    if not isinstance(use.retrieval, GlobalDescriptor):
+        what = "file of global descriptors" if isinstance(use.retrieval, StoredDescriptor) else "list of pairs"
         raise InputError(f"a {what} speaks of no other photos: a map that answers new ones needs retrieval=compact")
 
 

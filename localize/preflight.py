@@ -19,6 +19,8 @@ def preflight(
 
     Names, photos, cameras and intrinsics are checked by `dataset.load()`.
     """
+    if not callable(getattr(dataset, "load", None)):
+        raise InputError(f"{type(dataset).__name__} cannot be a dataset: it has no load; see localize/datasets/base.py")
     problems: list[str] = []
     scene = None
     try:

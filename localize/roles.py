@@ -59,13 +59,22 @@ ROLES: dict[str, tuple[type, ...]] = {  # role: the protocols of which its compo
     f.name: typing.get_args(f.type) or (f.type,) for f in fields(Components)
 }
 
+BUILT_INTO_MAPS = {"feature", "retrieval", "ranking", "index"}  # roles that a saved map cannot change any more
+ANSWERING = {role: ROLES[role] for role in ROLES if role not in ("pair_matching", "mapping", "submission")}
+# roles that answer a query; the others only make the map, or write files
+
 
 def unfit_for_role(role: str, component) -> list[str]:
     """What the component lacks for its role, in a sentence."""
     if role not in ROLES:
-        return [f"{role} is no role of a pipeline; the roles: {', '.join(ROLES)}"]
+        return [
+            f"{role} is no role of a pipeline; the roles: {', '.join(ROLES)}. A YAML that belongs into another group "
+            "says so in its first line, as conf/reranking/query_expansion.yaml does"
+        ]
     name, protocols = type(component).__name__, ROLES[role]
-    if isinstance(component, Search) and component.uses_frames:
+    if isinstance(component, dict):
+        return [f"the YAML of this {role} has no _target_, the class that it stands for"]
+    if role == "search" and isinstance(component, Search) and component.uses_frames:
         protocols = (FrameSearch,)
     lacking = {p: [n for n in asked_by(p) if not hasattr(component, n)] for p in protocols}
     protocol = min(protocols, key=lambda p: (bool(lacking[p]), len(lacking[p]) - len(asked_by(p))))  # nearest to it

@@ -249,7 +249,7 @@ class Shelved:
     item_keys: the item key of each name; failures: what was wrong with items that could not be made, by item key.
     """
 
-    MEMORY_BYTES = 64 << 20
+    MEMORY_BYTES = 128 << 20
 
     def __init__(self, shelf: Shelf, item_keys: dict):
         self.shelf, self.item_keys, self.failures = shelf, item_keys, {}

@@ -39,22 +39,19 @@ def build_map(
             build_map(scene, folder, store=Store(temporary), workers=workers, progress=progress, **components)
         return Localizer.load(folder)
     use = Components(**components)
-    check_answers(use.feature, use.retrieval, use.ranking)
+    check_answers(use)
     bench = Workbench(store, workers, progress)
     mapped = map_scene(bench, use, scene, describe=True)
     index = build_index(bench, use.index, mapped.points) if use.search.uses_leaves else None
+    described = mapped.described
     localizer = Localizer(
-        feature=use.feature,
-        retrieval=use.retrieval,
-        ranking=mapped.described.ranking,
-        search=use.search,
-        matching=use.matching,
-        pose=use.pose,
-        references=mapped.points.references,
+        use,
+        references=mapped.references.images,
         rows=mapped.points.rows,
         index=index,
-        learned=mapped.described.by.learned,
-        vectors=mapped.described.vectors,
+        ranking=described.ranking,
+        learned=described.by.learned,
+        vectors=described.vectors,
     )
     localizer.save(folder)
     return localizer

@@ -8,8 +8,9 @@ from localize.stages import (
     describe_references,
     estimate_poses,
     extract_features,
+    given_keypoints,
     map_points,
-    match_union,
+    match_points,
     query_photos,
     reference_photos,
     write_results,
@@ -26,12 +27,12 @@ def run(
     if use.search.uses_frames:
         raise InputError("pipeline direct searches prior leaves only: take search=leaves, or +pipeline=parallel_search")
 
-    references = extract_features(bench, use.feature, reference_photos(scene, use))
+    references = extract_features(bench, use.feature, reference_photos(scene), given_keypoints(use, scene))
     described = describe_references(bench, use, references) if use.compares_photos else None
     points = map_points(bench, use, scene, references, described)
-    index = build_index(bench, use.index, points)
+    index = build_index(bench, use.index, points)  # prior leaves
 
     queries = extract_features(bench, use.feature, query_photos(scene))
-    matched = match_union(bench, use, queries, points, index, None)
-    poses = estimate_poses(bench, use.pose, matched)
+    matched = match_points(bench, use, queries, points, index=index)
+    poses = estimate_poses(bench, use, matched)
     return write_results(bench, scene, points, matched, poses, use.submission, output)

@@ -7,8 +7,9 @@ from localize.stages import (
     describe_references,
     estimate_poses,
     extract_features,
+    given_keypoints,
     map_points,
-    match_union,
+    match_points,
     query_photos,
     reference_photos,
     retrieve,
@@ -26,15 +27,14 @@ def run(
     components: any of the fields of `roles.Components`; workers change the time a run takes, never its results.
     """
     use, bench = Components(**components), Workbench(store, workers, progress)
-    leaves, frames = use.search.uses_leaves, use.search.uses_frames
 
-    references = extract_features(bench, use.feature, reference_photos(scene, use))
+    references = extract_features(bench, use.feature, reference_photos(scene), given_keypoints(use, scene))
     described = describe_references(bench, use, references) if use.compares_photos else None
     points = map_points(bench, use, scene, references, described)
-    index = build_index(bench, use.index, points) if leaves else None  # local evidence
+    index = build_index(bench, use.index, points) if use.search.uses_leaves else None  # prior leaves
 
     queries = extract_features(bench, use.feature, query_photos(scene))
-    retrieved = retrieve(bench, use, queries, described) if frames else None  # global evidence
-    matched = match_union(bench, use, queries, points, index, retrieved)
-    poses = estimate_poses(bench, use.pose, matched)
+    frames = retrieve(bench, use, queries, described) if use.search.uses_frames else None  # prior frames
+    matched = match_points(bench, use, queries, points, index=index, frames=frames)  # of their union
+    poses = estimate_poses(bench, use, matched)
     return write_results(bench, scene, points, matched, poses, use.submission, output)

@@ -7,8 +7,9 @@ from localize.stages import (
     describe_references,
     estimate_poses,
     extract_features,
+    given_keypoints,
     map_points,
-    match_union,
+    match_points,
     query_photos,
     reference_photos,
     retrieve,
@@ -26,12 +27,12 @@ def run(
     if use.search.uses_leaves:
         raise InputError("pipeline serial searches prior frames only: take search=frames, or +pipeline=parallel_search")
 
-    references = extract_features(bench, use.feature, reference_photos(scene, use))
+    references = extract_features(bench, use.feature, reference_photos(scene), given_keypoints(use, scene))
     described = describe_references(bench, use, references)
     points = map_points(bench, use, scene, references, described)
 
     queries = extract_features(bench, use.feature, query_photos(scene))
-    frames = retrieve(bench, use, queries, described)
-    matched = match_union(bench, use, queries, points, None, frames)
-    poses = estimate_poses(bench, use.pose, matched)
+    frames = retrieve(bench, use, queries, described)  # prior frames
+    matched = match_points(bench, use, queries, points, frames=frames)
+    poses = estimate_poses(bench, use, matched)
     return write_results(bench, scene, points, matched, poses, use.submission, output)

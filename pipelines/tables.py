@@ -158,7 +158,7 @@ def _of_method(use: Components, method: str) -> Components:
     if method in ORDERS and use.submission.fallback:  # there are no frames to fall back to
         use = dataclasses.replace(use, submission=dataclasses.replace(use.submission, fallback=None))
     if method == "IR":
-        names = [f.name for f in dataclasses.fields(Frames)] if isinstance(use.search, Frames) else []
+        names = [f.name for f in dataclasses.fields(Frames)] if isinstance(use.search, Frames) else ["num_frames"]
         return dataclasses.replace(use, search=Frames(**{name: getattr(use.search, name) for name in names}))
     if method == "parallel":
         return use

@@ -59,3 +59,9 @@ def test_choices_exist(page):
     for code in re.findall(r"`([^`\n]+)`", page.read_text()):
         for group, choice in re.findall(rf"(?<![\w.])({GROUPS})=([a-z]\w*)", code):
             assert choice in THEIRS or (CHECKOUT / "conf" / group / f"{choice}.yaml").is_file(), code
+
+
+def test_every_choice_is_named():
+    text = (CHECKOUT / "docs/choices.md").read_text()
+    choices = [path for path in (CHECKOUT / "conf").glob("*/*.yaml") if path.parent.name not in ("pipeline", "table")]
+    assert not [f"{p.parent.name}={p.stem}" for p in choices if f"`{p.stem}`" not in text]

@@ -2,11 +2,15 @@
 
 import importlib
 
+import pytest
+
 from localize.io.records import record_from_json, record_to_json
 from localize.keys import FORMER_NAMES, describe, key_of
+from localize.retrieval.compact import Compact
 from localize.retrieval.exact import ExactRanking
 from localize.retrieval.faiss_vectors import FaissPqRanking
 from localize.retrieval.restrictions import Restrictions
+from localize.types import StoreError
 
 
 def test_nobody_else_has_the_former_names():
@@ -30,3 +34,14 @@ def test_the_key_is_that_of_before(monkeypatch):
     monkeypatch.setattr(Restrictions, "LIBRARIES", ())  # their versions are those of this machine
     assert key_of(ExactRanking()) == "04d75f3c576a6a01"
     assert key_of(FaissPqRanking()) == "821da40ecdf0a1ca"
+
+
+def test_a_field_that_is_gone_is_part_of_the_key_and_may_be_stored():
+    compact = Compact()
+    assert describe(compact)["one_pass"] is False
+    stored = record_to_json(compact)
+    fields = stored["fields"]
+    assert "one_pass" not in fields
+    assert record_from_json(stored | {"fields": fields | {"one_pass": False}}) == compact
+    with pytest.raises(StoreError, match="has other fields than when it was stored"):
+        record_from_json(stored | {"fields": fields | {"one_pass": True}})

@@ -16,6 +16,7 @@ import pytest
 from hydra import compose, initialize_config_module
 from hydra.utils import get_class, get_object, instantiate
 
+from localize.roles import ROLES
 from tests.conftest import CHECKOUT
 
 LAYERS = [
@@ -23,7 +24,7 @@ LAYERS = [
     {"geometry", "kernels", "networks"},
     {"io"},
     {"weights"},
-    {"features", "retrieval", "mapping", "index", "search", "matching", "pose", "evaluate", "render"},
+    {p.__module__.split(".")[1] for protocols in ROLES.values() for p in protocols} - {"io"} | {"evaluate", "render"},
     {"store", "roles"},
     {"stages", "train"},
     {"datasets"},
@@ -59,6 +60,7 @@ def test_layers(path, name):
         if not module.startswith("localize.") or room == "__init__":
             continue
         other = module.split(".")[1]
+        assert {other, room} <= LAYER.keys(), f"{other} or {room} has no layer: add it to LAYERS"
         assert LAYER[other] <= LAYER[room], f"{name} imports {module}, which lies higher"
         if LAYER[room] == 4:
             assert other == room or LAYER[other] < 4, f"{name} imports {module}, a neighbour's room"

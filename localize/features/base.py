@@ -19,7 +19,10 @@ class LocalFeature(Protocol):
     grey: bool  # whether `extract` takes grey values or colours
 
     def extract(self, photo: np.ndarray) -> Features:
-        """Features of (H, W) uint8 if `grey`, else of (H, W, 3) uint8 RGB. A photo without any gives zero rows."""
+        """Features of (H, W) uint8 if `grey`, else of (H, W, 3) uint8 RGB; ValueError for another shape or type.
+
+        A photo without any gives zero rows.
+        """
         ...
 
 

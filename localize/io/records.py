@@ -55,7 +55,10 @@ def record_from_json(value, apart: dict | None = None):
     if isinstance(value, dict) and "record" in value:
         cls, gone = _record_class(value["record"]), FORMER_FIELDS.get(value["record"].replace(":", "."), {})
         fields = {k: v for k, v in value["fields"].items() if k not in gone or v != gone[k]}
-        return cls(**{k: record_from_json(v, apart) for k, v in fields.items()})
+        try:
+            return cls(**{k: record_from_json(v, apart) for k, v in fields.items()})
+        except TypeError as e:
+            raise StoreError(f"{value['record']} has other fields than when it was stored ({e})") from e
     if isinstance(value, dict) and "apart" in value:
         return apart[value["apart"]]
     if isinstance(value, dict) and "array" in value:

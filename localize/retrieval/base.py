@@ -1,7 +1,7 @@
 """The roles of a global descriptor, one vector per photo, of a ranking, which compares them, and of a re-ranker."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -99,6 +99,23 @@ class PreparedRanking(Protocol):
     def build(self, vectors: np.ndarray):
         """A record, which the store keeps, of vectors (R, D) float32 or float16, possibly memory-mapped."""
         ...
+
+
+@runtime_checkable
+class RestrictedRanking(Protocol):
+    """A ranking that lets a query find some references only."""
+
+    def searches(self, queries: ImageList, references: ImageList) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """(rows of queries, ascending rows of the references they may find or None for all), each query once."""
+        ...
+
+
+@runtime_checkable
+class RerankedRanking(Protocol):
+    """A ranking whose best references are put into another order."""
+
+    rerank: tuple  # re-rankers, applied in order
+    num_reranked: int  # references of each query that they see
 
 
 class PhotoSource:

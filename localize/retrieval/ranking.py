@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from localize.retrieval.base import Ranking, RankingSources
+from localize.retrieval.base import Ranking, RankingSources, RerankedRanking, RestrictedRanking
 from localize.retrieval.exact import ExactRanking
-from localize.retrieval.restrictions import Restrictions
 from localize.types import ImageList, InputError, Retrieval
 
 QUERY_BYTES = 1 << 30  # of queries in float32 at a time, as all references of a large map are when pairs are chosen
@@ -34,7 +33,7 @@ def rank(
         raise InputError(
             f"the queries' vectors have {dims[0]} values and the references' {dims[1]}: describe both alike"
         )
-    rerankers = ranking.rerank if restricted and isinstance(ranking, Restrictions) else ()
+    rerankers = ranking.rerank if restricted and isinstance(ranking, RerankedRanking) else ()
     num_ranked = max(num_frames, ranking.num_reranked) if rerankers else num_frames
     found = _ranked(queries, query_vectors, references, reference_vectors, num_ranked, ranking, built, restricted)
     sources = RankingSources(queries, query_vectors, references, reference_vectors, query_features, reference_features)
@@ -52,7 +51,7 @@ def _ranked(queries, query_vectors, references, vectors, num_ranked, ranking, bu
     index = np.full((len(queries), num_ranked), -1, np.int32)
     score = np.full((len(queries), num_ranked), -np.inf, np.float32)
     at_once = max(1, QUERY_BYTES // (4 * max(1, query_vectors.shape[1])))
-    if restricted and isinstance(ranking, Restrictions):
+    if restricted and isinstance(ranking, RestrictedRanking):
         searches = ranking.searches(queries, references)
     else:
         searches = [(np.arange(len(queries)), None)]  # all queries among all references

@@ -42,7 +42,8 @@ class Restrictions:
         unfit = [type(r).__name__ for r in self.rerank if not isinstance(r, Reranker)]
         if unfit:
             raise InputError(
-                f"{kind}.rerank holds {unfit[0]}, which has no method rerank; see localize/retrieval/base.py"
+                f"{kind}.rerank holds {unfit[0]}, which is no re-ranker: it needs VERSION and a method rerank, see "
+                "localize/retrieval/base.py"
             )
 
     def preflight(self) -> list[str]:

@@ -9,13 +9,14 @@ from localize.stages.descriptors import (
 )
 from localize.stages.features import extract_features
 from localize.stages.index import BuiltIndex, build_index
+from localize.stages.keypoints import GivenKeypoints, given_keypoints
 from localize.stages.mapping import LocalizationMap, choose_pairs, collect_rows, map_points, match_pairs, triangulate
-from localize.stages.photos import GivenKeypoints, PhotoList, Photos, find_photos, query_photos, reference_photos
+from localize.stages.photos import PhotoList, Photos, find_photos, query_photos, reference_photos
 from localize.stages.poses import estimate_poses
 from localize.stages.ranking import BuiltRanking
 from localize.stages.results import write_results
 from localize.stages.retrieval import PriorFrames, rank_photos, retrieve
-from localize.stages.union import Matched, match_query, match_union, nearest_points
+from localize.stages.union import Matched, match_points, match_query, nearest_points
 from localize.stages.workbench import StageRecord, Workbench
 
 __all__ = [
@@ -38,12 +39,13 @@ __all__ = [
     "estimate_poses",
     "extract_features",
     "find_photos",
+    "given_keypoints",
     "global_vector",
     "learn_descriptor",
     "map_points",
     "match_pairs",
+    "match_points",
     "match_query",
-    "match_union",
     "nearest_points",
     "query_photos",
     "rank_photos",

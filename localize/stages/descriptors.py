@@ -4,7 +4,7 @@ import functools
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -18,12 +18,14 @@ from localize.retrieval.base import (
     PhotoSource,
     StoredDescriptor,
 )
-from localize.roles import Components
-from localize.stages.photos import Photos, Stamps
+from localize.stages.photos import Photos, Stamps, check_enough
 from localize.stages.ranking import BuiltRanking, build_ranking
 from localize.stages.workbench import Workbench
 from localize.store import Shelf
-from localize.types import Features, GlobalVector, InputError
+from localize.types import Features, GlobalVector
+
+if TYPE_CHECKING:
+    from localize.roles import Components
 
 IN_MEMORY_BYTES = 1 << 30  # of vectors; larger ones lie in a file
 
@@ -55,11 +57,12 @@ class DescribedReferences(DescribedPhotos):
     ranking: BuiltRanking | None = None
 
 
-def describe_references(bench: Workbench, use: Components, references: Photos) -> DescribedReferences:
+def describe_references(bench: Workbench, use: "Components", references: Photos) -> DescribedReferences:
     """The references with their global descriptors, after those have learned from them what they learn.
 
     Of a list of pairs (a GivenRanking) nothing is described.
     """
+    check_enough(references)
     retrieval = use.retrieval
     if isinstance(retrieval, GivenRanking):
         return DescribedReferences(references, None, ranking=BuiltRanking(use.ranking))
@@ -100,8 +103,6 @@ class _Learned:
         keys = {name: keys[name] for name in photos.images.names}
         work = functools.partial(self._vector, photos)
         made = bench.fill(f"{photos.kind}_global", self.shelf, keys, work, read=None if of_features else photos.read)
-        if made.failures:
-            raise InputError(*made.failures.values())
         vectors = _stacked((made[name].vector for name in keys), len(keys), dtype)
         return DescribedPhotos(photos, vectors, {name: made.seconds(name) for name in keys})
 

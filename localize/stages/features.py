@@ -9,7 +9,8 @@ from localize.components import files_of
 from localize.features.base import LocalFeature, StoredFeature, photo_files
 from localize.io.images import Reader, read_photo
 from localize.keys import describe, file_digest, key_of
-from localize.stages.photos import GivenKeypoints, PhotoList, Photos, Stamps, photo_digests, unless_replaced
+from localize.stages.keypoints import GivenKeypoints
+from localize.stages.photos import PhotoList, Photos, Stamps, photo_digests, unless_replaced
 from localize.stages.workbench import Workbench
 from localize.types import Camera, Features, ImageList
 
@@ -73,10 +74,13 @@ class _FromFile:
         return features
 
 
-def extract_features(bench: Workbench, feature: LocalFeature | StoredFeature, photos: PhotoList) -> Photos:
+def extract_features(
+    bench: Workbench, feature: LocalFeature | StoredFeature, photos: PhotoList, given: GivenKeypoints | None = None
+) -> Photos:
     """The photos that can be read, with their features: found or described in the pixels, or read from a file by name.
 
-    Keyed by the photo's bytes, and those of its given keypoints and of the feature's files: what is replaced is new.
+    given: keypoints to describe in place of the feature's own. Keyed by the photo's bytes, and those of its given
+    keypoints and of the feature's files: what is replaced is new.
     """
     digests = photo_digests(bench, photos)
     asked = {i.name: _Photo(i.name, photos.paths[i.name], digests[i.name], i.camera) for i in photos.images}
@@ -84,11 +88,11 @@ def extract_features(bench: Workbench, feature: LocalFeature | StoredFeature, ph
     if isinstance(feature, StoredFeature):
         how, reader, ways = _FromFile(feature, stamps), None, {}
     else:
-        how, reader = _FromPixels(feature, photos.given, stamps), describe(Reader())
+        how, reader = _FromPixels(feature, given, stamps), describe(Reader())
         ways = {"read": how.read, "processes": True}
     shelf = bench.store.shelf("features", {"feature": describe(feature), "reader": reader})
     keys = {name: how.key(photo) for name, photo in asked.items()}
-    features = bench.fill(stage, shelf, keys, how.make, arguments=asked, **ways)
+    features = bench.fill(stage, shelf, keys, how.make, arguments=asked, leave_out=True, **ways)
     failed = {n: features.failures[k] for n, k in keys.items() if k in features.failures}
     bench.unreadable.update({str(photos.paths[name]): sentence for name, sentence in failed.items()})
     images = ImageList(image for image in photos.images if image.name not in failed)

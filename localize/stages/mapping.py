@@ -4,6 +4,7 @@ import functools
 import logging
 import pathlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,12 +14,14 @@ from localize.mapping.base import MapImport, Mapping
 from localize.mapping.pairs import all_pairs, model_of_pairs, neighbour_pairs, rank_by_covisibility
 from localize.matching.base import PairMatcher
 from localize.retrieval.ranking import rank, rank_by_pose
-from localize.roles import Components
 from localize.stages.descriptors import DescribedReferences
-from localize.stages.photos import Photos
+from localize.stages.photos import Photos, check_enough
 from localize.stages.workbench import Workbench
 from localize.store import Shelved
 from localize.types import Image, ImageList, InputError, Map, ModelFiles, PairMatches, PointRows, Scene, SourceModel
+
+if TYPE_CHECKING:
+    from localize.roles import Components
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +42,13 @@ class LocalizationMap:
 
 
 def map_points(
-    bench: Workbench, use: Components, scene: Scene, references: Photos, described: DescribedReferences | None
+    bench: Workbench, use: "Components", scene: Scene, references: Photos, described: DescribedReferences | None
 ) -> LocalizationMap:
     """The map of the references: triangulated from matches of chosen pairs, or the model that came with the scene.
 
     described: None where nothing compares the references. InputError for fewer than two of them.
     """
-    if len(references.images) < 2:
-        count = len(references.images)
-        raise InputError(f"scene {scene.name} has {count} usable reference photos; a map needs at least 2")
+    check_enough(references)
     if isinstance(use.mapping, MapImport):
         return import_map(bench, use.mapping, scene.supplied, references)
     pairs = choose_pairs(bench, use.mapping, references, described, scene.supplied)

@@ -7,37 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from localize.features.base import DescribesGiven
 from localize.io.images import read_photo
-from localize.io.models.colmap_database import ColmapDatabase
-from localize.io.models.supplied import check_model
 from localize.keys import file_digest, file_stamp
-from localize.mapping.base import MapImport
 from localize.stages.workbench import Workbench
 from localize.store import Shelved
 from localize.types import ImageList, InputError, Scene
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class GivenKeypoints:
-    """Keypoints of photos in a COLMAP database, by photo name, where the database's own names differ."""
-
-    database: ColmapDatabase
-    names: dict[str, str]
-
-    def of(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Positions (N, 2) px, scales (N,), orientations (N,) of a photo; InputError if the database has none."""
-        xy, scales, orientations = self.database.keypoints(self.names[name])
-        if not len(xy):
-            return xy, np.zeros(0, np.float32), np.zeros(0, np.float32)
-        if scales is None:
-            raise InputError(
-                f"{self.database.path}: the keypoints of {self.names[name]} have no scale and orientation, which a "
-                "descriptor needs: take mapping=triangulation"
-            )
-        return xy, scales, orientations
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +23,6 @@ class PhotoList:
     kind: str  # reference or query: of the stages' names
     root: str
     images: ImageList
-    given: GivenKeypoints | None = None  # None: the feature finds its own
 
     @functools.cached_property
     def paths(self) -> dict[str, pathlib.Path]:
@@ -55,32 +30,14 @@ class PhotoList:
         return {name: pathlib.Path(self.root) / name for name in self.images.names}
 
 
-def reference_photos(scene: Scene, use=None) -> PhotoList:
-    """The references; with the keypoints that the supplied model counts, if the components `use` import it."""
-    given = _keypoints_of_model(scene, use.feature) if use and isinstance(use.mapping, MapImport) else None
-    return PhotoList("reference", scene.image_root, scene.references, given)
+def reference_photos(scene: Scene) -> PhotoList:
+    """The references."""
+    return PhotoList("reference", scene.image_root, scene.references)
 
 
 def query_photos(scene: Scene, images: ImageList | None = None) -> PhotoList:
     """The queries, or those of the images, such as the ones whose true poses are known."""
     return PhotoList("query", scene.query_root or scene.image_root, scene.queries if images is None else images)
-
-
-def _keypoints_of_model(scene: Scene, feature) -> GivenKeypoints | None:
-    """The keypoints that the supplied model counts; None if they are the feature's own."""
-    files = scene.supplied
-    if files is None:
-        raise InputError(f"{scene.name} comes without a 3D model to import: take mapping=triangulation")
-    check_model(pathlib.Path(files.model))
-    if files.database is None:
-        return None
-    if not isinstance(feature, DescribesGiven):
-        raise InputError(
-            f"{type(feature).__name__} cannot describe the keypoints of {files.database}: take another feature, or "
-            "mapping=triangulation"
-        )
-    names = {name: in_model.removeprefix("./") for name, in_model in files.names.items()}
-    return GivenKeypoints(ColmapDatabase(files.database), names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,32 +57,38 @@ class Photos:
         return photo
 
 
+def check_enough(references: Photos) -> None:
+    """InputError if there are too few for a map."""
+    if len(references.images) < 2:
+        raise InputError(f"{len(references.images)} reference photos can be used, but a map needs at least 2")
+
+
 def find_photos(bench: Workbench, photos: PhotoList) -> Photos:
     """Those that can be read, without features, for what looks at pixels alone."""
     paths = photos.paths
     found = dict(zip(paths, (digest for digest, _ in bench.map(_whole_photo, list(paths.values()))), strict=True))
-    bad = {str(paths[name]): str(digest) for name, digest in found.items() if isinstance(digest, InputError)}
+    digests = {name: digest for name, digest in found.items() if isinstance(digest, str)}
+    bad = {str(paths[name]): str(found[name]) for name in found.keys() - digests.keys()}
     for sentence in bad.values():
         log.error("%s; left out, the rest goes on", sentence)
     bench.unreadable.update(bad)
-    images = ImageList(i for i in photos.images if str(paths[i.name]) not in bad)
-    return Photos(photos.kind, images, paths, found)
+    images = ImageList(image for image in photos.images if image.name in digests)
+    return Photos(photos.kind, images, paths, digests)
 
 
-def _whole_photo(path: pathlib.Path) -> str:
-    """The digest of a photo that can be read to its end."""
-    read_photo(path)
-    return photo_digest(path)
+def _whole_photo(path: pathlib.Path) -> str | InputError:
+    """The digest of a photo that can be read to its end, or why it cannot."""
+    try:
+        read_photo(path)
+        return photo_digest(path)
+    except InputError as e:
+        return e
 
 
 def photo_digests(bench: Workbench, photos: PhotoList) -> dict[str, str]:
     """Of each photo's bytes, by name; InputError if one cannot be read."""
     paths = photos.paths
-    digests = dict(zip(paths, (digest for digest, _ in bench.map(photo_digest, list(paths.values()))), strict=True))
-    missing = [digest for digest in digests.values() if isinstance(digest, InputError)]
-    if missing:
-        raise missing[0]
-    return digests
+    return dict(zip(paths, (digest for digest, _ in bench.map(photo_digest, list(paths.values()))), strict=True))
 
 
 def photo_digest(path: pathlib.Path) -> str:

@@ -45,7 +45,7 @@ def write_results(
         write_poses(folder / "poses.txt", found)
         results["fallback_poses_in_submission"] = []
         if scene.submission:
-            frames = matched.frames and matched.frames.ranking
+            frames = matched.frames and matched.frames.retrieved
             submitted, results["fallback_poses_in_submission"] = submission.poses(
                 scene, found, frames, points.references
             )

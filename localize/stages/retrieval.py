@@ -1,24 +1,27 @@
 """Prior frames: the references most similar to each query."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from localize.retrieval.ranking import rank
-from localize.roles import Components
 from localize.stages.descriptors import DescribedPhotos, DescribedReferences
 from localize.stages.photos import Photos
 from localize.stages.workbench import Workbench
 from localize.types import Retrieval
+
+if TYPE_CHECKING:
+    from localize.roles import Components
 
 
 @dataclass(frozen=True, eq=False)
 class PriorFrames:
     """The references retrieved for each query."""
 
-    ranking: Retrieval
+    retrieved: Retrieval
     seconds: dict[str, float] = field(default_factory=dict)  # that the description of each query took, where any did
 
 
-def retrieve(bench: Workbench, use: Components, queries: Photos, references: DescribedReferences) -> PriorFrames:
+def retrieve(bench: Workbench, use: "Components", queries: Photos, references: DescribedReferences) -> PriorFrames:
     """The references most similar to each query, best first, or those that a list of pairs names."""
     num_frames = use.search.num_frames
     if references.by is None:

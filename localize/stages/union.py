@@ -5,12 +5,11 @@ The parallel search paper, section 3.2.4.
 
 import functools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from localize.keys import describe, key_of
-from localize.matching.base import PointMatcher
-from localize.roles import Components
 from localize.search.base import Search
 from localize.search.prior import merged
 from localize.stages.index import BuiltIndex
@@ -20,6 +19,9 @@ from localize.stages.retrieval import PriorFrames
 from localize.stages.workbench import Workbench
 from localize.store import Shelved
 from localize.types import Features, Matches2D3D, Nearest, PointRows
+
+if TYPE_CHECKING:
+    from localize.roles import Components
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +39,11 @@ def match_query(
     rows: PointRows,
     index: BuiltIndex | None,
     frames: np.ndarray | None,
-    search: Search,
-    matching: PointMatcher,
+    use: "Components",
 ) -> Matches2D3D:
     """Matches of one query: `nearest_points` of its keypoints, then the ratio test."""
     descriptors = np.ascontiguousarray(features.descriptors, np.float32)
-    return matching.match(features, nearest_points(descriptors, rows, index, frames, search), rows)
+    return use.matching.match(features, nearest_points(descriptors, rows, index, frames, use.search), rows)
 
 
 def nearest_points(
@@ -60,16 +61,16 @@ def nearest_points(
     return functools.reduce(merged, found)
 
 
-def match_union(
+def match_points(
     bench: Workbench,
-    use: Components,
+    use: "Components",
     queries: Photos,
     points: LocalizationMap,
-    index: BuiltIndex | None,
-    frames: PriorFrames | None,
+    *,
+    index: BuiltIndex | None = None,
+    frames: PriorFrames | None = None,
 ) -> Matched:
-    """2D-3D matches of every query in prior leaves (the index) and prior frames, or one of them where the other is
-    None."""
+    """2D-3D matches of every query: in the prior leaves of the index, in prior frames, or in the union of both."""
     features, names = queries.features, queries.images.names
     spec = {
         "rows": points.rows_key,
@@ -79,11 +80,11 @@ def match_union(
         "index": index and [index.key, describe(index.component)],
     }
     shelf = bench.store.shelf("matches", spec)
-    retrieved = {n: None if frames is None else frames.ranking.ranked[i] for i, n in enumerate(names)}
-    keys = {name: key_of([features.item_keys[name], retrieved[name]]) for name in names}
+    ranked = {n: None if frames is None else frames.retrieved.ranked[i] for i, n in enumerate(names)}
+    keys = {name: key_of([features.item_keys[name], ranked[name]]) for name in names}
 
     def match(name: str, asked: Features) -> Matches2D3D:
-        return match_query(asked, points.rows, index, retrieved[name], use.search, use.matching)
+        return match_query(asked, points.rows, index, ranked[name], use)
 
     todo = [name for name in names if keys[name] not in shelf]
     if todo:  # compile the kernels before the clock runs: a query's seconds are its own

@@ -68,13 +68,14 @@ class Workbench:
         *,
         arguments: dict | None = None,
         read: Callable | None = None,
+        leave_out: bool = False,
         processes: bool = False,
     ) -> Shelved:
         """`work(argument)`, or `work(argument, read(argument))`, on the shelf for every item key not there yet.
 
         keys: of the items, by our names for them; arguments: by name, None: the names themselves. Names of one key are
-        one item. An item whose work ends in an InputError, such as a photo that cannot be read, is logged and named in
-        `failures`.
+        one item. An InputError of one item, such as a photo that cannot be read, stops no other. With `leave_out` these
+        are logged and named in `failures`; else there is one InputError with all of them when the rest is done.
         """
         made = Shelved(shelf, keys)
         arguments = {key: name if arguments is None else arguments[name] for name, key in keys.items()}
@@ -85,17 +86,21 @@ class Workbench:
             todo = [key for key in arguments if key not in shelf]
             record.reused = len(arguments) - len(todo)
             bar = stack.enter_context(self._bar(name, len(arguments), record.reused))
-            job = workers.Work(work, read)
+            job = workers.Work(work, read, gives_errors=True)
             results = workers.run(job, [arguments[key] for key in todo], self.workers, processes=processes)
             with contextlib.closing(results):
                 shelf.fill(made.kept(_usable(zip(todo, results, strict=True), made.failures, bar)))
             record.computed = len(todo) - len(made.failures)
             if processes and min(self.workers, len(todo)) > 1:  # ended by now, so their memory is known
                 record.peak_memory_mb += min(self.workers, len(todo)) * memory.peak_memory_of_children_mb()
+        if made.failures and not leave_out:
+            raise InputError(*made.failures.values())
+        for sentence in made.failures.values():
+            log.error("%s; left out, the rest goes on", sentence)
         return made
 
     def map(self, work: Callable, arguments: list, *, processes: bool = False) -> Iterator[tuple[object, float]]:
-        """(work(argument) or its InputError, its seconds) in order, on this bench's workers."""
+        """(work(argument), its seconds) in order, on this bench's workers."""
         return workers.run(workers.Work(work), arguments, self.workers, processes=processes)
 
     def _bar(self, name: str, total: int, done: int) -> tqdm.tqdm:
@@ -104,11 +109,10 @@ class Workbench:
 
 
 def _usable(results, failures: dict[str, str], bar) -> Iterator[tuple[str, object, float]]:
-    """The results that are no errors; the errors are logged and collected by item key."""
+    """The results that are no errors; what the errors say is collected by item key."""
     for key, (made, seconds) in results:
         bar.update()
         if isinstance(made, InputError):
-            log.error("%s; left out, the rest goes on", made)
             failures[key] = str(made)
         else:
             yield key, made, seconds

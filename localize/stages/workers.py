@@ -25,18 +25,18 @@ class Work:
 
     of: Callable
     read: Callable | None = None
+    gives_errors: bool = False  # an InputError, such as a photo that cannot be read, is what came out
 
     def __call__(self, argument, *there) -> tuple[object, float]:
-        """(what came out, its seconds); an InputError, such as a photo that cannot be read, is what came out.
-
-        there: what `read` gave, where it was read ahead.
-        """
+        """(what came out, its seconds). there: what `read` gave, where it was read ahead."""
         start = time.perf_counter()
         try:
             if self.read is not None and not there:
                 there = (self.read(argument),)
             made = self.of(argument, *there)
         except InputError as e:
+            if not self.gives_errors:
+                raise
             made = e
         except Exception as e:
             e.add_note(f"while working on {argument}")
@@ -58,7 +58,7 @@ def _alone(work: Work, arguments: list) -> Iterator[tuple[object, float]]:
 
 def _reading_ahead(work: Work, arguments: list) -> Iterator[tuple[object, float]]:
     """As by one worker, but up to `AHEAD` arguments are read before their turn; the seconds are those of both."""
-    pool, reading = concurrent.futures.ThreadPoolExecutor(1), Work(work.read)
+    pool, reading = concurrent.futures.ThreadPoolExecutor(1), Work(work.read, gives_errors=work.gives_errors)
     try:
         for argument, (there, read_s) in zip(arguments, _ahead(pool, reading, arguments, AHEAD), strict=True):
             made, work_s = (there, 0.0) if isinstance(there, InputError) else work(argument, there)

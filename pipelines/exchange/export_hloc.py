@@ -51,7 +51,7 @@ def _write(folder: pathlib.Path, bench: Workbench, mapped: MappedScene, queries:
         images = [image for photos in sets for image in photos.images]
         write_global_descriptors(folder / f"global-feats-{retrieval}.h5", zip(images, vectors, strict=True))
     if use.search.uses_frames:
-        frames = retrieve(bench, use, queries, described).ranking
+        frames = retrieve(bench, use, queries, described).retrieved
         pairs = [
             (query, frames.reference_names[i])
             for query, row in zip(frames.query_names, frames.ranked, strict=True)

@@ -52,7 +52,7 @@ def run(
     used, rows = np.unique(rows, return_inverse=True)
     with bench.stage("global_descriptors"):
         found = bench.map(lambda i: plain.describe(read_photo(paths[i]), NothingLearned()), used.tolist())
-        vectors = np.array([_made(vector) for vector, _ in found])
+        vectors = np.array([vector for vector, _ in found])
     mean, projection = whitening_of_pairs(vectors, rows.reshape(-1, 2), dimensions, shrinkage)
     path = pathlib.Path(output) / "whitening.safetensors"
     write_whitening(path, mean, projection, plain.made_with())
@@ -60,13 +60,6 @@ def run(
         f"A whitening to {len(projection)} dimensions, learned from {len(rows.reshape(-1, 2))} pairs of {len(used)} "
         f"photos, is in {path}; use it with retrieval.whitening={path}"
     )
-
-
-def _made(vector):
-    """The vector; what came in its place is raised."""
-    if isinstance(vector, InputError):
-        raise vector
-    return vector
 
 
 def _listed(pairs: str, photos: str | None) -> tuple[list[pathlib.Path], np.ndarray]:

@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from localize.components import files_of, missing, suited, unfit
 from localize.features.sift import Sift
 from localize.keys import describe
-from localize.roles import ROLES, Components, unfit_for_role
+from localize.roles import ANSWERING, BUILT_INTO_MAPS, ROLES, Components, unfit_for_role
 from localize.types import InputError
 from tests.conftest import CHECKOUT
 
@@ -89,3 +89,11 @@ def test_a_component_that_declares_something_is_asked():
     assert len(describe(careful)["files"]) == 1
     with pytest.raises(InputError, match="cannot be read"):
         describe(Careful("/no/file"))
+
+
+def test_a_saved_map_carries_every_role_that_answers():
+    assert set(ROLES) == {*ANSWERING, "mapping", "pair_matching", "submission"}
+    assert set(ANSWERING) > BUILT_INTO_MAPS
+    assert unfit_for_role("pose", {"max_error_px": 3}) == [
+        "the YAML of this pose has no _target_, the class that it stands for"
+    ]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from localize.pipelines.mapped_scene import map_scene
 from localize.pose.poselib import PoseLib
 from localize.roles import Components
 from localize.search.prior import Frames, Leaves, Union
-from localize.stages import PriorFrames, Workbench, extract_features, match_union, query_photos, retrieve
+from localize.stages import PriorFrames, Workbench, extract_features, match_points, query_photos, retrieve
 from localize.store import Store
 from localize.types import Camera, Image, ImageList, InputError, Pose
 from tests.conftest import FEATURE, UNKEPT, computed, poses, results
@@ -87,11 +88,11 @@ def test_other_retrieved_frames_are_other_matches(finished, scene, tmp_path):
     bench = Workbench(Store(tmp_path / "store"))
     mapped, queries = map_scene(bench, use, scene), extract_features(bench, use.feature, query_photos(scene))
     frames = retrieve(bench, use, queries, mapped.described)
-    match_union(bench, use, queries, mapped.points, None, frames)
-    ranked = frames.ranking.ranked.copy()
+    match_points(bench, use, queries, mapped.points, frames=frames)
+    ranked = frames.retrieved.ranked.copy()
     ranked[0] = [i for i in range(7) if i not in ranked[0]][:2]
-    other = PriorFrames(dataclasses.replace(frames.ranking, ranked=ranked))
-    match_union(bench, use, queries, mapped.points, None, other)
+    other = PriorFrames(dataclasses.replace(frames.retrieved, ranked=ranked))
+    match_points(bench, use, queries, mapped.points, frames=other)
     assert (bench.records[-1].computed, bench.records[-1].reused) == (1, 2)
 
 
@@ -147,6 +148,28 @@ def test_damaged_query_counts_as_failed_and_the_rest_goes_on(scene, tmp_path):
     assert found["failed"] == {broken: "the photo cannot be read"}
     assert broken in str(found["unreadable_photos"])
     assert broken.encode() not in poses(tmp_path / "run")
+
+
+@dataclasses.dataclass(frozen=True)
+class Picky:
+    """An estimator that cannot use what it is given."""
+
+    VERSION: ClassVar[int] = 1
+
+    def estimate(self, matches, camera):
+        raise InputError(f"{len(matches) > 0} is not to its taste")
+
+
+def test_what_a_component_refuses_is_said_and_nothing_is_left_out(finished, scene, tmp_path):
+    with pytest.raises(InputError) as e:
+        direct.run(scene, finished[0], feature=FEATURE, pose=Picky(), output=str(tmp_path))
+    assert e.value.problems == ("True is not to its taste",) * 3
+
+
+def test_too_few_references_are_said_before_anything_is_learned_from_them(scene, tmp_path):
+    one = dataclasses.replace(scene, references=ImageList(scene.references.images[:1]))
+    with pytest.raises(InputError, match="1 reference photos can be used, but a map needs at least 2"):
+        serial.run(one, Store(tmp_path), feature=FEATURE)
 
 
 def test_synthetic_scene_is_the_same_every_time(tmp_path, scene, synthetic_root):

@@ -15,6 +15,7 @@ from localize.pipelines import build_map, direct, parallel_search
 from localize.pipelines.exchange import export_hloc
 from localize.retrieval.hloc import Hloc
 from localize.retrieval.pairs import Pairs
+from localize.roles import Components
 from localize.search.prior import Leaves
 from localize.store import Store
 from localize.types import Features, InputError, ModelFiles
@@ -99,7 +100,7 @@ def test_stored_features_answer_no_new_photos(exported, scene, tmp_path):
     with pytest.raises(InputError, match="a file of global descriptors speaks of no other photos"):
         build_map.build_map(scene, tmp_path / "map", retrieval=Hloc(str(exported / "global-feats-compact.h5")))
     with pytest.raises(InputError, match="speaks of no other photos"):
-        Localizer(Files("x"), *[None] * (len(dataclasses.fields(Localizer)) - 1))
+        Localizer(Components(feature=Files("x")), *[None] * (len(dataclasses.fields(Localizer)) - 1))
 
 
 def test_the_command_line_exports_and_reads(run_cli, own_data, finished, tmp_path):

@@ -145,4 +145,4 @@ def test_a_map_with_a_pixel_descriptor_answers_a_photo(scene, finished, tmp_path
     path = pathlib.Path(scene.image_root) / scene.references.names[2]
     frames = localizer._frames(path, None, scene.references.images[2].camera)
     assert frames[0] == 2  # the photo itself
-    assert pickle.loads(pickle.dumps(localizer.retrieval)) == Thumbnail()
+    assert pickle.loads(pickle.dumps(localizer.use.retrieval)) == Thumbnail()

@@ -82,7 +82,7 @@ def test_wrong_settings_of_a_ranking_get_one_sentence():
         ({"vectors_dtype": "int8"}, "vectors_dtype is 'int8', but must be one of: float32, float16"),
         ({"radius_m": 5.0}, "ExactRanking.prior and ExactRanking.radius_m belong together"),
         ({"radius_m": -5.0, "prior": "x"}, "radius_m is -5.0, but must be greater than 0"),
-        ({"rerank": [3]}, "rerank holds int, which has no method rerank"),
+        ({"rerank": [3]}, "rerank holds int, which is no re-ranker"),
         ({"num_reranked": 0}, "num_reranked is 0, but must be greater than 0"),
         ({"only_tags": "day"}, "only_tags is 'day', but must be a value of type list"),
     ):
