@@ -7,6 +7,7 @@ import functools
 import inspect
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -16,7 +17,7 @@ import pytest
 from hydra import compose, initialize_config_module
 from hydra.utils import get_class, get_object, instantiate
 
-from localize.roles import ROLES
+from localize.roles import ROLES, unfit_for_role
 from tests.conftest import CHECKOUT
 
 LAYERS = [
@@ -124,6 +125,7 @@ def test_config_is_the_class(path):
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parent.name}={p.stem}")
 def test_config_composes_and_instantiates(path):
+    """What a user's word makes fits the role it is for, and worker processes can hold it."""
     group, config = path.parent.name, composed(path)[0].copy()
     for key in omegaconf.OmegaConf.missing_keys(config):
         omegaconf.OmegaConf.update(config, key, "x" if key.count(".") == 1 else ["x"])  # parts of a pipeline take lists
@@ -134,6 +136,8 @@ def test_config_composes_and_instantiates(path):
         assert isinstance(made["ranking"].rerank[0], get_class(config.ranking.rerank[0]._target_))
     else:
         assert isinstance(made[group], get_class(config[group]._target_))
+        assert group not in ROLES or unfit_for_role(group, made[group]) == []
+        assert pickle.loads(pickle.dumps(made[group])) == made[group]
     assert {"feature", "retrieval", "index", "search", "matching", "pose", "dataset"} <= set(made)
 
 

@@ -19,7 +19,6 @@ from localize.kernels.patches import extract_patches
 from localize.keys import describe as described
 from localize.networks.inference import describe, folded, prepared
 from localize.networks.patches import patch_network
-from localize.pipelines import parallel_search
 from localize.preflight import check_parts
 from localize.retrieval.hloc import Hloc
 from localize.stages import Workbench, extract_features, query_photos
@@ -167,12 +166,6 @@ def test_missing_and_damaged_weights_are_named_before_the_work(weights, sentence
     assert len(stopped.value.problems) == 2
     with pytest.raises(InputError, match=sentence):
         feature.extract(blobs())
-
-
-def test_from_photos_to_poses(feature, scene, tmp_path):
-    feature = dataclasses.replace(feature, max_keypoints=1000)
-    report = parallel_search.run(scene, Store(tmp_path / "store"), feature=feature, output=str(tmp_path / "run"))
-    assert report.recall[0, -1] == 1
 
 
 def test_workers_describe_alike(feature, scene, tmp_path):

@@ -7,13 +7,13 @@ import sys
 import pytest
 
 from localize.datasets.strecha import Strecha
-from localize.features.sift import Sift
 from localize.features.sift_crbnet import SiftCrbnet
 from localize.pipelines import direct, parallel_search, serial
 from localize.store import Store
 from tests.conftest import SHARED
 
 pytestmark = pytest.mark.real
+FEATURE = SiftCrbnet(max_keypoints=1000)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_split_is_the_protocol(strecha_root):
 
 def test_fountain_within_a_centimetre_by_the_shipped_weights(fountain, tmp_path):
     scene, store = fountain
-    report = parallel_search.run(scene, store, feature=SiftCrbnet(max_keypoints=1000), workers=2, output=str(tmp_path))
+    report = parallel_search.run(scene, store, feature=FEATURE, workers=2, output=str(tmp_path))
     assert report.recall[0].tolist() == [1, 1, 1, 1]
     score = [sys.executable, str(SHARED / "data" / "score.py"), str(tmp_path / "poses.txt"), "--scene", "fountain-P11"]
     printed = subprocess.run(score, capture_output=True, text=True, check=True).stdout
@@ -44,5 +44,5 @@ def test_fountain_within_a_centimetre_by_the_shipped_weights(fountain, tmp_path)
 
 def test_fountain_by_each_evidence_alone(fountain):
     scene, store = fountain
-    assert direct.run(scene, store, feature=Sift(max_keypoints=1000), workers=2).recall[0, 1] == 1
-    assert serial.run(scene, store, feature=Sift(max_keypoints=1000), workers=2).recall[0, 1] == 1
+    assert direct.run(scene, store, feature=FEATURE, workers=2).recall[0, 1] == 1
+    assert serial.run(scene, store, feature=FEATURE, workers=2).recall[0, 1] == 1
