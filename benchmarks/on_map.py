@@ -30,7 +30,7 @@ def localized(scene: Scene, store: str, feature: LocalFeature, workers: int) -> 
     index, frames = build_index(bench, use.index, mapped.points), retrieve(bench, use, queries, mapped.described)
     found = match_points(bench, use, queries, mapped.points, index=index, frames=frames)
     poses = estimate_poses(bench, use, found)
-    report = write_results(bench, scene, mapped.points, found, poses, use.submission, None)
+    report = write_results(bench, use, scene, mapped.points, found, poses, None)
     figures = {}
     for name in poses.item_keys:
         matches = found.matches[name]

@@ -35,4 +35,4 @@ def run(
     queries = extract_features(bench, use.feature, query_photos(scene))
     matched = match_points(bench, use, queries, points, index=index)
     poses = estimate_poses(bench, use, matched)
-    return write_results(bench, scene, points, matched, poses, use.submission, output)
+    return write_results(bench, use, scene, points, matched, poses, output)

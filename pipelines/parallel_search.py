@@ -37,4 +37,4 @@ def run(
     frames = retrieve(bench, use, queries, described) if use.search.uses_frames else None  # prior frames
     matched = match_points(bench, use, queries, points, index=index, frames=frames)  # of their union
     poses = estimate_poses(bench, use, matched)
-    return write_results(bench, scene, points, matched, poses, use.submission, output)
+    return write_results(bench, use, scene, points, matched, poses, output)

@@ -35,4 +35,4 @@ def run(
     frames = retrieve(bench, use, queries, described)  # prior frames
     matched = match_points(bench, use, queries, points, frames=frames)
     poses = estimate_poses(bench, use, matched)
-    return write_results(bench, scene, points, matched, poses, use.submission, output)
+    return write_results(bench, use, scene, points, matched, poses, output)

@@ -4,6 +4,7 @@ import json
 import math
 import pathlib
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +12,6 @@ import localize
 from localize.evaluate.recall import evaluate_poses
 from localize.evaluate.tables import recall_table, threshold_name
 from localize.index.bits import Coding
-from localize.io.benchmarks.submission import SubmissionFile
 from localize.io.text import write_poses, write_text
 from localize.stages.index import BuiltIndex
 from localize.stages.mapping import LocalizationMap
@@ -21,16 +21,19 @@ from localize.stages.workbench import Workbench
 from localize.store import Shelved
 from localize.types import Report, Scene
 
+if TYPE_CHECKING:
+    from localize.roles import Components
+
 SHOWN = 8  # of the failed queries in the summary
 
 
 def write_results(
     bench: Workbench,
+    use: "Components",
     scene: Scene,
     points: LocalizationMap,
     matched: Matched,
     poses: Shelved,
-    submission: SubmissionFile,
     output: str | None,
 ) -> Report:
     """Score the poses against the ground truth, where there is any, and write the files if `output` is given."""
@@ -46,10 +49,10 @@ def write_results(
         results["fallback_poses_in_submission"] = []
         if scene.submission:
             frames = matched.frames and matched.frames.retrieved
-            submitted, results["fallback_poses_in_submission"] = submission.poses(
+            submitted, results["fallback_poses_in_submission"] = use.submission.poses(
                 scene, found, frames, points.references
             )
-            results["submission"] = submission.write(folder, scene, submitted).name
+            results["submission"] = use.submission.write(folder, scene, submitted).name
         write_text(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
         write_text(folder / "summary.txt", _summary(report, results))
     return report
