@@ -68,7 +68,7 @@ def find_photos(bench: Workbench, photos: PhotoList) -> Photos:
     paths = photos.paths
     found = dict(zip(paths, (digest for digest, _ in bench.map(_whole_photo, list(paths.values()))), strict=True))
     digests = {name: digest for name, digest in found.items() if isinstance(digest, str)}
-    bad = {str(paths[name]): str(found[name]) for name in found.keys() - digests.keys()}
+    bad = {str(paths[name]): str(found[name]) for name in found if name not in digests}
     for sentence in bad.values():
         log.error("%s; left out, the rest goes on", sentence)
     bench.unreadable.update(bad)
