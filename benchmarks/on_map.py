@@ -29,7 +29,7 @@ def localized(scene: Scene, store: str, feature: LocalFeature, workers: int) -> 
     mapped, queries = map_scene(bench, use, scene), extract_features(bench, use.feature, query_photos(scene))
     index, frames = build_index(bench, use.index, mapped.points), retrieve(bench, use, queries, mapped.described)
     found = match_points(bench, use, queries, mapped.points, index=index, frames=frames)
-    poses = estimate_poses(bench, use, found)
+    poses = estimate_poses(bench, use, found, mapped.points)
     report = write_results(bench, use, scene, mapped.points, found, poses, None)
     figures = {}
     for name in poses.item_keys:

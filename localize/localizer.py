@@ -1,5 +1,6 @@
 """Map once, query many, from Python: no configuration, no dataset adapter, no files but the map's own folder."""
 
+import functools
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ from localize.io.files import whole_folder
 from localize.io.images import read_photo
 from localize.io.records import load_record, record_from_json, record_to_json, save_array, save_record
 from localize.keys import describe
+from localize.pose.refinement.base import SeenPoints
 from localize.retrieval.base import GlobalDescriptor, PreparedRanking, StoredDescriptor
 from localize.retrieval.ranking import rank
 from localize.retrieval.restrictions import Restrictions
@@ -28,7 +30,9 @@ from localize.types import (
     Matches2D3D,
     PointRows,
     PoseEstimate,
+    Prior,
     StoreError,
+    View,
 )
 
 FORMAT = 3  # of the folder; raise it when old folders can no longer be read
@@ -50,29 +54,40 @@ class Localizer:
     def __post_init__(self):
         check_answers(self.use)
 
-    def localize(self, image: str | os.PathLike | np.ndarray, camera: Camera) -> PoseEstimate:
+    @functools.cached_property
+    def _seen(self) -> SeenPoints:
+        return SeenPoints(self.references, self.rows)
+
+    def localize(
+        self, image: str | os.PathLike | np.ndarray, camera: Camera, *, prior: Prior | None = None
+    ) -> PoseEstimate:
         """Pose of one photo: a path, or pixels (H, W) or (H, W, 3) uint8 RGB.
 
-        PoseEstimate.pose is None, and .reason says why, if it cannot be localized. InputError if the photo cannot be
-        read or its size is not the camera's.
+        prior: what is known of its pose or of its camera. PoseEstimate.pose is None, and .reason says why, if it cannot
+        be localized. InputError if the photo cannot be read or its size is not the camera's.
         """
-        return self.use.pose.estimate(self.match(image, camera), camera)
+        return self.use.refinement.estimate(self._view(image, camera, prior), self._seen, self.use.pose)
 
     def match(self, image: str | os.PathLike | np.ndarray, camera: Camera) -> Matches2D3D:
         """The 2D-3D matches behind the pose."""
+        return self._view(image, camera, None).matches
+
+    def _view(self, image, camera: Camera, prior: Prior | None) -> View:
         photo = _pixels(image, grey=self.use.feature.grey)
         if photo.shape[1::-1] != (camera.width, camera.height):
             size = f"{photo.shape[1]} x {photo.shape[0]}"
             raise InputError(f"the photo is {size} px, but its camera is for {camera.width} x {camera.height} px")
         features = self.use.feature.extract(photo)
-        frames = self._frames(image, features, camera) if self.use.search.uses_frames else None
-        return match_query(features, self.rows, self.index, frames, self.use)
+        query = Image("", camera, prior=prior)
+        frames = self._frames(image, features, query) if self.use.search.uses_frames else None
+        matches = match_query(features, self.rows, self.index, frames, self.use)
+        return View(features, matches, camera, prior)
 
-    def _frames(self, image, features: Features, camera: Camera) -> np.ndarray:
-        retrieval, query = self.use.retrieval, ImageList((Image("", camera),))
+    def _frames(self, image, features: Features, query: Image) -> np.ndarray:
+        retrieval = self.use.retrieval
         pixels = None if retrieval.needs == "features" else _pixels(image, grey=False)
         vector = global_vector(retrieval, self.learned, features, pixels)
-        asked = query, vector[None], self.references, self.vectors, self.use.search.num_frames
+        asked = ImageList((query,)), vector[None], self.references, self.vectors, self.use.search.num_frames
         by = self.ranking.component, self.ranking.built
         return rank(*asked, *by, query_features={"": features}).ranked[0]
 
@@ -102,7 +117,8 @@ class Localizer:
 
     @classmethod
     def load(cls, folder: str | os.PathLike, *, verify: bool = False, **changed) -> "Localizer":
-        """The map in a folder; `changed` replaces search, matching or pose, e.g. pose=PoseLib(max_error_px=4.0).
+        """The map in a folder; `changed` replaces search, matching, pose or refinement, as
+        pose=PoseLib(max_error_px=4.0) does.
 
         It is memory-mapped: opening takes no time, and only what a query touches is read. verify: read everything once
         and compare checksums; StoreError where a file is damaged. InputError if it holds no map, or one that other
@@ -120,7 +136,7 @@ class Localizer:
         except StoreError as e:
             raise InputError(f"the map {folder} was built with other components, {e}: build it again") from e
         for name, component in components.items():
-            if describe(component) != text["made_by"][name]:
+            if name in BUILT_INTO_MAPS and describe(component) != text["made_by"][name]:
                 kind = type(component).__name__
                 raise InputError(
                     f"the map {folder} was built with another version of {kind}, its libraries or files: build it again"

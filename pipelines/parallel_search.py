@@ -36,5 +36,5 @@ def run(
     queries = extract_features(bench, use.feature, query_photos(scene))
     frames = retrieve(bench, use, queries, described) if use.search.uses_frames else None  # prior frames
     matched = match_points(bench, use, queries, points, index=index, frames=frames)  # of their union
-    poses = estimate_poses(bench, use, matched)
+    poses = estimate_poses(bench, use, matched, points)
     return write_results(bench, use, scene, points, matched, poses, output)

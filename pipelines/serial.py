@@ -34,5 +34,5 @@ def run(
     queries = extract_features(bench, use.feature, query_photos(scene))
     frames = retrieve(bench, use, queries, described)  # prior frames
     matched = match_points(bench, use, queries, points, frames=frames)
-    poses = estimate_poses(bench, use, matched)
+    poses = estimate_poses(bench, use, matched, points)
     return write_results(bench, use, scene, points, matched, poses, output)

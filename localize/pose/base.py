@@ -1,12 +1,13 @@
 """The role of a pose estimator: matches and a camera in, a pose or an honest failure out."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
 from localize.components import USUAL, check_component
-from localize.types import Camera, InputError, Matches2D3D, Pose, PoseEstimate
+from localize.types import Camera, InputError, Matches2D3D, Pose, PoseEstimate, Prior
 
 MIN_MATCHES = 4
 
@@ -16,9 +17,14 @@ class PoseEstimator(Protocol):
     """Frozen dataclass. Thresholds that hang on the feature are named in `SUITED`, see `localize.components`."""
 
     VERSION: int
+    honours: frozenset[str]  # parts of a Prior that it uses: gravity, position, focal; others are refused by name
 
-    def estimate(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
-        """cam_from_world, or a PoseEstimate without pose that says why; the same input gives the same pose."""
+    def solve(self, matches: Matches2D3D, camera: Camera, prior: Prior | None = None) -> PoseEstimate:
+        """The best pose there is, on however few inliers; without pose, and saying why, where there is none at all."""
+        ...
+
+    def estimate(self, matches: Matches2D3D, camera: Camera, prior: Prior | None = None) -> PoseEstimate:
+        """The same if it rests on enough inliers, else a PoseEstimate without pose; the same input, the same pose."""
         ...
 
 
@@ -27,31 +33,44 @@ class Ransac:
     """What our estimators share: the settings of a RANSAC, and when not to try."""
 
     max_error_px: float = 12.0  # reprojection error of an inlier
-    min_inliers: int | None = None  # fewer: the query failed; None: what suits the feature, or 12
+    min_confidence: float = 0.5  # that the pose is right, 0..1; less: the query failed
+    min_inliers: int | None = None  # the same by a count, where nothing judges confidence; None: what suits the feature
     min_iterations: int = 100
     max_iterations: int = 10_000
     confidence: float = 0.99999  # that one of the samples was free of outliers
     seed: int = 0
 
     SUITED: ClassVar[dict] = {"min_inliers": "min_inliers"}
+    honours: ClassVar[frozenset] = frozenset()
 
     def __post_init__(self):
         positive = ("max_error_px", "min_inliers", "min_iterations", "max_iterations")
-        check_component(self, positive=positive, shares=("confidence",))
+        check_component(self, positive=positive, not_negative=("min_confidence",), shares=("confidence",))
+        name = type(self).__name__
+        if self.min_confidence > 1:
+            raise InputError(f"{name}.min_confidence is {self.min_confidence}, but a probability is at most 1")
         if self.min_iterations > self.max_iterations:
-            name = type(self).__name__
             raise InputError(
                 f"{name}.min_iterations is {self.min_iterations}, over max_iterations {self.max_iterations}"
             )
 
-    def estimate(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
-        """cam_from_world from matches in pixels of this camera."""
+    def estimate(self, matches: Matches2D3D, camera: Camera, prior: Prior | None = None) -> PoseEstimate:
+        """cam_from_world from matches in pixels of this camera, if it rests on enough inliers."""
+        found = self.solve(matches, camera, prior)
+        least = USUAL.min_inliers if self.min_inliers is None else self.min_inliers
+        if found.pose is None or found.num_inliers >= least:
+            return found
+        reason = f"{found.num_inliers} inliers among {len(matches)} matches, at least {least} are needed"
+        return dataclasses.replace(found, pose=None, reason=reason)
+
+    def solve(self, matches: Matches2D3D, camera: Camera, prior: Prior | None = None) -> PoseEstimate:
+        """cam_from_world from matches in pixels of this camera, on however few inliers."""
         if len(matches) < MIN_MATCHES:
             reason = f"matches with the map: {len(matches)}, at least {MIN_MATCHES} are needed"
             return failed(len(matches), reason)
-        return self.solve(matches, camera)
+        return self.search(matches, camera, prior)
 
-    def solve(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
+    def search(self, matches: Matches2D3D, camera: Camera, prior: Prior | None) -> PoseEstimate:
         """The same where there are enough matches to try."""
         raise NotImplementedError
 
@@ -61,13 +80,11 @@ def failed(num_matches: int, reason: str) -> PoseEstimate:
     return PoseEstimate(None, np.zeros(num_matches, bool), reason)
 
 
-def checked(R: np.ndarray, t: np.ndarray, inliers: np.ndarray, min_inliers: int | None) -> PoseEstimate:
-    """The estimate, unless it is not finite or rests on too few inliers."""
+def checked(R: np.ndarray, t: np.ndarray, inliers: np.ndarray) -> PoseEstimate:
+    """The estimate, unless it is not finite or has no more inliers than any four matches have."""
     count = int(np.count_nonzero(inliers))
-    min_inliers = USUAL.min_inliers if min_inliers is None else min_inliers
-    if count < min_inliers:
-        reason = f"{count} inliers among {len(inliers)} matches, at least {min_inliers} are needed"
-        return PoseEstimate(None, np.asarray(inliers, bool), reason)
+    if count < MIN_MATCHES:
+        return failed(len(inliers), f"no pose agrees with {MIN_MATCHES} of the {len(inliers)} matches")
     try:
         return PoseEstimate(Pose(R, t), np.asarray(inliers, bool))
     except ValueError:

@@ -7,7 +7,7 @@ import numpy as np
 
 from localize.geometry.colmap import pycolmap, to_pycolmap_camera
 from localize.pose.base import Ransac, checked, failed
-from localize.types import Camera, Matches2D3D, PoseEstimate
+from localize.types import Camera, Matches2D3D, PoseEstimate, Prior
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Colmap(Ransac):
     VERSION: ClassVar[int] = 1
     LIBRARIES: ClassVar[tuple] = ("pycolmap",)
 
-    def solve(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
-        """See `Ransac.estimate`."""
+    def search(self, matches: Matches2D3D, camera: Camera, prior: Prior | None) -> PoseEstimate:
+        """See `Ransac.solve`."""
         options = pycolmap.AbsolutePoseEstimationOptions()
         ransac = options.ransac
         ransac.max_error, ransac.confidence, ransac.random_seed = self.max_error_px, self.confidence, self.seed
@@ -29,4 +29,4 @@ class Colmap(Ransac):
         if answer is None:
             return failed(len(matches), f"no pose agrees with the {len(matches)} matches")
         matrix = answer["cam_from_world"].matrix()
-        return checked(matrix[:, :3], matrix[:, 3], np.asarray(answer["inlier_mask"], bool), self.min_inliers)
+        return checked(matrix[:, :3], matrix[:, 3], np.asarray(answer["inlier_mask"], bool))

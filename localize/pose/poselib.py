@@ -11,7 +11,7 @@ import poselib
 
 from localize.geometry.colmap import camera_rays
 from localize.pose.base import Ransac, checked
-from localize.types import Camera, Matches2D3D, PoseEstimate
+from localize.types import Camera, Matches2D3D, PoseEstimate, Prior
 
 # Any other name silently becomes a null model in PoseLib 2.0.5.
 _MODELS = {"SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE", "FULL_OPENCV"}
@@ -43,8 +43,8 @@ class PoseLib(Ransac):
             "seed": self.seed,
         }
 
-    def solve(self, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
-        """See `Ransac.estimate`."""
+    def search(self, matches: Matches2D3D, camera: Camera, prior: Prior | None) -> PoseEstimate:
+        """See `Ransac.solve`."""
         xy, model, params = matches.xy, camera.model, camera.params
         if model not in _MODELS:  # undistort ourselves, to an ideal camera of the same focal length
             xy, model, params = camera_rays(camera, xy) * camera.focal_px, "SIMPLE_PINHOLE", [camera.focal_px, 0, 0]
@@ -58,4 +58,4 @@ class PoseLib(Ransac):
         )
         inliers = np.zeros(len(matches), bool)
         inliers[usable] = info["inliers"]
-        return checked(pose.R, pose.t, inliers, self.min_inliers)
+        return checked(pose.R, pose.t, inliers)

@@ -3,22 +3,31 @@
 from typing import TYPE_CHECKING
 
 from localize.keys import describe, key_of
+from localize.pose.refinement.base import SeenPoints
+from localize.stages.mapping import LocalizationMap
 from localize.stages.union import Matched
 from localize.stages.workbench import Workbench
 from localize.store import Shelved
-from localize.types import PoseEstimate
+from localize.types import PoseEstimate, View
 
 if TYPE_CHECKING:
     from localize.roles import Components
 
 
-def estimate_poses(bench: Workbench, use: "Components", matched: Matched) -> Shelved:
+def estimate_poses(bench: Workbench, use: "Components", matched: Matched, points: LocalizationMap) -> Shelved:
     """PoseEstimate of every query."""
-    queries, matches = matched.queries.images, matched.matches
-    shelf = bench.store.shelf("poses", {"pose": describe(use.pose), "matches": matches.key})
-    keys = {query.name: key_of([matches.item_keys[query.name], describe(query.camera)]) for query in queries}
+    queries, matches = matched.queries, matched.matches
+    spec = {"pose": describe(use.pose), "refinement": describe(use.refinement), "matches": matches.key}
+    shelf = bench.store.shelf("poses", spec)
+    keys = {
+        query.name: key_of([matches.item_keys[query.name], describe(query.camera), describe(query.prior)])
+        for query in queries.images
+    }
+    seen = SeenPoints(points.references, points.rows)
 
     def estimate(name: str) -> PoseEstimate:
-        return use.pose.estimate(matches[name], queries.by_name[name].camera)
+        query = queries.images.by_name[name]
+        view = View(queries.features[name], matches[name], query.camera, query.prior)
+        return use.refinement.estimate(view, seen, use.pose)
 
     return bench.fill("poses", shelf, keys, estimate)

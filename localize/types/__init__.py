@@ -7,10 +7,11 @@ Conventions, everywhere inside the package:
 * a failed estimate is `None`, never an identity pose.
 """
 
-from localize.types.answers import FRAME, LEAF, Matches2D3D, Nearest, PoseEstimate, Report
+from localize.types.answers import FRAME, LEAF, Evidence, Matches2D3D, Nearest, PoseEstimate, Report, View
 from localize.types.checks import InputError, StoreError, collecting
 from localize.types.features import Features, GlobalVector, PairMatches, Retrieval
 from localize.types.maps import Map, PointRows, SourceModel
+from localize.types.priors import Prior
 from localize.types.scenes import (
     CAMERA_MODELS,
     Camera,
@@ -28,6 +29,7 @@ __all__ = [
     "FRAME",
     "LEAF",
     "Camera",
+    "Evidence",
     "Features",
     "GlobalVector",
     "Image",
@@ -41,12 +43,14 @@ __all__ = [
     "PointRows",
     "Pose",
     "PoseEstimate",
+    "Prior",
     "Report",
     "Retrieval",
     "Scene",
     "SourceModel",
     "StoreError",
     "Submission",
+    "View",
     "collecting",
     "repeated_names",
 ]

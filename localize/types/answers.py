@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from localize.types.checks import check_array
-from localize.types.scenes import Pose
+from localize.types.features import Features
+from localize.types.priors import Prior
+from localize.types.scenes import Camera, Pose
 
 LEAF, FRAME = 1, 2  # bits of Matches2D3D.source: found through a prior leaf, a prior frame, or both
 
@@ -61,15 +63,46 @@ class Matches2D3D:
 
 
 @dataclass(frozen=True, eq=False)
+class View:
+    """All that is known of one photo when its pose is asked for."""
+
+    features: Features
+    matches: Matches2D3D
+    camera: Camera
+    prior: Prior | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a pose rests on: the counts that its confidence is made of."""
+
+    keypoints: int  # of the photo
+    matches: int  # of the first round
+    first_inliers: int  # of these that agree with the first pose
+    in_view: int = 0  # map points that the photo should show
+    found: int = 0  # of these that a similar keypoint was found for, and that agree with the last pose
+    by_chance: float = 0.0  # how many of these would be found at wrong places of this photo
+    spread: float = 0.0  # share of the photo's area, 0..1, that the inliers cover
+    rival: int = 0  # what `found` is for the best other pose that was tried
+
+
+@dataclass(frozen=True, eq=False)
 class PoseEstimate:
     """A pose, or None and the reason why there is none."""
 
     pose: Pose | None
-    inliers: np.ndarray  # (M,) bool
+    inliers: np.ndarray  # (M,) bool, of the matches of the first round
     reason: str = ""  # why it failed; empty when it did not
+    confidence: float | None = None  # probability, 0..1, that the pose is right; None: nothing judged it
+    covariance: np.ndarray | None = None  # (6, 6) of rotation (rad) and translation (m), see geometry/refine.py
+    evidence: Evidence | None = None
+    camera: Camera | None = None  # the intrinsics as estimated with the pose; None: those that were given
+    notes: tuple[str, ...] = ()  # what of the query contradicts the matches, one sentence each
 
     def __post_init__(self):
         check_array(self, "inliers", bool, (None,))
+        if self.covariance is not None:
+            check_array(self, "covariance", np.float64, (6, 6))
         if self.pose is None and not self.reason:
             raise ValueError("a failed PoseEstimate must say why in `reason`")
 
@@ -82,6 +115,16 @@ class PoseEstimate:
     def num_inliers(self) -> int:
         """Number of matches that agree with the best pose, also where that was too few."""
         return int(self.inliers.sum())
+
+    @property
+    def position_sd_m(self) -> float | None:
+        """Standard deviation of the camera centre, m (root of the summed variances of its three axes)."""
+        return None if self.covariance is None else float(np.sqrt(np.trace(self.covariance[3:, 3:])))
+
+    @property
+    def orientation_sd_deg(self) -> float | None:
+        """Standard deviation of the orientation, deg (likewise)."""
+        return None if self.covariance is None else float(np.degrees(np.sqrt(np.trace(self.covariance[:3, :3]))))
 
 
 @dataclass(frozen=True, eq=False)

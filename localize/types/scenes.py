@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from localize.types.checks import InputError, check_array, check_finite
+from localize.types.priors import Prior
 
 # COLMAP camera models and their number of parameters.
 CAMERA_MODELS = {
@@ -71,6 +72,7 @@ class Image:
     pose: Pose | None = None
     tags: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()  # retrieval stays among references that share one; none: among all
+    prior: Prior | None = None  # what a query knows about itself
 
 
 def repeated_names(names) -> list[str]:

@@ -155,9 +155,12 @@ class Picky:
     """An estimator that cannot use what it is given."""
 
     VERSION: ClassVar[int] = 1
+    honours: ClassVar[frozenset] = frozenset()
 
-    def estimate(self, matches, camera):
+    def solve(self, matches, camera, prior=None):
         raise InputError(f"{len(matches) > 0} is not to its taste")
+
+    estimate = solve
 
 
 def test_what_a_component_refuses_is_said_and_nothing_is_left_out(finished, scene, tmp_path):
