@@ -17,7 +17,7 @@ from localize.matching.ratio import RatioTest
 from localize.pose.base import PoseEstimator
 from localize.pose.poselib import PoseLib
 from localize.pose.refinement.base import Refinement
-from localize.pose.refinement.none import NoRefinement
+from localize.pose.refinement.guided import Guided
 from localize.retrieval.base import NEEDS, GivenRanking, GlobalDescriptor, Ranking, StoredDescriptor
 from localize.retrieval.compact import Compact
 from localize.retrieval.exact import ExactRanking
@@ -39,7 +39,7 @@ class Components:
     search: Search = Union()
     matching: PointMatcher = RatioTest()
     pose: PoseEstimator = PoseLib()
-    refinement: Refinement = NoRefinement()
+    refinement: Refinement = Guided()
     submission: SubmissionFile = SubmissionFile()
 
     def __post_init__(self):

@@ -32,7 +32,7 @@ class PoseEstimator(Protocol):
 class Ransac:
     """What our estimators share: the settings of a RANSAC, and when not to try."""
 
-    max_error_px: float = 12.0  # reprojection error of an inlier
+    max_error_px: float = 12.0  # reprojection error of an inlier, in a photo of 1600 px; less in smaller ones
     min_confidence: float = 0.5  # that the pose is right, 0..1; less: the query failed
     min_inliers: int | None = None  # the same by a count, where nothing judges confidence; None: what suits the feature
     min_iterations: int = 100
@@ -69,6 +69,10 @@ class Ransac:
             reason = f"matches with the map: {len(matches)}, at least {MIN_MATCHES} are needed"
             return failed(len(matches), reason)
         return self.search(matches, camera, prior)
+
+    def error_px(self, camera: Camera) -> float:
+        """The largest reprojection error of an inlier in photos of this size."""
+        return self.max_error_px * camera.px_of_1600
 
     def search(self, matches: Matches2D3D, camera: Camera, prior: Prior | None) -> PoseEstimate:
         """The same where there are enough matches to try."""

@@ -21,7 +21,7 @@ class Colmap(Ransac):
         """See `Ransac.solve`."""
         options = pycolmap.AbsolutePoseEstimationOptions()
         ransac = options.ransac
-        ransac.max_error, ransac.confidence, ransac.random_seed = self.max_error_px, self.confidence, self.seed
+        ransac.max_error, ransac.confidence, ransac.random_seed = self.error_px(camera), self.confidence, self.seed
         ransac.min_num_trials, ransac.max_num_trials = self.min_iterations, self.max_iterations
         answer = pycolmap.estimate_and_refine_absolute_pose(
             matches.xy, matches.xyz, to_pycolmap_camera(camera), options, pycolmap.AbsolutePoseRefinementOptions()

@@ -30,10 +30,10 @@ class PoseLib(Ransac):
     VERSION: ClassVar[int] = 2
     LIBRARIES: ClassVar[tuple] = ("poselib",)
 
-    def options(self) -> dict:
-        """These fields by PoseLib's names."""
+    def options(self, camera: Camera) -> dict:
+        """These fields by PoseLib's names, for photos of this camera."""
         return {
-            "max_reproj_error": self.max_error_px,
+            "max_reproj_error": self.error_px(camera),
             "min_iterations": self.min_iterations,
             "max_iterations": self.max_iterations,
             "success_prob": self.confidence,
@@ -53,7 +53,7 @@ class PoseLib(Ransac):
             xy[usable],
             matches.xyz[usable],
             {"model": model, "width": camera.width, "height": camera.height, "params": list(map(float, params))},
-            self.options(),
+            self.options(camera),
             {},
         )
         inliers = np.zeros(len(matches), bool)

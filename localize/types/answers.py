@@ -83,7 +83,8 @@ class Evidence:
     found: int = 0  # of these that a similar keypoint was found for, and that agree with the last pose
     by_chance: float = 0.0  # how many of these would be found at wrong places of this photo
     spread: float = 0.0  # share of the photo's area, 0..1, that the inliers cover
-    rival: int = 0  # what `found` is for the best other pose that was tried
+    depth_m: float = 0.0  # median distance to the points found
+    rival: float = 0.0  # surprise (nats) of the best other pose that was tried, see pose/refinement/confidence.py
 
 
 @dataclass(frozen=True, eq=False)

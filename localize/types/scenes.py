@@ -42,6 +42,14 @@ class Camera:
         two = self.model not in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE")
         return float(self.params[:2].mean() if two else self.params[0])
 
+    @property
+    def px_of_1600(self) -> float:
+        """How many px are as much of this photo as one is of a photo whose longer side is 1600 px.
+
+        Thresholds are set for that size: 12 px are twice as much of the photo at 800 px, and chance knows that.
+        """
+        return max(self.width, self.height) / 1600
+
 
 @dataclass(frozen=True, eq=False)
 class Pose:

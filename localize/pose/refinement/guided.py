@@ -1,0 +1,122 @@
+"""A second, guided round: with a first pose, the map says where in the photo each of its points must be.
+
+Around each projected point the most similar keypoint is taken, without a ratio test, and the pose is fitted to these
+matches; some rounds with ever smaller windows. A right pose gains matches by this, a wrong one hardly any, so the
+round is also the test of the first: several first poses are tried, and the best verified one is kept.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from localize.components import check_component, problems_of
+from localize.geometry.refine import refine_pose
+from localize.pose.base import MIN_MATCHES, PoseEstimator
+from localize.pose.refinement.aim import Candidates, Photo
+from localize.pose.refinement.base import SeenPoints
+from localize.pose.refinement.confidence import calibration_path, confidence, read_calibration, surprise, why_not
+from localize.pose.refinement.hypotheses import first_poses
+from localize.types import Evidence, InputError, PoseEstimate, View
+
+WRONG_PLACES = 3.0 * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])  # in radii, so that no window reaches the right one
+
+BEYOND_DOUBT = 300.0  # nats: no other pose is tried after one that so much speaks for
+
+
+@dataclass(frozen=True)
+class Guided:
+    """See above. Lengths are px of a photo whose longer side is 1600 px; other photos get the same share."""
+
+    rounds: int = 3
+    radius_px: float = 30.0  # of the first round's windows
+    last_radius_px: float = 8.0  # of the last round's
+    rarity: float = 0.005  # share of random pairs of descriptors that are as similar as a match must be
+    scale_px: float = 1.5  # of the last fit: errors beyond it count less and less
+    hypotheses: int = 4  # first poses that are tried
+    max_rows: int = 10_000  # observations of map points that a photo is compared with
+    max_angle_deg: float = 60.0  # between the directions from which an observation and the query see a point
+    calibration: str | None = None  # of the confidence: a file of +pipeline=calibrate_confidence; None: the shipped one
+
+    VERSION: ClassVar[int] = 1
+
+    def __post_init__(self):
+        lengths = ("radius_px", "last_radius_px", "scale_px", "max_angle_deg")
+        check_component(self, positive=("rounds", "hypotheses", "max_rows", *lengths), shares=("rarity",))
+        if self.last_radius_px > self.radius_px:
+            raise InputError(
+                f"Guided.last_radius_px is {self.last_radius_px}, over radius_px {self.radius_px}: windows get smaller"
+            )
+
+    def files(self) -> list[str]:
+        """The calibration of the confidence."""
+        return [calibration_path(self.calibration)]
+
+    def preflight(self) -> list[str]:
+        """What is missing."""
+        return problems_of(lambda: read_calibration(self.calibration))
+
+    def estimate(self, view: View, seen: SeenPoints, solver: PoseEstimator) -> PoseEstimate:
+        """See `Refinement.estimate`."""
+        photo = Photo(view.features, view.camera)
+        tried = []
+        for first in first_poses(view, seen, solver, self.hypotheses):
+            tried.append(self._verified(view, photo, seen, first))
+            if surprise(tried[-1].evidence) > BEYOND_DOUBT:
+                break
+        if not tried:
+            return solver.solve(view.matches, view.camera, view.prior)
+        order = sorted(range(len(tried)), key=lambda i: -surprise(tried[i].evidence))
+        best = tried[order[0]]
+        others = [tried[i] for i in order[1:] if not _same(tried[i], best)]
+        evidence = dataclasses.replace(best.evidence, rival=max((surprise(o.evidence) for o in others), default=0.0))
+        return self._judged(dataclasses.replace(best, evidence=evidence), solver)
+
+    def refine_from(self, view: View, seen: SeenPoints, solver: PoseEstimator, first: PoseEstimate) -> PoseEstimate:
+        """The same from one first pose, such as a rig's."""
+        if first.pose is None:
+            return first
+        return self._judged(self._verified(view, Photo(view.features, view.camera), seen, first), solver)
+
+    def _verified(self, view: View, photo: Photo, seen: SeenPoints, first: PoseEstimate) -> PoseEstimate:
+        """The refined pose with its evidence; the first one where nothing is found around it."""
+        if first.camera is not None:  # estimated with the pose
+            photo = Photo(view.features, first.camera)
+        pose, px = first.pose, view.camera.px_of_1600
+        candidates = Candidates.around(seen, view.matches.point[first.inliers], self.max_rows)
+        least = seen.rare_similarity(self.rarity)
+        evidence = Evidence(len(view.features), len(view.matches), first.num_inliers)
+        radii = np.geomspace(self.radius_px, self.last_radius_px, self.rounds + 1) * px
+        for radius, last in zip(radii, radii == radii[-1], strict=True):
+            places, rows = candidates.places(pose, photo, self.max_angle_deg)
+            keypoint = photo.near(places, candidates, rows, radius, least)
+            hit = np.flatnonzero(keypoint >= 0)
+            if len(hit) < MIN_MATCHES:
+                return dataclasses.replace(first, evidence=evidence)
+            scale = self.scale_px * px if last else radius / 3
+            fit = refine_pose(photo.xy[keypoint[hit]], candidates.xyz[hit], photo.focal_px, pose, scale, view.prior)
+            pose = fit.pose
+        wrong = [photo.near(places + radius * by, candidates, rows, radius, least) for by in WRONG_PLACES]
+        evidence = dataclasses.replace(
+            evidence,
+            in_view=len(np.unique(candidates.point[rows])),
+            found=len(hit),
+            by_chance=float(np.mean([np.count_nonzero(k >= 0) for k in wrong])),
+            spread=photo.spread(keypoint[hit]),
+            depth_m=float(np.median(np.linalg.norm(candidates.xyz[hit] - pose.center, axis=1))),
+        )
+        return dataclasses.replace(first, pose=pose, covariance=fit.covariance, evidence=evidence)
+
+    def _judged(self, found: PoseEstimate, solver: PoseEstimator) -> PoseEstimate:
+        """With its confidence; without its pose if that is less than the solver asks for."""
+        sure = confidence(found, read_calibration(self.calibration))
+        found = dataclasses.replace(found, confidence=sure)
+        if sure >= solver.min_confidence:
+            return found
+        return dataclasses.replace(found, pose=None, reason=why_not(found, solver.min_confidence))
+
+
+def _same(a: PoseEstimate, b: PoseEstimate) -> bool:
+    """Whether two poses are one: within a tenth of the distance to what b sees."""
+    return float(np.linalg.norm(a.pose.center - b.pose.center)) < 0.1 * b.evidence.depth_m
