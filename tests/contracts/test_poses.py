@@ -53,7 +53,7 @@ def test_halving_the_threshold_changes_the_inliers(estimator):
 
 
 def test_prosac_draws_from_the_best_matches():
-    assert PoseLib().options().keys() <= poselib.RansacOptions().keys()  # it ignores others in silence
+    assert PoseLib().options(PINHOLE).keys() <= poselib.RansacOptions().keys()  # it ignores others in silence
     truth = random_pose(np.random.default_rng(4))
     good, bad = matches_of(PINHOLE, truth, 40, outliers=0), matches_of(PINHOLE, truth, 760, outliers=1, seed=1)
     best_first, worst_first = joined(good, bad), joined(bad, good)

@@ -31,7 +31,7 @@ def first_poses(view: View, seen: SeenPoints, solver: PoseEstimator, number: int
             return
         of_best = match[image == votes.argmax()]
         shared = np.bincount(image[np.isin(match, of_best)], minlength=len(seen.references))
-        cluster = np.argsort(-shared, kind="stable")[:NEIGHBOURS]
+        cluster = np.argsort(-shared, kind="stable")[: min(NEIGHBOURS, np.count_nonzero(shared))]
         members = np.unique(match[np.isin(image, cluster)])
         found = solver.solve(subset(matches, members), view.camera, view.prior)
         if found.pose is not None:
