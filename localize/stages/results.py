@@ -19,7 +19,7 @@ from localize.stages.memory import array_bytes
 from localize.stages.union import Matched
 from localize.stages.workbench import Workbench
 from localize.store import Shelved
-from localize.types import Report, Scene
+from localize.types import ImageList, Report, Scene
 
 if TYPE_CHECKING:
     from localize.roles import Components
@@ -88,7 +88,7 @@ def _results(
             if n not in estimates or estimates[n].pose is None
         },
         "unreadable_photos": bench.unreadable,
-        "queries": _per_query(scene.queries.names, report, estimates),
+        "queries": _per_query(scene.queries, report, estimates),
         "stages": [asdict(r) for r in bench.records],
         "store": str(bench.store.root),
     }
@@ -112,13 +112,15 @@ def _bits(index: BuiltIndex | None) -> dict | None:
     return {"number": len(index.built.thresholds), "binarisation": index.built.binarisation}
 
 
-def _per_query(names, report: Report, estimates: dict) -> dict:
-    """Matches, inliers and errors of every query; zeros and null for one whose photo could not be read."""
+def _per_query(queries: ImageList, report: Report, estimates: dict) -> dict:
+    """Tags, matches, inliers and errors of every query; zeros and null for one whose photo could not be read."""
     errors = dict(zip(report.query_names, zip(report.error_m, report.error_deg, strict=True), strict=True))
     rows = {}
-    for name in names:
+    for query in queries:
+        name = query.name
         estimate, (metres, degrees) = estimates.get(name), errors.get(name, (math.inf, math.inf))
         rows[name] = {
+            "tags": list(query.tags),
             "matches": estimate.num_matches if estimate else 0,
             "inliers": estimate.num_inliers if estimate else 0,
             "error_m": _number(metres),
