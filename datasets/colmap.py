@@ -7,6 +7,7 @@ from typing import ClassVar
 from localize.components import check_component
 from localize.datasets.base import Dataset
 from localize.datasets.shared.checks import existing_folder, query_folder, refuse_photos
+from localize.datasets.shared.mounts import mounted
 from localize.io.models.colmap import read_colmap_images
 from localize.io.text import read_poses, read_query_list
 from localize.types import Image, ImageList, ModelFiles, Scene, collecting, repeated_names
@@ -23,6 +24,9 @@ class Colmap(Dataset):
     query_image_root: str | None = None  # if the queries lie elsewhere
     name: str = "colmap"
     thresholds: list | tuple = ((0.25, 2.0), (0.5, 5.0), (5.0, 10.0))  # metres, degrees
+    rigs: str | None = None  # COLMAP model with rigs; or list: group name qw qx qy qz tx ty tz (cam_from_rig)
+    odometry: str | None = None  # list in order of time: name qw qx qy qz tx ty tz (cam_from_odometry)
+    window: int = 5  # photos of a sequence with odometry that are solved together
 
     VERSION: ClassVar[int] = 1
 
@@ -41,6 +45,7 @@ class Colmap(Dataset):
         if self.queries:
             with collecting(problems):
                 queries = read_query_list(pathlib.Path(self.queries), problems)
+        queries = mounted(queries, self.rigs, self.odometry, self.window, problems)
         names = {q.name for q in queries}
         if self.ground_truth:
             with collecting(problems):

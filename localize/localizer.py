@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import pathlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,9 @@ from localize.io.files import whole_folder
 from localize.io.images import read_photo
 from localize.io.records import load_record, record_from_json, record_to_json, save_array, save_record
 from localize.keys import describe
+from localize.pose.base import SolvesRigs
 from localize.pose.refinement.base import SeenPoints
+from localize.pose.refinement.rig import estimate_rig
 from localize.retrieval.base import GlobalDescriptor, PreparedRanking, StoredDescriptor
 from localize.retrieval.ranking import rank
 from localize.retrieval.restrictions import Restrictions
@@ -29,6 +32,7 @@ from localize.types import (
     InputError,
     Matches2D3D,
     PointRows,
+    Pose,
     PoseEstimate,
     Prior,
     StoreError,
@@ -67,6 +71,31 @@ class Localizer:
         be localized. InputError if the photo cannot be read or its size is not the camera's.
         """
         return self.use.refinement.estimate(self._view(image, camera, prior), self._seen, self.use.pose)
+
+    def localize_rig(
+        self,
+        images: Sequence[str | os.PathLike | np.ndarray],
+        cameras: Sequence[Camera],
+        cam_from_rig: Sequence[Pose],
+        *,
+        priors: Sequence[Prior | None] | None = None,
+    ) -> list[PoseEstimate]:
+        """Poses of photos that were taken at one moment by cameras whose relative poses are known.
+
+        cam_from_rig: of each photo, in the unit of the map and any common frame, such as that of one of the cameras.
+        For a sequence these are poses by odometry. What is weak in one photo is found by the matches of all.
+        """
+        if not len(images) == len(cameras) == len(cam_from_rig) == len(images if priors is None else priors):
+            raise InputError(
+                f"{len(images)} photos, {len(cameras)} cameras and {len(cam_from_rig)} relative poses: give one each"
+            )
+        if not isinstance(self.use.pose, SolvesRigs):
+            raise InputError(f"{type(self.use.pose).__name__} solves for one photo at a time: take pose=PoseLib()")
+        known = [None] * len(images) if priors is None else priors
+        views = [self._view(*of_photo) for of_photo in zip(images, cameras, known, strict=True)]
+        if len(views) == 1:
+            return [self.use.refinement.estimate(views[0], self._seen, self.use.pose)]
+        return estimate_rig(views, list(cam_from_rig), self._seen, self.use.pose, self.use.refinement)
 
     def match(self, image: str | os.PathLike | np.ndarray, camera: Camera) -> Matches2D3D:
         """The 2D-3D matches behind the pose."""

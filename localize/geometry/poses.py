@@ -38,6 +38,16 @@ def nearest_rotation(R: np.ndarray) -> np.ndarray:
     return u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
 
 
+def composed(outer: Pose, inner: Pose) -> Pose:
+    """The pose that applies `inner` first: c_from_a of outer = c_from_b and inner = b_from_a."""
+    return Pose(outer.rotation @ inner.rotation, outer.rotation @ inner.translation + outer.translation)
+
+
+def inverse(pose: Pose) -> Pose:
+    """a_from_b of b_from_a."""
+    return Pose(pose.rotation.T, pose.center)
+
+
 def pose_error(estimate: Pose, truth: Pose) -> tuple[float, float]:
     """Distance of the camera centres (m) and angle between the orientations (deg).
 

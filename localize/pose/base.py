@@ -1,13 +1,14 @@
 """The role of a pose estimator: matches and a camera in, a pose or an honest failure out."""
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
 from localize.components import USUAL, check_component
-from localize.types import Camera, InputError, Matches2D3D, Pose, PoseEstimate, Prior
+from localize.types import Camera, Image, InputError, Matches2D3D, Pose, PoseEstimate, Prior, View
 
 MIN_MATCHES = 4
 
@@ -26,6 +27,26 @@ class PoseEstimator(Protocol):
     def estimate(self, matches: Matches2D3D, camera: Camera, prior: Prior | None = None) -> PoseEstimate:
         """The same if it rests on enough inliers, else a PoseEstimate without pose; the same input, the same pose."""
         ...
+
+
+@runtime_checkable
+class SolvesRigs(Protocol):
+    """A PoseEstimator that can also solve for several photos of one moment together."""
+
+    def solve_rig(self, views: list[View], cam_from_rig: list[Pose]) -> list[PoseEstimate]:
+        """`solve` for the photos of a rig: the poses of all, on however few inliers."""
+        ...
+
+
+def unfit_for_rigs(solver, queries: Iterable[Image]) -> list[str]:
+    """A sentence if queries come in rigs or sequences and the solver knows none."""
+    mounted = next((q for q in queries if q.mounted is not None), None)
+    if mounted is None or isinstance(solver, SolvesRigs):
+        return []
+    return [
+        f"{type(solver).__name__} solves for one photo at a time, but {mounted.name} and others come in rigs or "
+        "sequences: take pose=poselib, or leave out dataset.rigs and dataset.odometry"
+    ]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ import numpy as np
 import poselib
 
 from localize.geometry.colmap import camera_rays
+from localize.geometry.poses import qvec_from_rotation
 from localize.pose.base import Ransac, checked
-from localize.types import Camera, Matches2D3D, PoseEstimate, Prior
+from localize.pose.rig import Rig, rig_poses
+from localize.types import Camera, Matches2D3D, Pose, PoseEstimate, Prior, View
 
 # Any other name silently becomes a null model in PoseLib 2.0.5.
 _MODELS = {"SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE", "FULL_OPENCV"}
@@ -45,17 +47,44 @@ class PoseLib(Ransac):
 
     def search(self, matches: Matches2D3D, camera: Camera, prior: Prior | None) -> PoseEstimate:
         """See `Ransac.solve`."""
-        xy, model, params = matches.xy, camera.model, camera.params
-        if model not in _MODELS:  # undistort ourselves, to an ideal camera of the same focal length
-            xy, model, params = camera_rays(camera, xy) * camera.focal_px, "SIMPLE_PINHOLE", [camera.focal_px, 0, 0]
-        usable = np.flatnonzero(np.isfinite(xy).all(1))
-        pose, info = poselib.estimate_absolute_pose(
-            xy[usable],
-            matches.xyz[usable],
-            {"model": model, "width": camera.width, "height": camera.height, "params": list(map(float, params))},
-            self.options(camera),
-            {},
-        )
+        xy, theirs, usable = _known(camera, matches.xy)
+        pose, info = poselib.estimate_absolute_pose(xy[usable], matches.xyz[usable], theirs, self.options(camera), {})
         inliers = np.zeros(len(matches), bool)
         inliers[usable] = info["inliers"]
         return checked(pose.R, pose.t, inliers)
+
+    def solve_rig(self, views: list[View], cam_from_rig: list[Pose]) -> list[PoseEstimate]:
+        """See `SolvesRigs.solve_rig`."""
+        return rig_poses(self, views, cam_from_rig)
+
+    def search_rig(self, rig: Rig, first: Pose | None) -> Pose:
+        """See `SearchesRigs.search_rig`. PROSAC is not to be had: PoseLib draws a photo, then one of its matches."""
+        xys, cameras, usable = zip(*(_known(c, xy) for c, xy in zip(rig.cameras, rig.xy, strict=True)), strict=True)
+        pose, _ = poselib.estimate_generalized_absolute_pose(
+            [xy[rows] for xy, rows in zip(xys, usable, strict=True)],
+            [xyz[rows] for xyz, rows in zip(rig.xyz, usable, strict=True)],
+            [_their_pose(pose) for pose in rig.cam_from_rig],
+            list(cameras),
+            self.options(rig.largest),
+            {},
+            None if first is None else _their_pose(first),
+        )
+        return Pose(pose.R, pose.t)
+
+
+def _known(camera: Camera, xy: np.ndarray) -> tuple[np.ndarray, dict, np.ndarray]:
+    """Pixels (M, 2) and a camera that PoseLib knows, and the rows that can be used.
+
+    Other models we undistort ourselves, to an ideal camera of the same focal length.
+    """
+    model, params = camera.model, camera.params
+    if model not in _MODELS:
+        xy, model, params = camera_rays(camera, xy) * camera.focal_px, "SIMPLE_PINHOLE", [camera.focal_px, 0, 0]
+    theirs = {"model": model, "width": camera.width, "height": camera.height, "params": list(map(float, params))}
+    return xy, theirs, np.flatnonzero(np.isfinite(xy).all(1))
+
+
+def _their_pose(pose: Pose) -> poselib.CameraPose:
+    theirs = poselib.CameraPose()
+    theirs.q, theirs.t = qvec_from_rotation(pose.rotation), pose.translation
+    return theirs

@@ -72,6 +72,19 @@ class Pose:
 
 
 @dataclass(frozen=True, eq=False)
+class Mounted:
+    """Photos of one group were taken at one moment by cameras whose relative poses are known: a rig.
+
+    A sequence is the same over a window: its photos count as one rig with those taken just before and after them.
+    """
+
+    group: str
+    cam_from_rig: Pose  # metres; the rig's frame is any that the group shares
+    at: int = 0  # place in time of a photo of a sequence
+    window: int = 0  # so many photos in a row of a sequence are one rig; 0: the group is a rig
+
+
+@dataclass(frozen=True, eq=False)
 class Image:
     """A photo's name (POSIX, relative to its folder), its camera, its pose where known, tags such as `night`."""
 
@@ -81,6 +94,7 @@ class Image:
     tags: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()  # retrieval stays among references that share one; none: among all
     prior: Prior | None = None  # what a query knows about itself
+    mounted: Mounted | None = None  # where it was among the photos of its moment, where that is known
 
 
 def repeated_names(names) -> list[str]:

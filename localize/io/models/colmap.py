@@ -33,6 +33,7 @@ class _Entry:
     """
 
     where: str
+    id: int
     name: str
     numbers: list
     camera_id: int | str
@@ -53,6 +54,16 @@ def read_colmap_images(folder: pathlib.Path, problems: list[str]) -> list[Image]
         cameras, entries = _open(folder, suffix, problems)
         images = [image for entry in entries for image in _image(entry, cameras, problems)]
     return sorted(images, key=lambda image: image.name)
+
+
+def colmap_image_names(folder: pathlib.Path, problems: list[str]) -> dict[int, str]:
+    """Names by image id of the COLMAP model in a folder; what is bad goes to `problems`."""
+    suffix = _suffix(folder, ("images",))
+    if suffix is None:
+        raise InputError(f"{folder} is no COLMAP model: expected images.bin or images.txt")
+    with _sound(folder):
+        path = folder / f"images{suffix}"
+        return {e.id: e.name for e in (_binary_images(path) if suffix == ".bin" else _text_images(path, problems))}
 
 
 def read_colmap_model(folder: pathlib.Path, problems: list[str]) -> SourceModel:
@@ -193,7 +204,13 @@ def _text_images(path: pathlib.Path, problems: list[str]) -> Iterator[_Entry]:
                     "has two lines, of which the second may be empty but not left out"
                 )
                 return
-            yield _Entry(f"{path}:{number - 1}", fields[9], fields[1:8], fields[8], values[:, :2], values[:, 2])
+            where = f"{path}:{number - 1}"
+            yield _Entry(where, _number(fields[0]), fields[9], fields[1:8], fields[8], values[:, :2], values[:, 2])
+
+
+def _number(field: str) -> int:
+    """An image's id, which nothing but rigs ask for; -1 if it is no number."""
+    return int(field) if field.isdecimal() else -1
 
 
 def _keypoint_values(line: bytes, path: pathlib.Path, number: int) -> np.ndarray | None:
@@ -225,7 +242,7 @@ def _binary_cameras(path: pathlib.Path, problems: list[str]) -> dict[int, Camera
 def _binary_images(path: pathlib.Path) -> Iterator[_Entry]:
     data, at, dropped = map_file(path), 8, 0
     for _ in range(*struct.unpack_from("<Q", data)):
-        _, *numbers, camera_id = struct.unpack_from("<I7dI", data, at)
+        image_id, *numbers, camera_id = struct.unpack_from("<I7dI", data, at)
         end = data.find(b"\0", at + 64)
         name = data[at + 64 : max(end, at + 64)].decode()
         count = struct.unpack_from("<Q", data, end + 1)[0] if end >= 0 else 2**64
@@ -233,7 +250,7 @@ def _binary_images(path: pathlib.Path) -> Iterator[_Entry]:
         if count > (len(data) - at) // _KEYPOINT.itemsize:
             raise ValueError(f"images.bin ends inside image {name}")
         found = np.frombuffer(data, _KEYPOINT, count, at)
-        yield _Entry(str(path), name, numbers, camera_id, found["xy"], found["point"])
+        yield _Entry(str(path), image_id, name, numbers, camera_id, found["xy"], found["point"])
         at += found.nbytes
         if at - dropped > _DROP_BYTES:
             drop_pages(data)

@@ -71,13 +71,13 @@ class Guided:
         best = tried[order[0]]
         others = [tried[i] for i in order[1:] if not _same(tried[i], best)]
         evidence = dataclasses.replace(best.evidence, rival=max((surprise(o.evidence) for o in others), default=0.0))
-        return self._judged(dataclasses.replace(best, evidence=evidence), solver)
+        return self.judge(dataclasses.replace(best, evidence=evidence), solver)
 
     def refine_from(self, view: View, seen: SeenPoints, solver: PoseEstimator, first: PoseEstimate) -> PoseEstimate:
         """The same from one first pose, such as a rig's."""
         if first.pose is None:
             return first
-        return self._judged(self._verified(view, Photo(view.features, view.camera), seen, first), solver)
+        return self.judge(self._verified(view, Photo(view.features, view.camera), seen, first), solver)
 
     def _verified(self, view: View, photo: Photo, seen: SeenPoints, first: PoseEstimate) -> PoseEstimate:
         """The refined pose with its evidence; the first one where nothing is found around it."""
@@ -108,7 +108,7 @@ class Guided:
         )
         return dataclasses.replace(first, pose=pose, covariance=fit.covariance, evidence=evidence)
 
-    def _judged(self, found: PoseEstimate, solver: PoseEstimator) -> PoseEstimate:
+    def judge(self, found: PoseEstimate, solver: PoseEstimator) -> PoseEstimate:
         """With its confidence; without its pose if that is less than the solver asks for."""
         sure = confidence(found, read_calibration(self.calibration))
         found = dataclasses.replace(found, confidence=sure)
