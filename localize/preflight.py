@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from localize.components import missing, unfit
 from localize.keys import describe
+from localize.pose.priors import unhonoured
 from localize.roles import unfit_for_role
 from localize.store import Store
 from localize.types import InputError, Scene, StoreError
@@ -40,6 +41,7 @@ def preflight(
         problems += e.problems
     if not problems:
         problems = [sentence for component in components.values() for sentence in unfit(component, scene)]
+        problems += unhonoured(components["pose"], scene.queries) if needs_queries and "pose" in components else []
     if problems:
         raise InputError(*problems)
     return scene

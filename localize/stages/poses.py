@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from localize.keys import describe, key_of
+from localize.pose.priors import refuse_unhonoured
 from localize.pose.refinement.base import SeenPoints
 from localize.stages.mapping import LocalizationMap
 from localize.stages.union import Matched
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
 
 def estimate_poses(bench: Workbench, use: "Components", matched: Matched, points: LocalizationMap) -> Shelved:
-    """PoseEstimate of every query."""
+    """PoseEstimate of every query; InputError if one brings a prior that the solver makes no use of."""
     queries, matches = matched.queries, matched.matches
+    refuse_unhonoured(use.pose, queries.images)
     spec = {"pose": describe(use.pose), "refinement": describe(use.refinement), "matches": matches.key}
     shelf = bench.store.shelf("poses", spec)
     keys = {
