@@ -1,5 +1,6 @@
 """Aachen Day-Night v1 and v1.1 (Sattler et al., CVPR 2018; Zhang et al., IJCV 2021) as they are distributed."""
 
+import dataclasses
 import logging
 import pathlib
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ class Aachen(Dataset):
             if not path.is_file():
                 log.warning("%s is missing: there are no %s queries", path, tag)
                 continue
-            queries += [Image(q.name, q.camera, tags=(tag,)) for q in read_query_list(path, problems)]
+            queries += [dataclasses.replace(q, tags=(tag,)) for q in read_query_list(path, problems)]
         added = [q for q in queries if q.name.startswith(ADDED_IN_V1_1)]
         if self.version == "v1" and added:  # the release of v1.1 replaces the list under the same name
             log.info("%d night queries that v1.1 added are left out of v1", len(added))

@@ -4,13 +4,15 @@ import pathlib
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from localize.components import check_component
 from localize.datasets.base import Dataset
 from localize.datasets.shared.checks import existing_folder, query_folder, refuse_photos
 from localize.datasets.shared.mounts import mounted
 from localize.io.models.colmap import read_colmap_images
 from localize.io.text import read_poses, read_query_list
-from localize.types import Image, ImageList, ModelFiles, Scene, collecting, repeated_names
+from localize.types import Image, ImageList, InputError, ModelFiles, Scene, collecting, repeated_names
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Colmap(Dataset):
 
     image_root: str
     model: str  # folder with cameras and images, .bin or .txt
-    queries: str | None = None  # list: name MODEL width height params...
+    queries: str | None = None  # list: name MODEL width height params..., and what is known of each, docs/priors.md
     ground_truth: str | None = None  # list: name qw qx qy qz tx ty tz (world to camera); null: the model's poses
     query_image_root: str | None = None  # if the queries lie elsewhere
     name: str = "colmap"
@@ -27,11 +29,21 @@ class Colmap(Dataset):
     rigs: str | None = None  # COLMAP model with rigs; or list: group name qw qx qy qz tx ty tz (cam_from_rig)
     odometry: str | None = None  # list in order of time: name qw qx qy qz tx ty tz (cam_from_odometry)
     window: int = 5  # photos of a sequence with odometry that are solved together
+    gravity_in_world: list | tuple = (0.0, 0.0, -1.0)  # down in the model's frame, for queries that bring gravity
 
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
         check_component(self)
+        try:
+            down = np.array(self.gravity_in_world, np.float64)
+        except (ValueError, TypeError):
+            down = np.zeros(0)
+        if down.shape != (3,) or not np.isfinite(down).all() or np.linalg.norm(down) < 1e-9:
+            raise InputError(
+                f"dataset.gravity_in_world is {self.gravity_in_world}, but must be three numbers: the direction of "
+                "down in the model's frame, such as [0, 0, -1]"
+            )
 
     def scene(self) -> Scene:
         """The scene; InputError with all problems if a file, a line or a photo cannot be used."""
@@ -44,7 +56,7 @@ class Colmap(Dataset):
                 images = read_colmap_images(model, problems)
         if self.queries:
             with collecting(problems):
-                queries = read_query_list(pathlib.Path(self.queries), problems)
+                queries = read_query_list(pathlib.Path(self.queries), problems, self.gravity_in_world)
         queries = mounted(queries, self.rigs, self.odometry, self.window, problems)
         names = {q.name for q in queries}
         if self.ground_truth:

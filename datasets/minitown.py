@@ -38,9 +38,9 @@ class Minitown(Dataset):
         unknown = [c for c in self.conditions if images and c not in found]
         problems += [f"there is no condition {c} in {root}: choose among {', '.join(sorted(found))}" for c in unknown]
         refuse(root, root, images, [], problems)
-        posed = [Image(i.name, i.camera, poses[i.name], tuple(i.name.split("/")[1:-1])) for i in images]
+        posed = [Image(i.name, i.camera, poses[i.name], tuple(i.name.split("/")[1:-1]), prior=i.prior) for i in images]
         truth = [i for condition in self.conditions for i in posed if i.tags == (condition,)]
-        queries = [Image(i.name, i.camera, tags=i.tags) for i in truth]
+        queries = [Image(i.name, i.camera, tags=i.tags, prior=i.prior) for i in truth]
         return Scene(
             name="Minitown",
             image_root=str(root),

@@ -17,6 +17,7 @@ from localize.io.images import read_photo
 from localize.io.records import load_record, record_from_json, record_to_json, save_array, save_record
 from localize.keys import describe
 from localize.pose.base import SolvesRigs
+from localize.pose.priors import refuse_unhonoured
 from localize.pose.refinement.base import SeenPoints
 from localize.pose.refinement.rig import estimate_rig
 from localize.retrieval.base import GlobalDescriptor, PreparedRanking, StoredDescriptor
@@ -68,8 +69,10 @@ class Localizer:
         """Pose of one photo: a path, or pixels (H, W) or (H, W, 3) uint8 RGB.
 
         prior: what is known of its pose or of its camera. PoseEstimate.pose is None, and .reason says why, if it cannot
-        be localized. InputError if the photo cannot be read or its size is not the camera's.
+        be localized. InputError if the photo cannot be read or its size is not the camera's, or if the pose solver
+        makes no use of a part of the prior.
         """
+        refuse_unhonoured(self.use.pose, [Image("", camera, prior=prior)])
         return self.use.refinement.estimate(self._view(image, camera, prior), self._seen, self.use.pose)
 
     def localize_rig(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from localize.components import missing, unfit
 from localize.keys import describe
 from localize.pose.base import unfit_for_rigs
+from localize.pose.priors import unhonoured
 from localize.roles import unfit_for_role
 from localize.store import Store
 from localize.types import InputError, Scene, StoreError
@@ -42,6 +43,7 @@ def preflight(
     if not problems:
         problems = [sentence for component in components.values() for sentence in unfit(component, scene)]
         problems += unfit_for_rigs(components["pose"], scene.queries) if needs_queries and "pose" in components else []
+        problems += unhonoured(components["pose"], scene.queries) if needs_queries and "pose" in components else []
     if problems:
         raise InputError(*problems)
     return scene

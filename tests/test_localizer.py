@@ -17,6 +17,7 @@ from localize.geometry.poses import pose_error
 from localize.io.images import read_photo
 from localize.io.text import read_poses
 from localize.pose.poselib import PoseLib
+from localize.pose.refinement.none import NoRefinement
 from localize.retrieval.exact import ExactRanking
 from localize.search.prior import Frames, Union
 from tests.conftest import CHECKOUT, FEATURE
@@ -57,8 +58,11 @@ def test_what_cannot_be_localized_says_why(folder, scene):
     assert estimate.pose is None
     assert "matches with the map: 0" in estimate.reason
     path = os.path.join(scene.image_root, scene.queries.names[0])
-    strict = Localizer.load(folder, pose=PoseLib(min_inliers=10_000)).localize(path, camera)
+    strict = Localizer.load(folder, pose=PoseLib(min_inliers=10_000), refinement=NoRefinement()).localize(path, camera)
     assert "at least 10000 are needed" in strict.reason
+    sure = Localizer.load(folder, pose=PoseLib(min_confidence=1.0)).localize(path, camera)
+    assert "at least 1 is needed" in sure.reason
+    assert sure.pose is None
     with pytest.raises(InputError, match="its camera is for 100 x 100 px"):
         localizer.localize(path, Camera("SIMPLE_PINHOLE", 100, 100, [100, 50, 50]))
     with pytest.raises(InputError, match=r"expected \(H, W\)"):

@@ -7,7 +7,9 @@ import numpy as np
 
 from localize.geometry.poses import nearest_rotation, qvec_from_rotation, rotation_from_qvec
 from localize.io.files import write_bytes
+from localize.io.priors import parse_prior, prior_fields
 from localize.types import Camera, Image, InputError, Pose
+from localize.types.priors import DOWN
 
 
 def read_text(path: pathlib.Path) -> str:
@@ -34,24 +36,29 @@ def parse_camera(fields: list[str]) -> Camera:
     return Camera(fields[0], int(fields[1]), int(fields[2]), np.array(fields[3:], np.float64))
 
 
-def read_query_list(path: pathlib.Path, problems: list[str]) -> list[Image]:
-    """Images from lines `name MODEL width height params...`; lines that cannot be used go to `problems`."""
+def read_query_list(path: pathlib.Path, problems: list[str], gravity_in_world=DOWN) -> list[Image]:
+    """Images from lines `name MODEL width height params...`; lines that cannot be used go to `problems`.
+
+    Behind the parameters a line may say what is known of the photo, `key=value` each, see `localize/io/priors.py`.
+    """
     images = []
     for number, fields in read_lines(path):
+        numbers = next((i for i, field in enumerate(fields) if i and "=" in field), len(fields))
         try:
-            images.append(Image(fields[0], parse_camera(fields[1:])))
+            prior = parse_prior(fields[numbers:], gravity_in_world)
+            images.append(Image(fields[0], parse_camera(fields[1:numbers]), prior=prior))
         except ValueError as e:
             problems.append(f"{path}:{number}: query {fields[0]}: {e}")
     return images
 
 
 def write_query_list(path: pathlib.Path, images: Iterable[Image]) -> None:
-    """Write `name MODEL width height params...` per image, whole or not at all."""
+    """Write `name MODEL width height params...` and the image's prior per line, whole or not at all."""
     lines = []
     for image in images:
         c = image.camera
         params = " ".join(repr(float(p)) for p in c.params)
-        lines.append(f"{_one_word(image.name)} {c.model} {c.width} {c.height} {params}\n")
+        lines.append(f"{_one_word(image.name)} {c.model} {c.width} {c.height} {params}{prior_fields(image.prior)}\n")
     write_text(path, "".join(lines))
 
 

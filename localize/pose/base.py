@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from localize.components import USUAL, check_component
+from localize.pose.priors import notes_on_failure
 from localize.types import Camera, Image, InputError, Matches2D3D, Pose, PoseEstimate, Prior, View
 
 MIN_MATCHES = 4
@@ -79,10 +80,10 @@ class Ransac:
         """cam_from_world from matches in pixels of this camera, if it rests on enough inliers."""
         found = self.solve(matches, camera, prior)
         least = USUAL.min_inliers if self.min_inliers is None else self.min_inliers
-        if found.pose is None or found.num_inliers >= least:
+        if found.pose is not None and found.num_inliers >= least:
             return found
         reason = f"{found.num_inliers} inliers among {len(matches)} matches, at least {least} are needed"
-        return dataclasses.replace(found, pose=None, reason=reason)
+        return dataclasses.replace(found, pose=None, reason=found.reason or reason, notes=notes_on_failure(prior))
 
     def solve(self, matches: Matches2D3D, camera: Camera, prior: Prior | None = None) -> PoseEstimate:
         """cam_from_world from matches in pixels of this camera, on however few inliers."""

@@ -3,6 +3,7 @@
 PROSAC: Chum & Matas, "Matching with PROSAC: progressive sample consensus", CVPR 2005.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +13,9 @@ import poselib
 from localize.geometry.colmap import camera_rays
 from localize.geometry.poses import qvec_from_rotation
 from localize.pose.base import Ransac, checked
+from localize.pose.priors import believed
 from localize.pose.rig import Rig, rig_poses
+from localize.pose.upright import solve_with_gravity
 from localize.types import Camera, Matches2D3D, Pose, PoseEstimate, Prior, View
 
 # Any other name silently becomes a null model in PoseLib 2.0.5.
@@ -22,22 +25,26 @@ _ALL_AFTER = 100_000  # PROSAC samples until all matches take part: after 1,000 
 
 @dataclass(frozen=True)
 class PoseLib(Ransac):
-    """PoseLib's absolute pose; its options are fields here because it ignores unknown option names in silence."""
+    """PoseLib's absolute pose; its options are fields here because it ignores unknown option names in silence.
+
+    Where gravity is known, two matches make a pose (`localize/pose/upright.py`), and PoseLib's search is the judge.
+    """
 
     min_iterations: int = 300
     max_iterations: int = 30_000
     confidence: float = 0.9999
     prosac: bool = True  # samples come from the best matches first, then from more and more of them
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
+    honours: ClassVar[frozenset] = frozenset({"gravity", "position"})
     LIBRARIES: ClassVar[tuple] = ("poselib",)
 
-    def options(self, camera: Camera) -> dict:
-        """These fields by PoseLib's names, for photos of this camera."""
+    def options(self, camera: Camera, max_iterations: int | None = None) -> dict:
+        """These fields by PoseLib's names, for photos of this camera, perhaps with fewer iterations."""
         return {
             "max_reproj_error": self.error_px(camera),
             "min_iterations": self.min_iterations,
-            "max_iterations": self.max_iterations,
+            "max_iterations": max_iterations or self.max_iterations,
             "success_prob": self.confidence,
             "dyn_num_trials_mult": 1.0,  # PoseLib's 3 makes of a confidence of 0.9999 one of 1 - 1e-12
             "progressive_sampling": self.prosac,
@@ -47,8 +54,22 @@ class PoseLib(Ransac):
 
     def search(self, matches: Matches2D3D, camera: Camera, prior: Prior | None) -> PoseEstimate:
         """See `Ransac.solve`."""
+
+        def p3p(max_iterations: int) -> PoseEstimate:
+            return self._p3p(matches, camera, self.options(camera, max_iterations))
+
+        if prior is None or prior.gravity is None:
+            found = p3p(self.max_iterations)
+        else:
+            found = solve_with_gravity(self, matches, camera, prior, p3p, prosac=self.prosac)
+        if found.pose is None:
+            return found
+        return dataclasses.replace(found, notes=(*found.notes, *believed(prior, found.pose)[1]))
+
+    def _p3p(self, matches: Matches2D3D, camera: Camera, options: dict) -> PoseEstimate:
+        """By the matches alone."""
         xy, theirs, usable = _known(camera, matches.xy)
-        pose, info = poselib.estimate_absolute_pose(xy[usable], matches.xyz[usable], theirs, self.options(camera), {})
+        pose, info = poselib.estimate_absolute_pose(xy[usable], matches.xyz[usable], theirs, options, {})
         inliers = np.zeros(len(matches), bool)
         inliers[usable] = info["inliers"]
         return checked(pose.R, pose.t, inliers)

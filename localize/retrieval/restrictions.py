@@ -15,11 +15,16 @@ from localize.retrieval.base import Reranker
 from localize.types import ImageList, InputError, Scene
 
 DTYPES = ("float32", "float16")
+NEAREST = 20  # references next to a query's own position prior that it may find, however small its radius
 
 
 @dataclass(frozen=True)
 class Restrictions:
-    """A reference must pass all of them. They hold for queries, not for the choice of pairs of references."""
+    """A reference must pass all of them. They hold for queries, not for the choice of pairs of references.
+
+    Two sources say where a query is: the file `prior`, which is strict, and the query's own position prior, within
+    whose radius it looks, or among the nearest NEAREST references. The query's own goes before the file.
+    """
 
     vectors_dtype: str = query_field("float32")  # of the kept vectors; float16 halves them
     same_groups: bool = query_field(True)  # only references that share a group, where a query has some
@@ -75,28 +80,38 @@ class Restrictions:
     def searches(self, queries: ImageList, references: ImageList) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """(rows of queries, ascending rows of the references they may find or None for all), each query once."""
         known = _positions(self.prior, file_stamp(self.prior)) if self.prior is not None else {}
-        centers = np.array([i.pose.center for i in references]).reshape(-1, 3) if known else None
         asking: dict[tuple, list[int]] = {}
         for i, query in enumerate(queries):
-            asking.setdefault((*self._asked(query), known.get(query.name, ())), []).append(i)
+            asking.setdefault(self._asked(query, known), []).append(i)
+        placed = any(area for _, _, area in asking)
+        centers = np.array([i.pose.center for i in references]).reshape(-1, 3) if placed else None
         for asked, rows in asking.items():
             allowed = None if not any(asked) and not self.only_tags else self._allowed(asked, references, centers)
             yield np.array(rows), allowed
 
-    def _asked(self, query) -> tuple:
-        """What of a query decides which references it may find: its groups, and its tags that bind."""
+    def _asked(self, query, known: dict) -> tuple:
+        """What of a query decides which references it may find: its groups, its tags that bind, and its area.
+
+        The area is () or position, radius (m), and how many of the nearest references count as within it anyway.
+        """
         groups = query.groups if self.same_groups else ()
         tags = tuple(tag for tag in query.tags if tag in self.same_tags)
-        return groups, tags
+        if query.prior is not None and query.prior.position is not None:
+            return groups, tags, (tuple(query.prior.position.tolist()), query.prior.reach_m, NEAREST)
+        return groups, tags, (known[query.name], self.radius_m, 0) if query.name in known else ()
 
     def _allowed(self, asked: tuple, references: ImageList, centers: np.ndarray | None) -> np.ndarray:
-        groups, tags, position = asked
+        groups, tags, area = asked
         allowed = np.ones(len(references), bool)
         for wanted, field in ((groups, "groups"), (tags, "tags"), (self.only_tags, "tags")):
             if wanted:
                 allowed &= np.array([not set(wanted).isdisjoint(getattr(i, field)) for i in references], bool)
-        if position:
-            allowed &= np.linalg.norm(centers - position, axis=1) <= self.radius_m
+        if area:
+            position, radius_m, nearest = area
+            away_m = np.where(allowed, np.linalg.norm(centers - position, axis=1), np.inf)
+            allowed &= away_m <= radius_m
+            allowed[np.argsort(away_m, kind="stable")[:nearest]] |= True
+            allowed &= np.isfinite(away_m)
         return np.flatnonzero(allowed)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from localize.keys import describe, key_of
 from localize.pose.base import unfit_for_rigs
+from localize.pose.priors import refuse_unhonoured
 from localize.pose.refinement.base import SeenPoints
 from localize.pose.refinement.rig import estimate_rig
 from localize.stages.mapping import LocalizationMap
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
 
 
 def estimate_poses(bench: Workbench, use: "Components", matched: Matched, points: LocalizationMap) -> Shelved:
-    """PoseEstimate of every query; those of a rig, or of a window of a sequence, together."""
+    """PoseEstimate of every query; those of a rig, or of a window of a sequence, together.
+
+    InputError if a query brings a prior, or comes in a rig, that the solver makes no use of.
+    """
     queries, matches = matched.queries, matched.matches
+    refuse_unhonoured(use.pose, queries.images)
     problems = unfit_for_rigs(use.pose, queries.images)
     if problems:
         raise InputError(*problems)

@@ -51,3 +51,8 @@ class Prior:
         """Which of gravity, position and focal it speaks of."""
         known = {"gravity": self.gravity is not None, "position": self.position is not None}
         return frozenset(n for n, there in (known | {"focal": self.focal != "given"}).items() if there)
+
+    @property
+    def reach_m(self) -> float:
+        """The radius, m; of a covariance two standard deviations along its longest axis."""
+        return self.radius_m if self.covariance is None else float(2 * np.sqrt(np.linalg.eigvalsh(self.covariance)[-1]))

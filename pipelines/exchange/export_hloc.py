@@ -12,7 +12,7 @@ from localize.pipelines.mapped_scene import MappedScene, map_scene
 from localize.roles import Components
 from localize.stages import Photos, Workbench, extract_features, query_photos, retrieve
 from localize.store import Store
-from localize.types import Scene
+from localize.types import Image, Scene
 
 
 def run(scene: Scene, store: Store, *, workers: int = 1, progress: bool = False, output: str, **components) -> str:
@@ -63,4 +63,5 @@ def _write(folder: pathlib.Path, bench: Workbench, mapped: MappedScene, queries:
     features = mapped.references.features
     keypoints = {name: features[name].keypoints for name in mapped.references.images.names}
     write_colmap_model(folder / "sfm", mapped.points.model, keypoints)
-    write_query_list(folder / "queries_with_intrinsics.txt", queries.images)
+    plain = (Image(query.name, query.camera) for query in queries.images)  # hloc reads numbers only
+    write_query_list(folder / "queries_with_intrinsics.txt", plain)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from localize.io.text import read_poses, read_query_list, write_poses
+from localize.io.text import read_poses, read_query_list, write_poses, write_query_list
+from localize.keys import describe
 from localize.types import InputError
 from tests.conftest import random_pose
 
@@ -16,6 +17,48 @@ def test_poses_survive_writing_and_reading(tmp_path):
     for name, pose in poses.items():
         np.testing.assert_allclose(again[name].rotation, pose.rotation, atol=1e-14)
         np.testing.assert_array_equal(again[name].translation, pose.translation)
+
+
+def test_what_queries_know_of_themselves_survives_writing_and_reading(tmp_path):
+    camera = "SIMPLE_RADIAL 10 20 5 5 10 0.1"
+    path, problems = tmp_path / "queries.txt", []
+    path.write_text(
+        f"a.jpg {camera} gravity=0,2,0 gravity_deg=3 position=1,2,-3e1 radius_m=5 focal=guessed\n"
+        f"b.jpg {camera} position=1,2,3 covariance=4,0,0,0,4,0,0,0,9\nc.jpg {camera}\n"
+    )
+    a, b, c = read_query_list(path, problems, (0, 1, 0))
+    assert not problems
+    assert a.prior.gravity.tolist() == a.prior.gravity_in_world.tolist() == [0, 1, 0]
+    assert (a.prior.gravity_deg, a.prior.position.tolist(), a.prior.radius_m) == (3, [1, 2, -30], 5)
+    assert (a.prior.parts, b.prior.parts, c.prior) == ({"gravity", "position", "focal"}, {"position"}, None)
+    assert b.prior.reach_m == 6
+    assert a.camera.params.tolist() == c.camera.params.tolist() == [5, 5, 10, 0.1]
+    write_query_list(tmp_path / "again.txt", [a, b, c])
+    again = read_query_list(tmp_path / "again.txt", problems, (0, 1, 0))
+    assert [describe(q.prior) for q in again] == [describe(q.prior) for q in (a, b, c)]
+
+
+def test_a_malformed_word_on_a_query_is_refused_with_its_line(tmp_path):
+    path = tmp_path / "queries.txt"
+    for fields, sentence in (
+        ("gravity=0,nan,0", "gravity=0,nan,0, but must be 3 numbers with commas and no blanks between them"),
+        ("gravity=0,1", "gravity=0,1, but must be 3 numbers"),
+        ("gravity=0,0,0", "Prior.gravity has no direction"),
+        ("gravity=0,1,0 gravity_deg=0", "gravity_deg and Prior.radius_m must be greater than 0"),
+        ("gravty=0,1,0", "unknown field gravty; did you mean gravity? the known ones are gravity, gravity_deg"),
+        ("position=0,1,0", "position needs radius_m or covariance"),
+        ("position=0,1,0 radius_m=inf", "radius_m=inf, but must be a number"),
+        ("gravity_deg=2", "gravity_deg is given without gravity"),
+        ("focal=maybe", "Prior.focal is 'maybe', but must be one of: given, guessed, unknown"),
+        ("focal=guessed focal=given", "focal is given twice"),
+        ("gravity=0, 1, 0", "gravity=0,, but must be 3 numbers"),
+        ("gravity=0,1,0 5", "5 stands behind fields of the form key=value"),
+    ):
+        path.write_text(f"# list\na.jpg SIMPLE_PINHOLE 10 20 5 5 10 {fields}\n")
+        problems = []
+        assert read_query_list(path, problems) == []
+        assert problems[0].startswith(f"{path}:2: query a.jpg: ")
+        assert sentence in problems[0]
 
 
 def test_lists_name_their_bad_lines(tmp_path):

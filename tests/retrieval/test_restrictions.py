@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from localize.keys import describe, key_of
+from localize.retrieval import restrictions
 from localize.retrieval.exact import ExactRanking
 from localize.retrieval.faiss_vectors import FaissPqRanking
 from localize.retrieval.ranking import rank
-from localize.types import Image, ImageList, InputError, Pose, Retrieval, Scene
+from localize.types import Image, ImageList, InputError, Pose, Prior, Retrieval, Scene
 from tests.conftest import PINHOLE
 
 
@@ -52,6 +53,19 @@ def test_restriction_to_a_radius_around_a_prior_position(tmp_path):
     ]
     missing = "file gone.txt is missing: ranking.prior names it"
     assert ExactRanking(prior="gone.txt", radius_m=3).preflight() == [missing]
+
+
+def test_a_query_looks_near_its_own_position_and_never_at_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(restrictions, "NEAREST", 1)
+    references = images("abcd", tags=[(), (), ("day",), ()], positions=[(0, 0, 0), (3, 0, 0), (1, 0, 2.5), (90, 0, 0)])
+    near, far = (Prior(position=np.array([x, 0, 0]), radius_m=2.5) for x in (1.0, 1000.0))
+    queries = ImageList(Image(n, PINHOLE, prior=p) for n, p in (("p", near), ("q", far), ("r", None)))
+    assert found(ExactRanking(), queries, references) == [[0, 1, 2, -1], [3, -1, -1, -1], [0, 1, 2, 3]]
+    assert found(ExactRanking(only_tags=["day"]), queries, references)[:2] == [[2, -1, -1, -1]] * 2
+    path = tmp_path / "prior.txt"
+    path.write_text("p 90 0 0\nr 90 0 0\n")
+    filed = found(ExactRanking(prior=str(path), radius_m=1), queries, references)
+    assert filed == [[0, 1, 2, -1], [3, -1, -1, -1], [3, -1, -1, -1]]  # the query's own goes before the file
 
 
 @dataclass(frozen=True)

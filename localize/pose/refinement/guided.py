@@ -14,6 +14,7 @@ import numpy as np
 from localize.components import check_component, problems_of
 from localize.geometry.refine import refine_pose
 from localize.pose.base import MIN_MATCHES, PoseEstimator
+from localize.pose.priors import believed
 from localize.pose.refinement.aim import Candidates, Photo
 from localize.pose.refinement.base import SeenPoints
 from localize.pose.refinement.confidence import calibration_path, confidence, read_calibration, surprise, why_not
@@ -84,6 +85,7 @@ class Guided:
         if first.camera is not None:  # estimated with the pose
             photo = Photo(view.features, first.camera)
         pose, px = first.pose, view.camera.px_of_1600
+        prior, _ = believed(view.prior, pose)  # of what it contradicts, the first pose has notes
         candidates = Candidates.around(seen, view.matches.point[first.inliers], self.max_rows)
         least = seen.rare_similarity(self.rarity)
         evidence = Evidence(len(view.features), len(view.matches), first.num_inliers)
@@ -95,7 +97,7 @@ class Guided:
             if len(hit) < MIN_MATCHES:
                 return dataclasses.replace(first, evidence=evidence)
             scale = self.scale_px * px if last else radius / 3
-            fit = refine_pose(photo.xy[keypoint[hit]], candidates.xyz[hit], photo.focal_px, pose, scale, view.prior)
+            fit = refine_pose(photo.xy[keypoint[hit]], candidates.xyz[hit], photo.focal_px, pose, scale, prior)
             pose = fit.pose
         wrong = [photo.near(places + radius * by, candidates, rows, radius, least) for by in WRONG_PLACES]
         evidence = dataclasses.replace(
