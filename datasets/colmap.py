@@ -7,6 +7,7 @@ from typing import ClassVar
 from localize.components import check_component
 from localize.datasets.base import Dataset
 from localize.datasets.shared.checks import existing_folder, query_folder, refuse_photos
+from localize.io.exif import camera_of_photo
 from localize.io.models.colmap import read_colmap_images
 from localize.io.text import read_poses, read_query_list
 from localize.types import Image, ImageList, ModelFiles, Scene, collecting, repeated_names
@@ -18,7 +19,7 @@ class Colmap(Dataset):
 
     image_root: str
     model: str  # folder with cameras and images, .bin or .txt
-    queries: str | None = None  # list: name MODEL width height params...
+    queries: str | None = None  # list: name MODEL width height params..., or name auto: from the photo
     ground_truth: str | None = None  # list: name qw qx qy qz tx ty tz (world to camera); null: the model's poses
     query_image_root: str | None = None  # if the queries lie elsewhere
     name: str = "colmap"
@@ -40,7 +41,9 @@ class Colmap(Dataset):
                 images = read_colmap_images(model, problems)
         if self.queries:
             with collecting(problems):
-                queries = read_query_list(pathlib.Path(self.queries), problems)
+                queries = read_query_list(
+                    pathlib.Path(self.queries), problems, camera_of=lambda name: camera_of_photo(query_root / name)
+                )
         names = {q.name for q in queries}
         if self.ground_truth:
             with collecting(problems):

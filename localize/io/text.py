@@ -1,13 +1,13 @@
 """Lines of the plain-text formats: lists of cameras, of poses, and result files."""
 
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from localize.geometry.poses import nearest_rotation, qvec_from_rotation, rotation_from_qvec
 from localize.io.files import write_bytes
-from localize.types import Camera, Image, InputError, Pose
+from localize.types import Camera, Image, InputError, Pose, Prior
 
 
 def read_text(path: pathlib.Path) -> str:
@@ -34,12 +34,21 @@ def parse_camera(fields: list[str]) -> Camera:
     return Camera(fields[0], int(fields[1]), int(fields[2]), np.array(fields[3:], np.float64))
 
 
-def read_query_list(path: pathlib.Path, problems: list[str]) -> list[Image]:
-    """Images from lines `name MODEL width height params...`; lines that cannot be used go to `problems`."""
+def read_query_list(
+    path: pathlib.Path, problems: list[str], camera_of: Callable[[str], tuple[Camera, Prior]] | None = None
+) -> list[Image]:
+    """Images from lines `name MODEL width height params...`; lines that cannot be used go to `problems`.
+
+    camera_of: makes the camera of a name, where a line holds no other word, or `auto`; None: such lines are no use.
+    """
     images = []
     for number, fields in read_lines(path):
         try:
-            images.append(Image(fields[0], parse_camera(fields[1:])))
+            if camera_of is not None and fields[1:] in ([], ["auto"]):
+                camera, prior = camera_of(fields[0])
+                images.append(Image(fields[0], camera, prior=prior))
+            else:
+                images.append(Image(fields[0], parse_camera(fields[1:])))
         except ValueError as e:
             problems.append(f"{path}:{number}: query {fields[0]}: {e}")
     return images

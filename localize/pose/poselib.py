@@ -3,6 +3,7 @@
 PROSAC: Chum & Matas, "Matching with PROSAC: progressive sample consensus", CVPR 2005.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ import poselib
 
 from localize.geometry.colmap import camera_rays
 from localize.pose.base import Ransac, checked
+from localize.pose.unknown_focal import can_estimate, pose_and_focal
 from localize.types import Camera, Matches2D3D, PoseEstimate, Prior
 
 # Any other name silently becomes a null model in PoseLib 2.0.5.
@@ -27,7 +29,8 @@ class PoseLib(Ransac):
     confidence: float = 0.9999
     prosac: bool = True  # samples come from the best matches first, then from more and more of them
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
+    honours: ClassVar[frozenset] = frozenset({"focal"})
     LIBRARIES: ClassVar[tuple] = ("poselib",)
 
     def options(self) -> dict:
@@ -45,6 +48,12 @@ class PoseLib(Ransac):
 
     def search(self, matches: Matches2D3D, camera: Camera, prior: Prior | None) -> PoseEstimate:
         """See `Ransac.solve`."""
+        if prior is not None and prior.focal != "given":
+            if can_estimate(camera):
+                return pose_and_focal(matches, camera, prior.focal, self.max_error_px, self.options())
+            found = self.search(matches, camera, dataclasses.replace(prior, focal="given"))
+            note = f"the focal length of a {camera.model} camera is not estimated: that of the list was used"
+            return dataclasses.replace(found, notes=(*found.notes, note))
         xy, model, params = matches.xy, camera.model, camera.params
         if model not in _MODELS:  # undistort ourselves, to an ideal camera of the same focal length
             xy, model, params = camera_rays(camera, xy) * camera.focal_px, "SIMPLE_PINHOLE", [camera.focal_px, 0, 0]

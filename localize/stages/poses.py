@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from localize.keys import describe, key_of
 from localize.pose.refinement.base import SeenPoints
 from localize.stages.mapping import LocalizationMap
+from localize.stages.notes import warn_of_focals
 from localize.stages.union import Matched
 from localize.stages.workbench import Workbench
 from localize.store import Shelved
@@ -30,4 +31,6 @@ def estimate_poses(bench: Workbench, use: "Components", matched: Matched, points
         view = View(queries.features[name], matches[name], query.camera, query.prior)
         return use.refinement.estimate(view, seen, use.pose)
 
-    return bench.fill("poses", shelf, keys, estimate)
+    poses = bench.fill("poses", shelf, keys, estimate)
+    warn_of_focals(poses[name] for name in poses.item_keys)
+    return poses
