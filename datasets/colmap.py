@@ -10,6 +10,7 @@ from localize.components import check_component
 from localize.datasets.base import Dataset
 from localize.datasets.shared.checks import existing_folder, query_folder, refuse_photos
 from localize.datasets.shared.mounts import mounted
+from localize.io.exif import camera_of_photo
 from localize.io.models.colmap import read_colmap_images
 from localize.io.text import read_poses, read_query_list
 from localize.types import Image, ImageList, InputError, ModelFiles, Scene, collecting, repeated_names
@@ -21,7 +22,7 @@ class Colmap(Dataset):
 
     image_root: str
     model: str  # folder with cameras and images, .bin or .txt
-    queries: str | None = None  # list: name MODEL width height params..., and what is known of each, docs/priors.md
+    queries: str | None = None  # lines name MODEL width height params..., or name auto; docs/priors.md says what more
     ground_truth: str | None = None  # list: name qw qx qy qz tx ty tz (world to camera); null: the model's poses
     query_image_root: str | None = None  # if the queries lie elsewhere
     name: str = "colmap"
@@ -56,7 +57,12 @@ class Colmap(Dataset):
                 images = read_colmap_images(model, problems)
         if self.queries:
             with collecting(problems):
-                queries = read_query_list(pathlib.Path(self.queries), problems, self.gravity_in_world)
+                queries = read_query_list(
+                    pathlib.Path(self.queries),
+                    problems,
+                    self.gravity_in_world,
+                    camera_of=lambda name: camera_of_photo(query_root / name),
+                )
         queries = mounted(queries, self.rigs, self.odometry, self.window, problems)
         names = {q.name for q in queries}
         if self.ground_truth:

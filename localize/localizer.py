@@ -1,5 +1,6 @@
 """Map once, query many, from Python: no configuration, no dataset adapter, no files but the map's own folder."""
 
+import dataclasses
 import functools
 import json
 import os
@@ -12,6 +13,7 @@ import numpy as np
 import PIL.Image
 
 from localize.features.base import LocalFeature
+from localize.io.exif import camera_of_photo, guessed_camera
 from localize.io.files import whole_folder
 from localize.io.images import read_photo
 from localize.io.records import load_record, record_from_json, record_to_json, save_array, save_record
@@ -64,14 +66,18 @@ class Localizer:
         return SeenPoints(self.references, self.rows)
 
     def localize(
-        self, image: str | os.PathLike | np.ndarray, camera: Camera, *, prior: Prior | None = None
+        self, image: str | os.PathLike | np.ndarray, camera: Camera | None = None, *, prior: Prior | None = None
     ) -> PoseEstimate:
         """Pose of one photo: a path, or pixels (H, W) or (H, W, 3) uint8 RGB.
 
+        camera: None: its focal length is guessed from the photo's EXIF or unknown, and estimated with the pose.
         prior: what is known of its pose or of its camera. PoseEstimate.pose is None, and .reason says why, if it cannot
         be localized. InputError if the photo cannot be read or its size is not the camera's, or if the pose solver
         makes no use of a part of the prior.
         """
+        if camera is None:
+            camera, guess = _camera(image)
+            prior = guess if prior is None else dataclasses.replace(prior, focal=guess.focal)
         refuse_unhonoured(self.use.pose, [Image("", camera, prior=prior)])
         return self.use.refinement.estimate(self._view(image, camera, prior), self._seen, self.use.pose)
 
@@ -201,6 +207,13 @@ def check_answers(use: Components) -> None:
     if not isinstance(use.retrieval, GlobalDescriptor):
         what = "file of global descriptors" if isinstance(use.retrieval, StoredDescriptor) else "list of pairs"
         raise InputError(f"a {what} speaks of no other photos: a map that answers new ones needs retrieval=compact")
+
+
+def _camera(image) -> tuple[Camera, Prior]:
+    """A camera for a photo without one."""
+    if isinstance(image, np.ndarray):
+        return guessed_camera(*image.shape[1::-1])
+    return camera_of_photo(image)
 
 
 def _pixels(image, *, grey: bool) -> np.ndarray:

@@ -1,14 +1,15 @@
 """Lines of the plain-text formats: lists of cameras, of poses, and result files."""
 
+import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from localize.geometry.poses import nearest_rotation, qvec_from_rotation, rotation_from_qvec
 from localize.io.files import write_bytes
 from localize.io.priors import parse_prior, prior_fields
-from localize.types import Camera, Image, InputError, Pose
+from localize.types import Camera, Image, InputError, Pose, Prior
 from localize.types.priors import DOWN
 
 
@@ -36,17 +37,29 @@ def parse_camera(fields: list[str]) -> Camera:
     return Camera(fields[0], int(fields[1]), int(fields[2]), np.array(fields[3:], np.float64))
 
 
-def read_query_list(path: pathlib.Path, problems: list[str], gravity_in_world=DOWN) -> list[Image]:
+def read_query_list(
+    path: pathlib.Path,
+    problems: list[str],
+    gravity_in_world=DOWN,
+    *,
+    camera_of: Callable[[str], tuple[Camera, Prior]] | None = None,
+) -> list[Image]:
     """Images from lines `name MODEL width height params...`; lines that cannot be used go to `problems`.
 
     Behind the parameters a line may say what is known of the photo, `key=value` each, see `localize/io/priors.py`.
+    camera_of: makes the camera of a name, where a line has none, or `auto`; None: such lines are no use.
     """
     images = []
     for number, fields in read_lines(path):
         numbers = next((i for i, field in enumerate(fields) if i and "=" in field), len(fields))
         try:
             prior = parse_prior(fields[numbers:], gravity_in_world)
-            images.append(Image(fields[0], parse_camera(fields[1:numbers]), prior=prior))
+            if camera_of is not None and fields[1:numbers] in ([], ["auto"]):
+                camera, guessed = camera_of(fields[0])
+                prior = guessed if prior is None else dataclasses.replace(prior, focal=guessed.focal)
+            else:
+                camera = parse_camera(fields[1:numbers])
+            images.append(Image(fields[0], camera, prior=prior))
         except ValueError as e:
             problems.append(f"{path}:{number}: query {fields[0]}: {e}")
     return images

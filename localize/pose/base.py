@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from localize.components import USUAL, check_component
+from localize.pose.focal import better_focal
 from localize.pose.priors import notes_on_failure
 from localize.types import Camera, Image, InputError, Matches2D3D, Pose, PoseEstimate, Prior, View
 
@@ -80,10 +81,19 @@ class Ransac:
         """cam_from_world from matches in pixels of this camera, if it rests on enough inliers."""
         found = self.solve(matches, camera, prior)
         least = USUAL.min_inliers if self.min_inliers is None else self.min_inliers
-        if found.pose is not None and found.num_inliers >= least:
+        if found.pose is None:
             return found
+        if found.num_inliers >= least:
+            return self.doubted(found, matches, camera)
         reason = f"{found.num_inliers} inliers among {len(matches)} matches, at least {least} are needed"
         return dataclasses.replace(found, pose=None, reason=found.reason or reason, notes=notes_on_failure(prior))
+
+    def doubted(self, found: PoseEstimate, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
+        """With a note if its matches fit another focal length than the given one; not if it was estimated."""
+        if found.pose is None or found.camera is not None:
+            return found
+        note = better_focal(matches.xy, matches.xyz, camera, found.pose, self.error_px(camera))
+        return found if note is None else dataclasses.replace(found, notes=(*found.notes, note))
 
     def solve(self, matches: Matches2D3D, camera: Camera, prior: Prior | None = None) -> PoseEstimate:
         """cam_from_world from matches in pixels of this camera, on however few inliers."""

@@ -15,6 +15,7 @@ from localize.geometry.poses import qvec_from_rotation
 from localize.pose.base import Ransac, checked
 from localize.pose.priors import believed
 from localize.pose.rig import Rig, rig_poses
+from localize.pose.unknown_focal import can_estimate, pose_and_focal
 from localize.pose.upright import solve_with_gravity
 from localize.types import Camera, Matches2D3D, Pose, PoseEstimate, Prior, View
 
@@ -36,7 +37,7 @@ class PoseLib(Ransac):
     prosac: bool = True  # samples come from the best matches first, then from more and more of them
 
     VERSION: ClassVar[int] = 3
-    honours: ClassVar[frozenset] = frozenset({"gravity", "position"})
+    honours: ClassVar[frozenset] = frozenset({"gravity", "position", "focal"})
     LIBRARIES: ClassVar[tuple] = ("poselib",)
 
     def options(self, camera: Camera, max_iterations: int | None = None) -> dict:
@@ -54,17 +55,26 @@ class PoseLib(Ransac):
 
     def search(self, matches: Matches2D3D, camera: Camera, prior: Prior | None) -> PoseEstimate:
         """See `Ransac.solve`."""
+        found = self._searched(matches, camera, prior)
+        if found.pose is None:
+            return found
+        return dataclasses.replace(found, notes=(*found.notes, *believed(prior, found.pose)[1]))
+
+    def _searched(self, matches: Matches2D3D, camera: Camera, prior: Prior | None) -> PoseEstimate:
+        """With what the prior says of the focal length, or else of gravity."""
+        if prior is not None and prior.focal != "given":
+            if can_estimate(camera):
+                return pose_and_focal(matches, camera, prior.focal, self.error_px(camera), self.options(camera))
+            found = self._searched(matches, camera, dataclasses.replace(prior, focal="given"))
+            note = f"the focal length of a {camera.model} camera is not estimated: that of the list was used"
+            return dataclasses.replace(found, notes=(*found.notes, note))
 
         def p3p(max_iterations: int) -> PoseEstimate:
             return self._p3p(matches, camera, self.options(camera, max_iterations))
 
         if prior is None or prior.gravity is None:
-            found = p3p(self.max_iterations)
-        else:
-            found = solve_with_gravity(self, matches, camera, prior, p3p, prosac=self.prosac)
-        if found.pose is None:
-            return found
-        return dataclasses.replace(found, notes=(*found.notes, *believed(prior, found.pose)[1]))
+            return p3p(self.max_iterations)
+        return solve_with_gravity(self, matches, camera, prior, p3p, prosac=self.prosac)
 
     def _p3p(self, matches: Matches2D3D, camera: Camera, options: dict) -> PoseEstimate:
         """By the matches alone."""

@@ -1,5 +1,6 @@
 """From photos with known poses to a map that can be searched."""
 
+import dataclasses
 import functools
 import logging
 import pathlib
@@ -11,6 +12,7 @@ import numpy as np
 from localize.io.models.supplied import read_model
 from localize.keys import describe, file_digest, key_of
 from localize.mapping.base import MapImport, Mapping
+from localize.mapping.focal_check import doubtful_focals
 from localize.mapping.pairs import all_pairs, model_of_pairs, neighbour_pairs, rank_by_covisibility
 from localize.matching.base import PairMatcher
 from localize.retrieval.ranking import rank, rank_by_pose
@@ -34,6 +36,7 @@ class LocalizationMap:
     rows: PointRows
     rows_key: str
     model: Map  # which keypoint of which reference sees each point
+    notes: tuple[str, ...] = ()  # what of the references contradicts their matches, one sentence each
 
     @property
     def num_observations(self) -> int:
@@ -53,7 +56,19 @@ def map_points(
         return import_map(bench, use.mapping, scene.supplied, references)
     pairs = choose_pairs(bench, use.mapping, references, described, scene.supplied)
     matches = match_pairs(bench, use.pair_matching, pairs, references)
-    return triangulate(bench, use.mapping, references, matches)
+    points = triangulate(bench, use.mapping, references, matches)
+    return dataclasses.replace(points, notes=check_focals(bench, references, matches))
+
+
+def check_focals(bench: Workbench, references: Photos, matches: Shelved) -> tuple[str, ...]:
+    """What the references' matches say against their focal lengths, on the log too."""
+    with bench.stage("focal_check") as record:
+        record.computed = 1
+        features, keypoints_of = references.features, functools.cache(lambda name: features[name].keypoints)
+        found = tuple(doubtful_focals(references.images, matches.item_keys, keypoints_of, matches.__getitem__))
+    for sentence in found:
+        log.warning("%s", sentence)
+    return found
 
 
 def choose_pairs(

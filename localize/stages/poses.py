@@ -11,6 +11,7 @@ from localize.pose.priors import refuse_unhonoured
 from localize.pose.refinement.base import SeenPoints
 from localize.pose.refinement.rig import estimate_rig
 from localize.stages.mapping import LocalizationMap
+from localize.stages.notes import warn_of_focals
 from localize.stages.union import Matched
 from localize.stages.workbench import Workbench
 from localize.store import Shelved
@@ -58,7 +59,9 @@ def estimate_poses(bench: Workbench, use: "Components", matched: Matched, points
                 done[members] = estimate_rig([view_of(n) for n in members], mounts, seen, use.pose, use.refinement)
         return done[members][members.index(name)]
 
-    return bench.fill("poses", shelf, {query.name: key(query) for query in queries.images}, estimate)
+    poses = bench.fill("poses", shelf, {query.name: key(query) for query in queries.images}, estimate)
+    warn_of_focals(poses[name] for name in poses.item_keys)
+    return poses
 
 
 def rigs_of(queries: Iterable[Image]) -> dict[str, tuple[str, ...]]:

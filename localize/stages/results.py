@@ -16,6 +16,7 @@ from localize.io.text import write_poses, write_text
 from localize.stages.index import BuiltIndex
 from localize.stages.mapping import LocalizationMap
 from localize.stages.memory import array_bytes
+from localize.stages.notes import focal_notes
 from localize.stages.union import Matched
 from localize.stages.workbench import Workbench
 from localize.store import Shelved
@@ -81,7 +82,9 @@ def _results(
             "bytes": array_bytes(points.rows),
             "index_bytes": array_bytes(index.built) if index else 0,
             "bits": _bits(index),
+            "notes": list(points.notes),
         },
+        "notes": focal_notes(estimates.values()),
         "failed": {
             n: estimates[n].reason if n in estimates else "the photo cannot be read"
             for n in scene.queries.names
@@ -180,6 +183,7 @@ def _summary(report: Report, results: dict) -> str:
     )
     if "submission" in results:
         lines.append(f"For the benchmark's server: {results['submission']}" + _fallback_remark(results))
+    lines += [f"Mind: {note}." for note in results["map"]["notes"] + results["notes"]]
     failed = results["failed"]
     lines += [f"Failed: {name}: {reason}" for name, reason in list(failed.items())[:SHOWN]]
     if len(failed) > SHOWN:

@@ -14,6 +14,7 @@ import numpy as np
 from localize.components import check_component, problems_of
 from localize.geometry.refine import refine_pose
 from localize.pose.base import MIN_MATCHES, PoseEstimator
+from localize.pose.focal import better_focal
 from localize.pose.priors import believed
 from localize.pose.refinement.aim import Candidates, Photo
 from localize.pose.refinement.base import SeenPoints
@@ -23,6 +24,7 @@ from localize.types import Evidence, InputError, PoseEstimate, View
 
 WRONG_PLACES = 3.0 * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])  # in radii, so that no window reaches the right one
 
+FOCAL_ERROR_PX = 12.0  # of a photo of 1600 px: a wrong focal length makes right matches miss by so much
 BEYOND_DOUBT = 300.0  # nats: no other pose is tried after one that so much speaks for
 
 
@@ -64,23 +66,24 @@ class Guided:
         tried = []
         for first in first_poses(view, seen, solver, self.hypotheses):
             tried.append(self._verified(view, photo, seen, first))
-            if surprise(tried[-1].evidence) > BEYOND_DOUBT:
+            if surprise(tried[-1].pose.evidence) > BEYOND_DOUBT:
                 break
         if not tried:
             return solver.solve(view.matches, view.camera, view.prior)
-        order = sorted(range(len(tried)), key=lambda i: -surprise(tried[i].evidence))
-        best = tried[order[0]]
-        others = [tried[i] for i in order[1:] if not _same(tried[i], best)]
-        evidence = dataclasses.replace(best.evidence, rival=max((surprise(o.evidence) for o in others), default=0.0))
-        return self.judge(dataclasses.replace(best, evidence=evidence), solver)
+        best = max(tried, key=lambda t: surprise(t.pose.evidence))
+        rivals = [surprise(t.pose.evidence) for t in tried if not _same(t.pose, best.pose)]
+        evidence = dataclasses.replace(best.pose.evidence, rival=max(rivals, default=0.0))
+        best = dataclasses.replace(best, pose=dataclasses.replace(best.pose, evidence=evidence))
+        return self.judge(best.with_doubts(view), solver)
 
     def refine_from(self, view: View, seen: SeenPoints, solver: PoseEstimator, first: PoseEstimate) -> PoseEstimate:
         """The same from one first pose, such as a rig's."""
         if first.pose is None:
             return first
-        return self.judge(self._verified(view, Photo(view.features, view.camera), seen, first), solver)
+        found = self._verified(view, Photo(view.features, view.camera), seen, first)
+        return self.judge(found.with_doubts(view), solver)
 
-    def _verified(self, view: View, photo: Photo, seen: SeenPoints, first: PoseEstimate) -> PoseEstimate:
+    def _verified(self, view: View, photo: Photo, seen: SeenPoints, first: PoseEstimate) -> "Verified":
         """The refined pose with its evidence; the first one where nothing is found around it."""
         if first.camera is not None:  # estimated with the pose
             photo = Photo(view.features, first.camera)
@@ -95,7 +98,7 @@ class Guided:
             keypoint = photo.near(places, candidates, rows, radius, least)
             hit = np.flatnonzero(keypoint >= 0)
             if len(hit) < MIN_MATCHES:
-                return dataclasses.replace(first, evidence=evidence)
+                return Verified(dataclasses.replace(first, evidence=evidence))
             scale = self.scale_px * px if last else radius / 3
             fit = refine_pose(photo.xy[keypoint[hit]], candidates.xyz[hit], photo.focal_px, pose, scale, prior)
             pose = fit.pose
@@ -108,7 +111,8 @@ class Guided:
             spread=photo.spread(keypoint[hit]),
             depth_m=float(np.median(np.linalg.norm(candidates.xyz[hit] - pose.center, axis=1))),
         )
-        return dataclasses.replace(first, pose=pose, covariance=fit.covariance, evidence=evidence)
+        found = dataclasses.replace(first, pose=pose, covariance=fit.covariance, evidence=evidence)
+        return Verified(found, (view.features.keypoints[keypoint[hit]], candidates.xyz[hit]))
 
     def judge(self, found: PoseEstimate, solver: PoseEstimator) -> PoseEstimate:
         """With its confidence; without its pose if that is less than the solver asks for."""
@@ -117,6 +121,22 @@ class Guided:
         if sure >= solver.min_confidence:
             return found
         return dataclasses.replace(found, pose=None, reason=why_not(found, solver.min_confidence))
+
+
+@dataclass(frozen=True, eq=False)
+class Verified:
+    """A refined pose, and the matches that it was fitted to; None where nothing was found."""
+
+    pose: PoseEstimate
+    matches: tuple[np.ndarray, np.ndarray] | None = None  # (M, 2) px and (M, 3) m
+
+    def with_doubts(self, view: View) -> PoseEstimate:
+        """The pose, with a note if its matches fit another focal length than the one that was given."""
+        if self.pose.camera is not None or self.matches is None:
+            return self.pose
+        error_px = FOCAL_ERROR_PX * view.camera.px_of_1600
+        note = better_focal(*self.matches, view.camera, self.pose.pose, error_px)
+        return self.pose if note is None else dataclasses.replace(self.pose, notes=(*self.pose.notes, note))
 
 
 def _same(a: PoseEstimate, b: PoseEstimate) -> bool:
