@@ -12,7 +12,9 @@ if (_checkout / "setup.cfg").is_file():
     __path__.append(str(_checkout))
 
 _PUBLIC = {
-    **dict.fromkeys(["Camera", "Image", "ImageList", "InputError", "Pose", "PoseEstimate", "Scene"], "localize.types"),
+    **dict.fromkeys(
+        ["Camera", "Image", "ImageList", "InputError", "Pose", "PoseEstimate", "Prior", "Scene"], "localize.types"
+    ),
     "Localizer": "localize.localizer",
     "Store": "localize.store",
     "build_map": "localize.pipelines.build_map",

@@ -10,12 +10,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from localize import Camera, InputError, Localizer, Store, build_map
+from localize import Camera, InputError, Localizer, Prior, Store, build_map
 from localize.features.sift import Sift
 from localize.geometry.colmap import pycolmap
 from localize.geometry.poses import pose_error
 from localize.io.images import read_photo
 from localize.io.text import read_poses
+from localize.pose.colmap import Colmap
 from localize.pose.poselib import PoseLib
 from localize.pose.refinement.none import NoRefinement
 from localize.retrieval.exact import ExactRanking
@@ -50,6 +51,22 @@ def test_pixels_paths_and_colours_are_all_the_same(folder, scene):
     by_path = localizer.localize(path, query.camera)
     for pixels in (read_photo(path), read_photo(path, grey=True)):
         np.testing.assert_array_equal(localizer.localize(pixels, query.camera).pose.rotation, by_path.pose.rotation)
+
+
+def test_what_a_photo_knows_is_used_named_or_refused(folder, scene):
+    localizer, query = Localizer.load(folder), scene.ground_truth.images[0]
+    path = os.path.join(scene.image_root, query.name)
+    gravity = query.pose.rotation @ [0, 0, -1]
+    right = Prior(gravity, position=query.pose.center, radius_m=1.0)
+    estimate = localizer.localize(path, query.camera, prior=right)
+    assert pose_error(estimate.pose, query.pose) < (0.02, 0.2)
+    assert estimate.notes == ()
+    wrong = Prior(gravity @ np.diag([1, -1, -1]), position=query.pose.center + 50, radius_m=1.0)
+    estimate = localizer.localize(path, query.camera, prior=wrong)
+    assert pose_error(estimate.pose, query.pose) < (0.02, 0.2)
+    assert [note.split(" ")[0] for note in estimate.notes] == ["gravity", "the"]
+    with pytest.raises(InputError, match="Colmap makes no use of gravity, which this photo brings"):
+        Localizer.load(folder, pose=Colmap()).localize(path, query.camera, prior=Prior(gravity))
 
 
 def test_what_cannot_be_localized_says_why(folder, scene):

@@ -185,3 +185,20 @@ def test_wrong_folder_is_one_problem(run_cli, own_data, tmp_path):
     assert code == 2
     assert f"none of 7 photos, such as camera000001_frame000000.png, is in {tmp_path}" in text
     assert "2 problems" in text
+
+
+def test_what_the_pose_solver_makes_no_use_of_is_refused_before_the_work(run_cli, own_data):
+    arguments, queries = own_data
+    first, *rest = queries.read_text().splitlines()
+    queries.write_text("\n".join([first + " gravity=0,1,0", *rest]))
+    code, said = run_cli(*RUN, *arguments, "pose=colmap")
+    assert code == 2
+    assert (
+        f"Colmap makes no use of gravity, which query {first.split()[0]} brings: take a pose solver that does" in said
+    )
+    queries.write_text("\n".join([first + " gravty=0,1,0", *rest]))
+    code, said = run_cli(*RUN, *arguments)
+    assert code == 2
+    assert f"{queries}:1: query {first.split()[0]}: unknown field gravty; did you mean gravity?" in said
+    code, said = run_cli(*RUN, *arguments, "dataset.gravity_in_world=[0,0]")
+    assert "dataset.gravity_in_world is [0, 0], but must be three numbers" in said
