@@ -2,7 +2,7 @@
 
     python benchmarks/focal.py SCENE... --store outputs/store
 
-A scene is a folder of Strecha et al., or one with photos/, model/ (COLMAP, text or binary), queries.txt and perhaps gt.txt.
+A scene is a folder of Strecha et al., or one with photos/, model/ (COLMAP), queries.txt and perhaps gt.txt.
 The references keep their true focal length; each query is given its true one times `--times`. "believed" takes that as
 it is; "unknown" estimates it with the pose. Errors are medians over the queries; milliseconds are of this process on
 the processor. Features are SIFT, matches those of the queries' 20 most similar references.
@@ -107,11 +107,10 @@ def main() -> None:
         print("| " + " | ".join(header) + " |\n|" + " --- |" * len(header), flush=True)
         photos = mapped.references
         of_pairs = match_pairs(bench, use.pair_matching, choose_pairs(bench, mapping, photos, mapped.described), photos)
+        xy = {image.name: photos.features[image.name].keypoints for image in photos.images}
         for times in given.times:
             images = ImageList(tuple(Image(i.name, times_focal(i.camera, times), i.pose) for i in photos.images))
-            said = doubtful_focals(
-                images, of_pairs.item_keys, lambda n: photos.features[n].keypoints, of_pairs.__getitem__
-            )
+            said = doubtful_focals(images, of_pairs.item_keys, xy.__getitem__, of_pairs.__getitem__)
             fits = ", ".join(s.split("f = ")[1].split(" better")[0] for s in said) or "nothing said"
             print("| " + " | ".join([f"{times:g} x", *row(here, matches, times), fits]) + " |", flush=True)
 

@@ -146,7 +146,9 @@ def test_own_data_needs_photos_a_model_and_a_list(run_cli, own_data, scene, tmp_
 def test_bad_query_lists(run_cli, own_data):
     arguments, queries = own_data
     good = queries.read_text().splitlines()
-    queries.write_text("\n".join([good[0], good[0], good[1].split()[0], "gone.png " + good[2].split(maxsplit=1)[1]]))
+    queries.write_text(
+        "\n".join([good[0], good[0], good[1].split()[0] + " SIMPLE_RADIAL", "gone.png " + good[2].split(maxsplit=1)[1]])
+    )
     code, text = run_cli(*RUN, *arguments)
     assert code == 2
     assert "is listed 2 times; names must be unique" in text
