@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from localize.pose.refinement.confidence import MEASURES, RIGHT_DEG, RIGHT_SHARE, Calibration, measures
 from localize.types import Evidence, InputError
 
-PULL = 0.01  # of the weights towards 0, per standard deviation of a measure: a few hundred photos fit no more exactly
+PULL = 0.002  # of the weights towards 0, per standard deviation of a measure: a few hundred photos fit no more exactly
 EVIDENCE = {f.name for f in dataclasses.fields(Evidence)}
 
 

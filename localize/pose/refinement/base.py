@@ -10,7 +10,7 @@ from localize.kernels.window_search import rows_by_point
 from localize.pose.base import PoseEstimator
 from localize.types import ImageList, PointRows, PoseEstimate, View
 
-PAIRS = 50_000
+PAIRS = 20_000
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from localize.components import check_component, problems_of
 from localize.geometry.refine import refine_pose
 from localize.pose.base import MIN_MATCHES, PoseEstimator
 from localize.pose.focal import better_focal
-from localize.pose.priors import believed
+from localize.pose.priors import believed, notes_on_failure
 from localize.pose.refinement.aim import Candidates, Photo
 from localize.pose.refinement.base import SeenPoints
 from localize.pose.refinement.confidence import calibration_path, confidence, read_calibration, surprise, why_not
@@ -74,7 +74,9 @@ class Guided:
         rivals = [surprise(t.pose.evidence) for t in tried if not _same(t.pose, best.pose)]
         evidence = dataclasses.replace(best.pose.evidence, rival=max(rivals, default=0.0))
         best = dataclasses.replace(best, pose=dataclasses.replace(best.pose, evidence=evidence))
-        return self.judge(best.with_doubts(view), solver)
+        judged = self.judge(best.with_doubts(view), solver)
+        # what a pose that is not believed contradicts means nothing
+        return judged if judged.pose else dataclasses.replace(judged, notes=notes_on_failure(view.prior))
 
     def refine_from(self, view: View, seen: SeenPoints, solver: PoseEstimator, first: PoseEstimate) -> PoseEstimate:
         """The same from one first pose, such as a rig's."""
