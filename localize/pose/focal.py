@@ -4,8 +4,8 @@ A wrong focal length is no reason for few inliers: the camera moves back or fort
 is localized far away with thousands of them. So another one is fitted together with the pose, on the same matches.
 
 The bounds were chosen on queries with known focal lengths (SIFT features): where the given one was right, another
-one never lowered the cost by more than 9.3 % (12 photos of 7-Scenes' RedKitchen, whose own poses drift; below 1 % on 20
-others). Where it was 30 % too short or 44 % too long, it is said of 62 of the same 64 photos.
+one never lowered the cost by more than 9.3 % (12 photos of 7-Scenes' RedKitchen, whose own poses drift; below 1 % on 12
+others). Where it was 30 % too short or 44 % too long, it is said of 46 of 48 (24 photos, each way).
 """
 
 import re

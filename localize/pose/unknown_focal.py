@@ -2,10 +2,11 @@
 
 Two ways were compared on SIFT matches of real photos, guesses 0.7, 1.2 and 1.5 times the truth (AMD EPYC, one busy
 core). RANSAC around P4Pf (Bujnak, Kukelova & Pajdla, CVPR 2008; PoseLib's solver, called from Python) finds as good
-poses where most matches are right, and worse ones where 70 % or more are wrong: its samples are larger and dearer, so
-it took 0.4 s a query of 7-Scenes' RedKitchen, and 2.6 s with 70 % more outliers. P3P at seven focal lengths, from half
-to twice the guess, took 0.3 s in both. pycolmap's P4Pf is the fastest (0.1 s), but with 70 % more outliers it lost
-half of the focal lengths. Finer steps (11 or 15) found nothing more, as the best three are refined in any case.
+poses, but its samples are larger and dearer: it took 0.4 s a query of 7-Scenes' RedKitchen, and 2.6 s where 70 % of the
+matches were made wrong. P3P at seven focal lengths, from half
+to twice the guess, took 0.3 s in both. pycolmap's P4Pf is the fastest (0.1 s), but with 70 % made wrong half of its
+focal lengths were off by more than 5 %, of the others a quarter. 11 or 15 steps were better in some cases and worse in
+others.
 """
 
 import dataclasses
