@@ -6,6 +6,8 @@ drift; 0 % for South Building, fountain-P11 and Herz-Jesu-P25), with one 11 % to
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,6 +23,18 @@ FINE = 1.02 ** np.arange(-4, 5)
 LEAST_OFF = 0.03  # of the log: a smaller error of the focal length hardly harms
 LEAST_GAIN = 0.05  # the share by which the given focal length must cost more
 LEAST_T = 4.0  # mean of the pairs' gains by its standard error
+
+
+@dataclass(frozen=True, eq=False)
+class FocalDoubts:
+    """What the matches say against the focal lengths, one sentence per camera."""
+
+    sentences: tuple[str, ...] = ()
+
+    VERSION: ClassVar[int] = 1
+
+    def __post_init__(self):
+        object.__setattr__(self, "sentences", tuple(self.sentences))
 
 
 def doubtful_focals(

@@ -12,7 +12,7 @@ import numpy as np
 from localize.io.models.supplied import read_model
 from localize.keys import describe, file_digest, key_of
 from localize.mapping.base import MapImport, Mapping
-from localize.mapping.focal_check import doubtful_focals
+from localize.mapping.focal_check import FocalDoubts, doubtful_focals
 from localize.mapping.pairs import all_pairs, model_of_pairs, neighbour_pairs, rank_by_covisibility
 from localize.matching.base import PairMatcher
 from localize.retrieval.ranking import rank, rank_by_pose
@@ -62,13 +62,17 @@ def map_points(
 
 def check_focals(bench: Workbench, references: Photos, matches: Shelved) -> tuple[str, ...]:
     """What the references' matches say against their focal lengths, on the log too."""
-    with bench.stage("focal_check") as record:
-        record.computed = 1
-        features, keypoints_of = references.features, functools.cache(lambda name: features[name].keypoints)
-        found = tuple(doubtful_focals(references.images, matches.item_keys, keypoints_of, matches.__getitem__))
-    for sentence in found:
+    features = references.features
+    spec = {"focal_check": FocalDoubts.VERSION, **_of_matches(references, matches)}
+
+    def check() -> FocalDoubts:
+        keypoints_of = functools.cache(lambda name: features[name].keypoints)
+        return FocalDoubts(doubtful_focals(references.images, matches.item_keys, keypoints_of, matches.__getitem__))
+
+    found, _ = bench.artifact("focal_check", spec, check)
+    for sentence in found.sentences:
         log.warning("%s", sentence)
-    return found
+    return found.sentences
 
 
 def choose_pairs(
@@ -109,17 +113,12 @@ def _match_pair(pair_matching: PairMatcher, features: Shelved, pair: tuple[str, 
 
 def triangulate(bench: Workbench, mapping: Mapping, references: Photos, matches: Shelved) -> LocalizationMap:
     """The map of the references from the matches of pairs of them, and its descriptors."""
-    features, pairs = references.features, list(matches.item_keys)
-    spec = {
-        "mapping": describe(mapping),
-        "matches": matches.key,
-        "pairs": pairs,
-        "references": [(_placed(image), features.item_keys[image.name]) for image in references.images],
-    }
+    features = references.features
+    spec = {"mapping": describe(mapping), **_of_matches(references, matches)}
 
     def build() -> Map:
         keypoints = {name: features[name].keypoints for name in references.images.names}
-        return mapping.build(references.images, keypoints, {pair: matches[pair] for pair in pairs})
+        return mapping.build(references.images, keypoints, {pair: matches[pair] for pair in matches.item_keys})
 
     points, key = bench.artifact("map", spec, build)
     return collect_rows(bench, points, key, features)
@@ -150,6 +149,15 @@ def _supplied_model(path: pathlib.Path) -> SourceModel:
     if problems:
         raise InputError(*problems)
     return model
+
+
+def _of_matches(references: Photos, matches: Shelved) -> dict:
+    """What decides all that is made of the matches between references."""
+    return {
+        "matches": matches.key,
+        "pairs": list(matches.item_keys),
+        "references": [(_placed(image), references.features.item_keys[image.name]) for image in references.images],
+    }
 
 
 def _placed(image: Image) -> list:

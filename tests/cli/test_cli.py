@@ -105,7 +105,9 @@ def test_a_component_that_cannot_be_kept_or_misses_a_file(run_cli, synthetic_roo
         "from dataclasses import dataclass\n"
         "class Bare:\n    grey = True\n"
         "@dataclass(frozen=True)\nclass Weighted:\n    VERSION = 1\n    weights: str = 'net.pth'\n"
-        "    def estimate(self, matches, camera): ...\n"
+        "    honours = frozenset()\n"
+        "    def solve(self, matches, camera, prior=None): ...\n"
+        "    estimate = solve\n"
         "    def preflight(self):\n        return [f'weights {self.weights} are missing: download them']\n"
     )
     monkeypatch.syspath_prepend(tmp_path)

@@ -26,7 +26,9 @@ def test_a_rig_from_the_command_line(own_data, run_cli, scene, tmp_path):
     assert found.keys() == truth.keys()
     relative = [composed(found[n], inverse(found[scene.queries.names[0]])) for n in found]
     wanted = [composed(truth[n], inverse(first)) for n in found]
-    assert max(max(pose_error(r, w)) for r, w in zip(relative, wanted, strict=True)) < 1e-6  # they are one rig
+    assert (
+        max(max(pose_error(r, w)) for r, w in zip(relative, wanted, strict=True)) < 0.2
+    )  # m, deg: one rig, refined in each photo
     assert max(pose_error(found[n], truth[n])[0] for n in found) < 0.05
     assert computed(tmp_path / "run")["poses"] == len(truth)
     assert run_cli(*RUN, *arguments, f"dataset.rigs={rigs}")[0] == 0

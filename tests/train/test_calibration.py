@@ -50,7 +50,7 @@ def test_right_is_a_share_of_the_distance(tmp_path):
 
 def test_what_cannot_be_used_is_said(tmp_path):
     path = results(tmp_path / "old.json", [{"inliers": 12}])
-    with pytest.raises(InputError, match="no results.json with evidence"):
+    with pytest.raises(InputError, match=r"no results\.json with evidence"):
         read_judged(path, belongs=True)
     right = results(tmp_path / "right.json", [query(100, 0.1)])
     with pytest.raises(InputError, match="right and wrong poses"):
