@@ -71,7 +71,7 @@ def test_a_moved_reference_is_another_map(finished, scene, tmp_path):
     other = dataclasses.replace(scene, references=ImageList((moved(first), *rest)))
     parallel_search.run(other, finished[0], feature=FEATURE, output=str(tmp_path))
     done = {n for n, c in computed(tmp_path).items() if c} - UNKEPT
-    assert done == {"map", "map_descriptors", "index", "matches", "poses"}
+    assert done == {"focal_check", "map", "map_descriptors", "index", "matches", "poses"}
 
 
 def test_another_query_camera_is_another_pose(finished, scene, tmp_path):

@@ -34,7 +34,7 @@ def measures(evidence: Evidence, position_sd_m: float | None) -> np.ndarray:
     sd = 1.0 if position_sd_m is None or not evidence.depth_m else position_sd_m / evidence.depth_m
     return np.array([
         math.log1p(surprise(evidence)),
-        math.log((evidence.found + 1) / (evidence.in_view + 10)),
+        math.log((evidence.found + 1) / (min(evidence.in_view, evidence.keypoints) + 10)),
         math.log((evidence.found + 1) / (evidence.first_inliers + 1)),
         math.log(evidence.spread + 1 / 64),
         math.log(min(1.0, max(1e-4, sd))),
