@@ -111,6 +111,7 @@ class Thresholds:
     pair_ratio: float = 0.8  # of the ratio test between two photos
     point_ratio: float = 0.9  # of the ratio test between 3D points
     min_inliers: int = 12  # that a pose must rest on
+    keypoint_px: float = 0.0  # what its keypoints are exact to, where that is coarser than a photo's pixels
 
 
 @runtime_checkable

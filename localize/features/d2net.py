@@ -45,8 +45,9 @@ class D2Net:
     VERSION: ClassVar[int] = 1
     LIBRARIES: ClassVar[tuple] = ("torch", "PIL")
     grey: ClassVar[bool] = False
-    # chosen on Minitown's training town; with so many loose matches, fewer inliers come together by chance
-    thresholds: ClassVar[Thresholds] = Thresholds(pair_ratio=0.95, point_ratio=0.97, min_inliers=20)
+    # its cells are 4 px; the rest was chosen on Minitown's training town: with so many loose matches, a pose
+    # must rest on more inliers
+    thresholds: ClassVar[Thresholds] = Thresholds(pair_ratio=0.95, point_ratio=0.97, min_inliers=20, keypoint_px=2.0)
 
     def __post_init__(self):
         positive = ("max_keypoints", "max_edge_px", "max_sum_edges_px", "edge_threshold")

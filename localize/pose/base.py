@@ -58,17 +58,20 @@ class Ransac:
     max_error_px: float = 12.0  # reprojection error of an inlier, in a photo of 1600 px; less in smaller ones
     min_confidence: float = 0.5  # that the pose is right, 0..1; less: the query failed
     min_inliers: int | None = None  # the same by a count, where nothing judges confidence; None: what suits the feature
+    keypoint_px: float | None = (
+        None  # what keypoints are exact to: no limit is below 6 of it; None: what suits likewise
+    )
     min_iterations: int = 100
     max_iterations: int = 10_000
     confidence: float = 0.99999  # that one of the samples was free of outliers
     seed: int = 0
 
-    SUITED: ClassVar[dict] = {"min_inliers": "min_inliers"}
+    SUITED: ClassVar[dict] = {"min_inliers": "min_inliers", "keypoint_px": "keypoint_px"}
     honours: ClassVar[frozenset] = frozenset()
 
     def __post_init__(self):
         positive = ("max_error_px", "min_inliers", "min_iterations", "max_iterations")
-        check_component(self, positive=positive, not_negative=("min_confidence",), shares=("confidence",))
+        check_component(self, positive=positive, not_negative=("min_confidence", "keypoint_px"), shares=("confidence",))
         name = type(self).__name__
         if self.min_confidence > 1:
             raise InputError(f"{name}.min_confidence is {self.min_confidence}, but a probability is at most 1")
@@ -104,7 +107,7 @@ class Ransac:
 
     def error_px(self, camera: Camera) -> float:
         """The largest reprojection error of an inlier in photos of this size."""
-        return self.max_error_px * camera.px_of_1600
+        return max(self.max_error_px * camera.px_of_1600, 6 * (self.keypoint_px or 0.0))
 
     def search(self, matches: Matches2D3D, camera: Camera, prior: Prior | None) -> PoseEstimate:
         """The same where there are enough matches to try."""

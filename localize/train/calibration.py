@@ -54,7 +54,8 @@ def fit(parts: list[Judged]) -> Calibration:
         raise InputError(
             "a calibration needs right and wrong poses: add photos that do not belong as pipeline.negatives"
         )
-    mean, scale = seen.mean(0), seen.std(0) + 1e-9
+    mean, spread = seen.mean(0), seen.std(0)
+    scale = np.where(spread < 1e-6, 1.0, spread)  # a measure that is always the same says nothing
     x, sign = (seen - mean) / scale, np.where(right, 1.0, -1.0)
 
     def loss(w: np.ndarray) -> tuple[float, np.ndarray]:

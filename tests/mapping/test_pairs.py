@@ -2,10 +2,12 @@
 
 import dataclasses
 import logging
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from localize.components import Thresholds
 from localize.features.sift import Sift
 from localize.mapping import pairs
 from localize.mapping.pairs import all_pairs, neighbour_pairs, rank_by_covisibility
@@ -85,6 +87,7 @@ class Coarse(Sift):
     """SIFT whose keypoints lie on a grid, as those of a detector on a coarse map."""
 
     step_px: float = 4.0
+    thresholds: ClassVar[Thresholds] = Thresholds(keypoint_px=2.0)
 
     def extract(self, photo):
         found = super().extract(photo)

@@ -8,6 +8,7 @@ import pytest
 from localize.geometry.poses import pose_error
 from localize.pose.base import failed
 from localize.pose.poselib import PoseLib
+from localize.pose.refinement.aim import Candidates, Photo
 from localize.pose.refinement.base import SeenPoints
 from localize.pose.refinement.confidence import MEASURES, measures, read_calibration, surprise
 from localize.pose.refinement.guided import Guided
@@ -105,11 +106,15 @@ def test_the_best_verified_first_pose_wins():
     assert one_only.confidence < found.confidence
 
 
-def test_what_was_seen_from_behind_is_not_compared():
-    behind = seen_from((0, 0, 20))
-    view = photo_of(behind, shown=300, matched=9)
-    assert Guided().estimate(view, behind, PoseLib(min_confidence=0.0)).evidence.found == 0
-    assert Guided(max_angle_deg=180.0).estimate(view, behind, PoseLib()).evidence.found > 200
+def test_what_was_seen_from_behind_is_compared_only_if_nothing_else_is_there():
+    both, behind = seen_from((0, 0, 0), (0, 0, 20)), seen_from((0, 0, 20))
+    view = photo_of(both, shown=300, matched=9)
+    photo = Photo(view.features, CAMERA)
+    candidates = Candidates.around(both, np.arange(9), 10_000)
+    in_front = candidates.rows[candidates.places(TRUTH, photo, 60.0)[1]]
+    assert 100 < len(in_front) == (in_front < 800).sum()  # the first reference's
+    assert len(candidates.places(TRUTH, photo, 180.0)[1]) == 2 * len(in_front)
+    assert Guided().estimate(photo_of(behind, shown=300, matched=9), behind, PoseLib()).evidence.found > 200
 
 
 def test_one_first_pose_can_be_given():

@@ -8,6 +8,7 @@ from localize.matching.mutual import MutualNearest
 from localize.matching.ratio import RatioTest
 from localize.pose.poselib import PoseLib
 from localize.roles import Components
+from tests.conftest import PINHOLE
 
 
 def ratios(**use) -> tuple[float, float]:
@@ -23,5 +24,8 @@ def test_a_feature_brings_its_thresholds_unless_the_user_sets_some():
     inliers = [Components(feature=feature).pose.min_inliers for feature in (Sift(), D2Net(backbone="small"))]
     assert inliers == [12, D2Net.thresholds.min_inliers]
     assert Components(feature=D2Net(), pose=PoseLib(min_inliers=15)).pose.min_inliers == 15
+    made = Components(feature=D2Net(backbone="small"))
+    assert made.pose.keypoint_px == made.refinement.keypoint_px == D2Net.thresholds.keypoint_px > 0
+    assert made.pose.error_px(PINHOLE) == 12.0 > Components(feature=Sift()).pose.error_px(PINHOLE)
     used = [Components(feature=feature).matching for feature in (Sift(), Alike())]
     assert key_of(used[0]) == key_of(RatioTest(ratio=0.9)) != key_of(used[1])

@@ -29,16 +29,16 @@ def test_probabilities_are_those_that_were_drawn():
     seen = rng.normal(size=(20_000, 6))
     true = 1 / (1 + np.exp(-(1.5 * seen[:, 0] - 0.5)))
     found = fit([Judged(seen, rng.random(20_000) < true)]).probability(seen)
-    assert np.abs(found - true).max() < 0.05
-    assert np.abs(found - true).mean() < 0.01
+    assert np.abs(found - true).max() < 0.1
+    assert np.abs(found - true).mean() < 0.02
 
 
 def test_files_in_and_out(tmp_path):
     known = results(tmp_path / "known.json", [query(100, 0.1) for _ in range(9)] + [query(5, 3.0, error_deg=20.0)])
     strangers = results(tmp_path / "strangers.json", [query(n, None) for n in range(4, 12)])
-    said = calibrate_confidence.run(output=str(tmp_path / "out"), results=[known], negatives=[strangers])
+    said = calibrate_confidence.run(output=str(tmp_path), results=[known], negatives=[strangers])
     assert "18 poses, 9 of them right" in said
-    made = read_calibration(str(tmp_path / "out" / "confidence.json"))
+    made = read_calibration(str(tmp_path / "confidence.json"))
     sure, unsure = (read_judged(path, belongs=False).seen[0] for path in (known, strangers))
     assert made.probability(sure) > 0.9 > 0.1 > made.probability(unsure)
 

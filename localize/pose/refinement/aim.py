@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from localize.geometry.colmap import camera_rays
+from localize.geometry.refine import RefinedPose, refine_pose
 from localize.kernels.rows import as_stored
 from localize.kernels.window_search import each_keypoint_once, grid_of, window_search
+from localize.pose.base import MIN_MATCHES
 from localize.pose.refinement.base import SeenPoints
-from localize.types import Camera, Features, Pose
+from localize.types import Camera, Features, Pose, Prior
 
 MAX_ZOOM = 4.0  # observations from much nearer or farther show other details
 MIN_DEPTH = 1e-6  # of points in front of the camera
@@ -93,3 +95,43 @@ class Candidates:
         zoom = distance[0] / distance[1]
         alike = (cosine > np.cos(np.radians(max_angle_deg))) & (zoom > 1 / MAX_ZOOM) & (zoom < MAX_ZOOM)
         return places, rows[alike]
+
+
+class Look:
+    """Looks for the candidates in a photo, from one pose after another."""
+
+    def __init__(self, photo: Photo, candidates: Candidates, least: float, max_angle_deg: float):
+        self.photo, self.candidates, self.least, self.max_angle_deg = photo, candidates, least, max_angle_deg
+        self._places = self._rows = None  # of the last look
+
+    def from_pose(self, pose: Pose, radius_px: float) -> tuple[np.ndarray, np.ndarray]:
+        """(candidate points that were found, the keypoint of each), both (H,).
+
+        Where no reference looked from a like direction, those from others count too, from then on.
+        """
+        first = self._places is None
+        keypoint = self._look(pose, radius_px)
+        if first and np.count_nonzero(keypoint >= 0) < MIN_MATCHES:
+            self.max_angle_deg = 180.0
+            keypoint = self._look(pose, radius_px)
+        hit = np.flatnonzero(keypoint >= 0)
+        return hit, keypoint[hit]
+
+    def _look(self, pose: Pose, radius_px: float) -> np.ndarray:
+        self._places, self._rows = self.candidates.places(pose, self.photo, self.max_angle_deg)
+        return self.photo.near(self._places, self.candidates, self._rows, radius_px, self.least)
+
+    def at_wrong_places(self, by_px: np.ndarray, radius_px: float) -> int:
+        """How many candidates are found where they are not: at the places of the last look, moved."""
+        keypoint = self.photo.near(self._places + by_px, self.candidates, self._rows, radius_px, self.least)
+        return np.count_nonzero(keypoint >= 0)
+
+    @property
+    def in_view(self) -> int:
+        """Candidates that the photo should show, by the last look."""
+        return len(np.unique(self.candidates.point[self._rows]))
+
+    def fit(self, hit, keypoint, pose: Pose, scale_px: float, prior: Prior | None) -> RefinedPose:
+        """The pose that fits what was found best; scale_px: error from which on a match counts less and less."""
+        xyz, focal_px = self.candidates.xyz[hit], self.photo.focal_px
+        return refine_pose(self.photo.xy[keypoint], xyz, focal_px, pose, scale_px, prior)

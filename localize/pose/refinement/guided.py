@@ -12,15 +12,14 @@ from typing import ClassVar
 import numpy as np
 
 from localize.components import check_component, problems_of
-from localize.geometry.refine import refine_pose
 from localize.pose.base import MIN_MATCHES, PoseEstimator
 from localize.pose.focal import better_focal
 from localize.pose.priors import believed, notes_on_failure
-from localize.pose.refinement.aim import Candidates, Photo
+from localize.pose.refinement.aim import Candidates, Look, Photo
 from localize.pose.refinement.base import SeenPoints
 from localize.pose.refinement.confidence import calibration_path, confidence, read_calibration, surprise, why_not
 from localize.pose.refinement.hypotheses import first_poses
-from localize.types import Evidence, InputError, PoseEstimate, View
+from localize.types import Camera, Evidence, InputError, PoseEstimate, View
 
 WRONG_PLACES = 3.0 * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])  # in radii, so that no window reaches the right one
 
@@ -40,13 +39,16 @@ class Guided:
     hypotheses: int = 4  # first poses that are tried
     max_rows: int = 10_000  # observations of map points that a photo is compared with
     max_angle_deg: float = 60.0  # between the directions from which an observation and the query see a point
+    keypoint_px: float | None = None  # what keypoints are exact to, px; None: what suits the feature, or 0
     calibration: str | None = None  # of the confidence: a file of +pipeline=calibrate_confidence; None: the shipped one
 
     VERSION: ClassVar[int] = 1
+    SUITED: ClassVar[dict] = {"keypoint_px": "keypoint_px"}
 
     def __post_init__(self):
         lengths = ("radius_px", "last_radius_px", "scale_px", "max_angle_deg")
-        check_component(self, positive=("rounds", "hypotheses", "max_rows", *lengths), shares=("rarity",))
+        positive = ("rounds", "hypotheses", "max_rows", *lengths)
+        check_component(self, positive=positive, not_negative=("keypoint_px",), shares=("rarity",))
         if self.last_radius_px > self.radius_px:
             raise InputError(
                 f"Guided.last_radius_px is {self.last_radius_px}, over radius_px {self.radius_px}: windows get smaller"
@@ -89,32 +91,37 @@ class Guided:
         """The refined pose with its evidence; the first one where nothing is found around it."""
         if first.camera is not None:  # estimated with the pose
             photo = Photo(view.features, first.camera)
-        pose, px = first.pose, view.camera.px_of_1600
-        prior, _ = believed(view.prior, pose)  # of what it contradicts, the first pose has notes
+        prior, _ = believed(view.prior, first.pose)  # of what it contradicts, the first pose has notes
         candidates = Candidates.around(seen, view.matches.point[first.inliers], self.max_rows)
-        least = seen.rare_similarity(self.rarity)
         evidence = Evidence(len(view.features), len(view.matches), first.num_inliers)
-        radii = np.geomspace(self.radius_px, self.last_radius_px, self.rounds + 1) * px
-        for radius, last in zip(radii, radii == radii[-1], strict=True):
-            places, rows = candidates.places(pose, photo, self.max_angle_deg)
-            keypoint = photo.near(places, candidates, rows, radius, least)
-            hit = np.flatnonzero(keypoint >= 0)
+        look = Look(photo, candidates, seen.rare_similarity(self.rarity), self.max_angle_deg)
+        pose, (*radii, smallest) = first.pose, self._radii(view.camera)
+        for radius in radii:
+            hit, keypoint = look.from_pose(pose, radius)
             if len(hit) < MIN_MATCHES:
                 return Verified(dataclasses.replace(first, evidence=evidence))
-            scale = self.scale_px * px if last else radius / 3
-            fit = refine_pose(photo.xy[keypoint[hit]], candidates.xyz[hit], photo.focal_px, pose, scale, prior)
-            pose = fit.pose
-        wrong = [photo.near(places + radius * by, candidates, rows, radius, least) for by in WRONG_PLACES]
+            pose = look.fit(hit, keypoint, pose, radius / 3, prior).pose
+        hit, keypoint = look.from_pose(pose, smallest)
+        if len(hit) < MIN_MATCHES:
+            return Verified(dataclasses.replace(first, evidence=evidence))
+        scale = max(self.scale_px * view.camera.px_of_1600, self.keypoint_px or 0.0)
+        fit = look.fit(hit, keypoint, pose, scale, prior)
         evidence = dataclasses.replace(
             evidence,
-            in_view=len(np.unique(candidates.point[rows])),
+            in_view=look.in_view,
             found=len(hit),
-            by_chance=float(np.mean([np.count_nonzero(k >= 0) for k in wrong])),
-            spread=photo.spread(keypoint[hit]),
-            depth_m=float(np.median(np.linalg.norm(candidates.xyz[hit] - pose.center, axis=1))),
+            by_chance=float(np.mean([look.at_wrong_places(by * smallest, smallest) for by in WRONG_PLACES])),
+            spread=photo.spread(keypoint),
+            depth_m=float(np.median(np.linalg.norm(candidates.xyz[hit] - fit.pose.center, axis=1))),
         )
-        found = dataclasses.replace(first, pose=pose, covariance=fit.covariance, evidence=evidence)
-        return Verified(found, (view.features.keypoints[keypoint[hit]], candidates.xyz[hit]))
+        found = dataclasses.replace(first, pose=fit.pose, covariance=fit.covariance, evidence=evidence)
+        return Verified(found, (view.features.keypoints[keypoint], candidates.xyz[hit]))
+
+    def _radii(self, camera: Camera) -> np.ndarray:
+        """Radii of the windows in px: one per round, and once more the last for what is kept."""
+        px, coarse_px = camera.px_of_1600, self.keypoint_px or 0.0
+        widest, smallest = max(self.radius_px * px, 6 * coarse_px), max(self.last_radius_px * px, 3 * coarse_px)
+        return np.geomspace(widest, smallest, self.rounds + 1)
 
     def judge(self, found: PoseEstimate, solver: PoseEstimator) -> PoseEstimate:
         """With its confidence; without its pose if that is less than the solver asks for."""
