@@ -106,7 +106,8 @@ def _keep(value, column, point, kept, kept_column, kept_point):
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def _dot(a, b):
+def dot(a, b):
+    """The dot product of two rows (D,) float32."""
     s = np.float32(0)
     for k in range(a.shape[0]):
         s += a[k] * b[k]
@@ -125,5 +126,5 @@ def best_two_points_sparse(queries, stored, half, point, indptr, rows, best, bes
         b, p, s = best[i], best_point[i], second[i]
         for j in range(indptr[i], indptr[i + 1]):
             read_row(stored[rows[j]], half, bits, row_values)
-            b, p, s = with_one_more(_dot(queries[i], row_values), point[j], b, p, s)
+            b, p, s = with_one_more(dot(queries[i], row_values), point[j], b, p, s)
         best[i], best_point[i], second[i] = b, p, s

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
+from localize.kernels.nearest import dot
 from localize.kernels.rows import read_row
 
 
@@ -60,7 +61,7 @@ def window_search(
             continue
         read_row(stored[rows[r]], half, bits, values)
         for k in range(count):
-            similarity = _dot(descriptors[near[k]], values)
+            similarity = dot(descriptors[near[k]], values)
             if similarity >= least and similarity > best[p]:
                 best[p] = similarity
                 best_keypoint[p] = near[k]
@@ -81,14 +82,6 @@ def _keypoints_near(xy, first, keypoints, cell_px, left, top, columns, lines, x,
                     near[count] = k
                     count += 1
     return count
-
-
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def _dot(a, b):
-    s = np.float32(0)
-    for k in range(a.shape[0]):
-        s += a[k] * b[k]
-    return s
 
 
 @njit(nogil=True, cache=True)

@@ -151,5 +151,5 @@ def _note(fit: FittedLens, camera: Camera, left_open: bool) -> str:
         return f"the matches leave the focal length open, as a plane does: the guess of {given:.0f} px was kept"
     found, sd = fit.lens.focal_px, fit.focal_sd * fit.lens.focal_px
     return (
-        f"the focal length was estimated with the pose: {found:.0f} px (sd {sd:.1f} px), the list says {given:.0f} px"
+        f"the focal length was estimated with the pose: {found:.0f} px (sd {sd:.1f} px), it started at {given:.0f} px"
     )
