@@ -1,5 +1,6 @@
 """From a query's matches to its pose."""
 
+import contextlib
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
@@ -62,7 +63,8 @@ def estimate_poses(bench: Workbench, use: "Components", matched: Matched, points
     keys = {query.name: key(query) for query in queries.images}
     todo = next((name for name in keys if keys[name] not in shelf), None)
     if todo is not None:  # compile the kernels before the clock runs: a query's seconds are its own
-        use.refinement.estimate(view_of(todo), seen, use.pose)
+        with contextlib.suppress(InputError):  # said below, with those of all
+            use.refinement.estimate(view_of(todo), seen, use.pose)
     poses = bench.fill("poses", shelf, keys, estimate)
     warn_of_focals(poses[name] for name in poses.item_keys)
     return poses
