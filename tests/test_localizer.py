@@ -77,6 +77,8 @@ def test_what_cannot_be_localized_says_why(folder, scene):
     path = os.path.join(scene.image_root, scene.queries.names[0])
     strict = Localizer.load(folder, pose=PoseLib(min_inliers=10_000), refinement=NoRefinement()).localize(path, camera)
     assert "at least 10000 are needed" in strict.reason
+    both = Localizer.load(folder, pose=PoseLib(min_inliers=10_000)).localize(path, camera)
+    assert "at least 10000 are needed" in both.reason
     sure = Localizer.load(folder, pose=PoseLib(min_confidence=1.0)).localize(path, camera)
     assert "at least 1 is needed" in sure.reason
     assert sure.pose is None

@@ -21,6 +21,8 @@ class PoseEstimator(Protocol):
 
     VERSION: int
     honours: frozenset[str]  # parts of a Prior that it uses: gravity, position, focal; others are refused by name
+    min_confidence: float  # that a pose is right, where something judges it; less: the query failed
+    min_inliers: int | None  # that a pose must rest on where nothing does, or where it is over the usual number
 
     def solve(self, matches: Matches2D3D, camera: Camera, prior: Prior | None = None) -> PoseEstimate:
         """The best pose there is, on however few inliers; without pose, and saying why, where there is none at all."""

@@ -105,7 +105,7 @@ def test_a_component_that_cannot_be_kept_or_misses_a_file(run_cli, synthetic_roo
         "from dataclasses import dataclass\n"
         "class Bare:\n    grey = True\n"
         "@dataclass(frozen=True)\nclass Weighted:\n    VERSION = 1\n    weights: str = 'net.pth'\n"
-        "    honours = frozenset()\n"
+        "    honours, min_confidence, min_inliers = frozenset(), 0.5, 12\n"
         "    def solve(self, matches, camera, prior=None): ...\n"
         "    estimate = solve\n"
         "    def preflight(self):\n        return [f'weights {self.weights} are missing: download them']\n"

@@ -156,6 +156,8 @@ class Picky:
 
     VERSION: ClassVar[int] = 1
     honours: ClassVar[frozenset] = frozenset()
+    min_confidence: ClassVar[float] = 0.5
+    min_inliers: ClassVar[int] = 12
 
     def solve(self, matches, camera, prior=None):
         raise InputError(f"{len(matches) > 0} is not to its taste")

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from localize.components import check_component, problems_of
+from localize.components import USUAL, check_component, problems_of
 from localize.pose.base import MIN_MATCHES, PoseEstimator
 from localize.pose.focal import better_focal
 from localize.pose.priors import believed, notes_on_failure
@@ -124,12 +124,20 @@ class Guided:
         return np.geomspace(widest, smallest, self.rounds + 1)
 
     def judge(self, found: PoseEstimate, solver: PoseEstimator) -> PoseEstimate:
-        """With its confidence; without its pose if that is less than the solver asks for."""
+        """With its confidence; without its pose if that is less than the solver asks for.
+
+        Where more inliers than usual are asked for, the first round must have them too: by a user, or by a feature for
+        whose matches the confidence was not calibrated.
+        """
         sure = confidence(found, read_calibration(self.calibration))
         found = dataclasses.replace(found, confidence=sure)
-        if sure >= solver.min_confidence:
-            return found
-        return dataclasses.replace(found, pose=None, reason=why_not(found, solver.min_confidence))
+        least, count = solver.min_inliers or 0, found.evidence.first_inliers
+        if sure < solver.min_confidence:
+            return dataclasses.replace(found, pose=None, reason=why_not(found, solver.min_confidence))
+        if solver.min_confidence > 0 and USUAL.min_inliers < least and count < least:
+            reason = f"{count} inliers among {found.evidence.matches} matches, at least {least} are needed"
+            return dataclasses.replace(found, pose=None, reason=reason)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
