@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from localize.geometry.poses import nearest_rotation
-from localize.kernels.pose_refinement import refine, sums
+from localize.kernels.pose_refinement import reprojection_sums
 from localize.types import Pose, Prior
 
 MAX_STEPS = 20
+SMALL = 1e-7  # relative gain of a step after which no more is worth while
+MAX_DAMPING = 1e6
 PIXEL_SD = 0.1  # px, that no keypoint is surer than: a covariance of perfect data is not zero
 
 
@@ -34,15 +37,66 @@ def refine_pose(
     on a match counts less and less. A prior's gravity and position are observations like the others.
     """
     xy, xyz = np.ascontiguousarray(xy, np.float64), np.ascontiguousarray(xyz, np.float64)
-    said = _said(prior)
-    R, t = np.ascontiguousarray(pose.rotation), np.ascontiguousarray(pose.translation)
-    R, t = refine(R, t, xy, xyz, focal_px, scale_px, *said, MAX_STEPS)
+    matches = xy, xyz, focal_px, scale_px
+    R, t = _least(np.ascontiguousarray(pose.rotation), np.ascontiguousarray(pose.translation), matches, prior)
     R = nearest_rotation(R)  # products of rotations drift
-    covariance, sigma_px = _covariance(R, t, xy, xyz, focal_px, scale_px, said)
+    covariance, sigma_px = _covariance(R, t, *matches, prior)
     return RefinedPose(Pose(R, t), covariance, sigma_px)
 
 
-def _covariance(R, t, xy, xyz, focal_px: float, scale_px: float, said: tuple) -> tuple[np.ndarray | None, float]:
+def _least(R: np.ndarray, t: np.ndarray, matches: tuple, prior: Prior | None) -> tuple[np.ndarray, np.ndarray]:
+    """(R, t) near the given ones of least cost, by at most MAX_STEPS tries."""
+    cost, hessian, gradient = _sums(R, t, matches, prior)
+    damping = 1e-4
+    for _ in range(MAX_STEPS):
+        diagonal = np.diag(damping * hessian.diagonal() + 1e-12)
+        step = -np.linalg.solve(hessian + diagonal, gradient)
+        turn = Rotation.from_rotvec(step[:3]).as_matrix()
+        new_R, new_t = turn @ R, turn @ t + step[3:]
+        new = _sums(new_R, new_t, matches, prior)
+        if not new[0] < cost:
+            damping *= 10.0
+            if damping > MAX_DAMPING:
+                break
+            continue
+        gain = cost - new[0]
+        R, t, damping = new_R, new_t, max(damping / 10.0, 1e-9)
+        cost, hessian, gradient = new
+        if gain < SMALL * cost:
+            break
+    return R, t
+
+
+def _sums(R: np.ndarray, t: np.ndarray, matches: tuple, prior: Prior | None) -> tuple[float, np.ndarray, np.ndarray]:
+    """(cost, hessian (6, 6), gradient (6,)): the matches' as `reprojection_sums` says, and what the prior adds; one
+    standard deviation of it counts as one pixel does."""
+    hessian, gradient = np.empty((6, 6)), np.empty(6)
+    cost = reprojection_sums(R, t, *matches, hessian, gradient)
+    if prior is not None and prior.gravity is not None:
+        weight = np.radians(prior.gravity_deg) ** -2
+        down = R @ prior.gravity_in_world
+        error, J = down - prior.gravity, -_cross(down)
+        gradient[:3] += weight * (J.T @ error)
+        hessian[:3, :3] += weight * (J.T @ J)
+        cost += 0.5 * weight * (error @ error)
+    if prior is not None and prior.position is not None:
+        spread = np.eye(3) * (prior.radius_m / 2) ** 2 if prior.covariance is None else prior.covariance
+        error = -R.T @ t - prior.position
+        weighted = np.linalg.solve(spread, error)
+        gradient[3:] -= R @ weighted
+        hessian[3:, 3:] += R @ np.linalg.inv(spread) @ R.T
+        cost += 0.5 * (error @ weighted)
+    return cost, hessian, gradient
+
+
+def _cross(v: np.ndarray) -> np.ndarray:
+    """The matrix (3, 3) of the cross product with v (3,)."""
+    return np.array([[0.0, -v[2], v[1]], [v[2], 0.0, -v[0]], [-v[1], v[0], 0.0]])
+
+
+def _covariance(
+    R, t, xy, xyz, focal_px: float, scale_px: float, prior: Prior | None
+) -> tuple[np.ndarray | None, float]:
     """(covariance (6, 6) or None, robust standard deviation of a coordinate in px) of an M-estimate.
 
     Huber, Robust Statistics, 1981, section 7.6: the inverse of J^T J, times the mean of psi^2 over the square of the
@@ -57,29 +111,10 @@ def _covariance(R, t, xy, xyz, focal_px: float, scale_px: float, said: tuple) ->
     weight = 1 / (1 + (errors**2).sum(1) / scale_px**2)
     variance = (weight[:, None] ** 2 * errors**2).sum() / free / (weight**2).mean() ** 2
     sigma_px = max(float(np.sqrt(variance)), PIXEL_SD)
-    information, gradient = np.empty((6, 6)), np.empty(6)
-    sums(
-        R, t, xy, xyz, focal_px, 1e9 * scale_px, *_said(None), information, gradient
-    )  # so far off that no weight sinks
-    information /= sigma_px**2
-    of_prior = np.empty((6, 6))
-    sums(R, t, xy[:0], xyz[:0], focal_px, scale_px, *said, of_prior, gradient)
+    far = 1e9 * scale_px  # so far off that no weight sinks
+    information = _sums(R, t, (xy, xyz, focal_px, far), None)[1] / sigma_px**2
+    of_prior = _sums(R, t, (xy[:0], xyz[:0], focal_px, scale_px), prior)[1]
     values = np.linalg.eigvalsh(information + of_prior)
     if not values[0] > 1e-12 * values[-1]:
         return None, sigma_px
     return np.linalg.inv(information + of_prior), sigma_px
-
-
-def _said(prior: Prior | None) -> tuple[np.ndarray, np.ndarray]:
-    """The prior's gravity and position as the kernel reads them."""
-    gravity, position = np.zeros((3, 3)), np.zeros((4, 3))
-    if prior is not None and prior.gravity is not None:
-        gravity[0], gravity[1], gravity[2, 0] = (
-            prior.gravity,
-            prior.gravity_in_world,
-            np.radians(prior.gravity_deg) ** -2,
-        )
-    if prior is not None and prior.position is not None:
-        spread = np.eye(3) * (prior.radius_m / 2) ** 2 if prior.covariance is None else prior.covariance
-        position[0], position[1:] = prior.position, np.linalg.inv(spread)
-    return gravity, position

@@ -7,12 +7,11 @@ from scipy.spatial.transform import Rotation
 
 from localize.geometry.poses import pose_error
 from localize.geometry.refine import refine_pose
-from localize.kernels.pose_refinement import sums
+from localize.kernels.pose_refinement import reprojection_sums
 from localize.types import Pose, Prior
 from tests.conftest import random_pose
 
 FOCAL = 500.0
-NOTHING = np.zeros((3, 3)), np.zeros((4, 3))
 
 
 def projections(pose: Pose, xyz: np.ndarray) -> np.ndarray:
@@ -41,7 +40,7 @@ def slow_cost(pose: Pose, xy, xyz, scale: float) -> float:
 def test_sums_are_the_cost_and_its_derivatives():
     pose, xyz, xy = generated(0, 30, 2.0)
     hessian, gradient = np.empty((6, 6)), np.empty(6)
-    cost = sums(pose.rotation, pose.translation, xy, xyz, FOCAL, 3.0, *NOTHING, hessian, gradient)
+    cost = reprojection_sums(pose.rotation, pose.translation, xy, xyz, FOCAL, 3.0, hessian, gradient)
     assert cost == pytest.approx(slow_cost(pose, xy, xyz, 3.0))
     slope = approx_fprime(np.zeros(6), lambda six: slow_cost(moved(pose, six), xy, xyz, 3.0), 1e-7)
     np.testing.assert_allclose(gradient, slope, rtol=2e-3, atol=0.05)
