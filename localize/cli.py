@@ -76,6 +76,8 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
     missing = sorted(omegaconf.OmegaConf.missing_keys(cfg))
     if missing:
         raise InputError(*(f"{key} must be given: add {key}=... to the command" for key in missing))
+    if not isinstance(cfg.store, omegaconf.DictConfig):
+        raise InputError(f"store={cfg.store} names no setting: say store.root={cfg.store}")
     made = hydra.utils.instantiate(cfg, _convert_="all")
     pipeline, store = made["pipeline"], Store(made["store"]["root"], verify=made["store"]["verify"])
     said = pipeline(**_given(pipeline, made, store, output))

@@ -36,6 +36,7 @@ from tests.conftest import RUN
         (["pipeline=serial"], "write +pipeline=..., with a plus"),
         (["pose=null"], "give every group one of its choices"),
         (["search=union"], "take search=frames, or +pipeline=parallel_search"),
+        (["store=there"], "say store.root=there"),
         (["store.root=/proc/nothing"], "cannot write to the store /proc/nothing"),
         (["dataset=colmap", "dataset.model=x"], "dataset.image_root must be given"),
         (["dataset=colmap", "dataset.model=x", "dataset.image_root=y", "dataset.queries=z"], "3 problems"),
