@@ -44,13 +44,13 @@ class Residual(nn.Module):
     def __init__(self, into: int, out: int, *, stride: int = 1, dilation: int = 1):
         super().__init__()
         first = conv_norm(into, out, stride=stride, dilation=dilation)
-        self.path = nn.Sequential(*first, nn.ReLU(), *conv_norm(out, out, dilation=dilation))
+        self.path = nn.Sequential(*first, nn.ReLU(inplace=True), *conv_norm(out, out, dilation=dilation))
         same = into == out and stride == 1
         self.shortcut = nn.Identity() if same else nn.Sequential(*conv_norm(into, out, side=1, stride=stride))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, out, h, w), values >= 0."""
-        return torch.relu(self.path(x) + self.shortcut(x))
+        return torch.relu_(self.path(x).add_(self.shortcut(x)))  # in place: new memory costs as much as the sum
 
 
 class Float32Trunk(nn.Module):

@@ -75,10 +75,16 @@ def bit_distances(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 def hardest_hinge(cross, duplicate, inside=(), *, margin: float = 1.0, power: int = 1) -> torch.Tensor:
-    """Mean over the pairs of max(0, margin + d(a, p) - smallest distance to another pair's side), eq. 1.
+    """Mean over the pairs of max(0, gap), eq. 1, with the gaps of `hardest_gaps`."""
+    return hardest_gaps(cross, duplicate, inside, margin=margin).clamp(min=0).pow(power).mean()
+
+
+def hardest_gaps(cross, duplicate, inside=(), *, margin: float = 1.0) -> torch.Tensor:
+    """(N,) margin + d(a, p) - smallest distance to another pair's side.
 
     cross (N, N) has the pairs on its diagonal; duplicate (N, N) bool are no negatives; inside: the same two for the
-    distances within a side, if those are negatives too. A pair without any negative costs nothing.
+    distances within a side, if those are negatives too. A pair without any negative has a gap of -inf: it costs
+    nothing.
     """
     own = torch.eye(len(cross), dtype=torch.bool, device=cross.device)
     others = cross.masked_fill(own | duplicate, torch.inf)
@@ -86,8 +92,7 @@ def hardest_hinge(cross, duplicate, inside=(), *, margin: float = 1.0, power: in
     for matrix, same in inside:
         apart = matrix.masked_fill(own | same, torch.inf)
         nearest = torch.minimum(nearest, apart.min(1).values)
-    gap = margin + cross.diagonal() - nearest
-    return gap.clamp(min=0).pow(power).mean()
+    return margin + cross.diagonal() - nearest
 
 
 def second_order(left, right, cross, neighbours: int = 8, mask: str = "union4_sym") -> torch.Tensor:

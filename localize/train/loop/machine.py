@@ -1,8 +1,6 @@
 """What a training computes on and in: device, precision, threads."""
 
 import contextlib
-import ctypes
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -54,13 +52,3 @@ def threads(num: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def keep_memory() -> None:
-    """Let the C library keep what is freed: activations are as large in every step, and asking the kernel for zeroed
-    pages each time made steps 1.3 times as long (numbers from glibc's malloc.h)."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mmap_max, trim_threshold, top_pad = -4, -1, -2
-        for option, value in ((mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 2**28)):
-            mallopt(option, value)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
+from localize.kernels.threads import keep_memory
 from localize.train.loop.curve import TrainingCurve
-from localize.train.loop.machine import keep_memory, threads
+from localize.train.loop.machine import threads
 from localize.train.loop.part import TrainingPart, made_from
 from localize.train.loop.plot import plot_training
 from localize.train.loop.training_loop import TrainingLoop
