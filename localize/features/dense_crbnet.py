@@ -1,0 +1,117 @@
+"""A dense CRBNet: one small network finds keypoints and describes them in one pass, by vectors whose signs are bits.
+
+D2-Net (Dusmanu et al., CVPR 2019) detects and describes in one pass, CRBNet (the parallel search paper) makes bits for
+trees; see `networks.dense_crbnet`.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import PIL.Image
+
+from localize.components import Thresholds, check_component, problems_of
+from localize.kernels.threads import torch_for_photos
+from localize.keys import file_stamp
+from localize.types import Features, InputError
+from localize.weights.shipped import weights_file
+
+HALF_PX = 0.5  # the network counts from the centre of the first pixel, we from its corner
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class DenseCrbnet:
+    """Keypoints to a fraction of a pixel, best score first; 256-D vectors of unit length, float16, and their signs."""
+
+    max_keypoints: int = 4096  # the ones of the highest scores are kept
+    max_size_px: int = 1600  # larger photos are shrunk to this longer side; keypoints stay in original pixels
+    threshold: float = 0.005  # of the probability that a pixel is a keypoint
+    scales: tuple = (1.0,)  # of the photo; [1.0,0.5] also finds what other photos show from nearer
+    weights: str = "dense_crbnet"  # the name of shipped ones, or the path of a file, such as you train yourself
+    precision: str = "float32"  # bfloat16 is faster where the processor computes in it, and moves some keypoints
+
+    VERSION: ClassVar[int] = 1
+    LIBRARIES: ClassVar[tuple] = ("torch", "PIL")
+    grey: ClassVar[bool] = True
+    thresholds: ClassVar[Thresholds] = Thresholds(pair_ratio=0.9, point_ratio=0.95)
+
+    def __post_init__(self):
+        check_component(
+            self,
+            positive=("max_keypoints", "max_size_px"),
+            shares=("threshold",),
+            choices={"precision": PRECISIONS},
+        )
+        if not self.scales or not all(isinstance(s, int | float) and 0 < s <= 2 for s in self.scales):
+            raise InputError(f"DenseCrbnet.scales is {self.scales!r}, but must be numbers greater than 0, at most 2")
+        object.__setattr__(self, "scales", tuple(float(s) for s in self.scales))
+
+    def preflight(self) -> list[str]:
+        """What is missing, or no weights."""
+        return problems_of(self._network)
+
+    def files(self) -> list[str]:
+        """The weights, whose content decides the features; InputError if they are missing."""
+        return [weights_file(self.weights, "feature.weights", ", or take feature=sift")]
+
+    def extract(self, photo: np.ndarray) -> Features:
+        """Features of a grey photo (H, W) uint8; ValueError for another shape or type."""
+        self._check(photo)
+        levels = [self._found(photo, scale) for scale in self.scales]
+        xy, scores, vectors, scales = (np.concatenate(part) for part in zip(*levels, strict=True))
+        if len(levels) > 1:
+            best = np.argsort(-scores, kind="stable")[: self.max_keypoints]
+            xy, scores, vectors, scales = xy[best], scores[best], vectors[best], scales[best]
+        return Features(xy, vectors.astype(np.float16), scores, scales)
+
+    def describe_at(
+        self, photo: np.ndarray, keypoints: np.ndarray, scales: np.ndarray, orientations: np.ndarray
+    ) -> Features:
+        """Features of a grey photo at given keypoints (N, 2), as `extract` would describe them; row i stays row i.
+
+        The network looks at a place upright and at the photo's own scale, so scales and orientations (N,) are not used.
+        """
+        self._check(photo)
+        xy = np.asarray(keypoints, np.float32).reshape(-1, 2)
+        _, scores, vectors, levels = self._found(photo, 1.0, xy)
+        return Features(xy, vectors.astype(np.float16), scores, levels)
+
+    def _check(self, photo: np.ndarray) -> None:
+        if photo.ndim != 2 or photo.dtype != np.uint8:
+            raise ValueError(f"{photo.shape=} {photo.dtype=}, but a dense CRBNet takes grey values (H, W) uint8")
+
+    def _found(self, photo: np.ndarray, scale: float, given: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+        """(keypoints (N, 2) px of the original, scores, vectors, px of the original a px of this level (N,))."""
+        from localize.networks.dense_find import find  # torch takes a second: only where it is used
+
+        height, width = photo.shape
+        factor = scale * min(1.0, self.max_size_px / max(height, width))
+        if factor != 1:
+            size = (max(1, round(width * factor)), max(1, round(height * factor)))
+            photo = np.asarray(PIL.Image.fromarray(photo).resize(size, PIL.Image.Resampling.LANCZOS))
+        to_original = np.array([width / photo.shape[1], height / photo.shape[0]], np.float32)
+        inside = None if given is None else given / to_original - HALF_PX
+        least = float(np.log(self.threshold / (1 - self.threshold)))
+        with torch_for_photos():
+            places, scores, vectors = find(self._network(), photo, self.max_keypoints, least, inside)
+        level = np.full(len(places), to_original.mean(), np.float32)
+        return (places + np.float32(HALF_PX)) * to_original, scores, vectors, level
+
+    def _network(self):
+        (path,) = self.files()
+        return _load(path, file_stamp(path), self.precision)
+
+
+@functools.lru_cache(maxsize=2)  # once per process; a replaced file has another stamp
+def _load(path: str, stamp: tuple | None, precision: str):
+    import torch
+
+    from localize.kernels.threads import keep_memory
+    from localize.networks.inference import device_for, folded
+    from localize.weights.dense_crbnet import load_dense
+
+    keep_memory()
+    network = folded(load_dense(path)).to(device_for(), memory_format=torch.channels_last)
+    return network.in_precision(torch.bfloat16 if precision == "bfloat16" else torch.float32)
