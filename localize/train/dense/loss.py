@@ -1,0 +1,97 @@
+"""What a dense CRBNet learns by: CRBNet's losses at corresponding places, a teacher, and where keypoints are."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from localize.networks.dense_crbnet import DenseCrbnet
+from localize.train.crbnet.loss import DUPLICATE, CrbnetLoss, distances, hardest_gaps
+from localize.train.dense.batches import DenseBatch
+from localize.train.loop.part import TrainingPart, check_part
+
+
+class DenseTraining(nn.Module):
+    """A network that learns, and a linear view of its vectors that is compared with a teacher's descriptors."""
+
+    def __init__(self, network: DenseCrbnet, taught_dim: int):
+        super().__init__()
+        self.network = network
+        self.seen_by_teacher = nn.Linear(network.dim, taught_dim)
+
+    def forward(self, batch: DenseBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """(log odds (2 P, S, S), vectors (2 N, 256) at the places: first sides, then second ones)."""
+        scores, maps = self.network(batch.images)
+        return scores, self.network.vectors(self.network.sampled(maps, batch.places))
+
+
+@dataclass(frozen=True)
+class DenseLoss(TrainingPart):
+    """Weights of the terms beside CRBNet's H_d + R_sos + H_dw; 0 leaves a term out."""
+
+    contrast: float = 1.0  # softmax over the batch's other points: what starts from random weights needs it
+    temperature: float = 0.05  # of that softmax
+    teaching: float = 2.0  # 1 - cosine between a linear view of the vectors and the teacher's descriptors
+    detection: float = 0.3  # cross entropy of the pixels with the teacher's keypoints, for each of these
+    reliability: float = 0.5  # D2-Net's: scores rise where matching is easy
+
+    VERSION: ClassVar[int] = 1
+
+    def __post_init__(self):
+        weights = ("contrast", "teaching", "detection", "reliability")
+        check_part(self, positive=("temperature",), not_negative=weights)
+
+    def __call__(self, module: DenseTraining, batch: DenseBatch, crbnet: CrbnetLoss) -> dict[str, torch.Tensor]:
+        """The terms by name, weighted; their sum is what is minimised."""
+        scores, vectors = module(batch)
+        a, p = vectors.chunk(2)
+        terms = crbnet(a, p)
+        with torch.autocast(vectors.device.type, enabled=False):
+            terms["contrast"] = self.contrast * contrast(a, p, self.temperature)
+            terms["teaching"] = self.teaching * taught(module.seen_by_teacher(vectors), batch)
+            terms["detection"] = self.detection * detection(scores, batch.keypoints)
+            terms["reliability"] = self.reliability * reliability(scores, batch.places, a, p)
+        return terms
+
+
+def contrast(a: torch.Tensor, p: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Cross entropy of finding a point's other side (N, D) among all, both ways."""
+    similarity = a @ p.T / temperature
+    own = torch.arange(len(a), device=a.device)
+    return (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.T, own)) / 2
+
+
+def taught(seen: torch.Tensor, batch: DenseBatch) -> torch.Tensor:
+    """Mean of 1 - cosine over the points that a teacher described; seen (2 N, D)."""
+    wanted, known = batch.taught.repeat(2, 1), batch.is_taught.repeat(2)
+    if not known.any():
+        return seen.sum() * 0
+    return (1 - F.cosine_similarity(seen[known], wanted[known])).mean()
+
+
+def detection(scores: torch.Tensor, keypoints: torch.Tensor) -> torch.Tensor:
+    """Cross entropy of all pixels (B, S, S), per keypoint: the odds learned are those that a keypoint is there, and the
+    mean place under them is where it is."""
+    known = keypoints >= 0
+    if not known.any():
+        return scores.sum() * 0
+    each = F.binary_cross_entropy_with_logits(scores, keypoints.clamp(min=0), reduction="none")
+    return (each * known).sum() / keypoints.clamp(min=0).sum().clamp(min=1)
+
+
+def reliability(scores: torch.Tensor, places: list[torch.Tensor], a: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+    """Mean gap of the pairs, weighted by the product of both scores (D2-Net, eq. 13); only the scores learn by it."""
+    at = torch.cat([_at(s.sigmoid(), xy) for s, xy in zip(scores, places, strict=True)])
+    first, second = at.chunk(2)
+    cross = distances(a.detach(), p.detach())
+    gaps = hardest_gaps(cross, cross < DUPLICATE).clamp(min=0)
+    weights = first * second
+    return (weights * gaps).sum() / weights.sum().clamp(min=1e-9)
+
+
+def _at(values: torch.Tensor, xy: torch.Tensor) -> torch.Tensor:
+    """(N,) values of a map (S, S) at places (N, 2)."""
+    grid = 2 * xy / (values.shape[0] - 1) - 1
+    return F.grid_sample(values[None, None], grid[None, :, None], align_corners=True)[0, 0, :, 0]
