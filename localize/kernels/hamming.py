@@ -48,8 +48,8 @@ def byte_blocks(codes: np.ndarray) -> np.ndarray:
 def scan_codes(first, first_bytes, second, blocks, keys, keys_back):
     """Fill keys (N, K) and keys_back (M, K) int64 with the nearest codes of the other photo, ascending.
 
-    They come filled with NONE. first (N, words), second (M, words) uint64; first_bytes: the first's, flat uint8; blocks: the second's, as
-    `byte_blocks` gives them.
+    They come filled with NONE. first (N, words), second (M, words) uint64; first_bytes: the first's, flat uint8;
+    blocks: the second's, as `byte_blocks` gives them.
     """
     words, flat = first.shape[1], blocks.reshape(-1)
     limits, limits_back = np.full(len(first), 255, np.int64), np.full(BYTE_BLOCK * len(blocks), 255, np.uint8)

@@ -1,4 +1,4 @@
-"""Nearest codes of two photos, both ways, beside the whole matrix of distances; matches by bits beside those by values."""
+"""Nearest codes of two photos beside the whole matrix of distances; matches by bits beside those by values."""
 
 import numpy as np
 import pytest

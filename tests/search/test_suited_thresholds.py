@@ -23,7 +23,8 @@ def test_a_feature_brings_its_thresholds_unless_the_user_sets_some():
     assert ratios(feature=Alike(), matching=RatioTest(ratio=0.85)) == (Alike.thresholds.pair_ratio, 0.85)
     assert ratios(feature=Alike(), pair_matching=MutualNearest(ratio=1.0)) == (1.0, Alike.thresholds.point_ratio)
     by_bits = [Components(feature=feature).pair_matching.by_bits for feature in (Sift(), SiftCrbnet())]
-    assert by_bits == [False, True] and not Components(pair_matching=MutualNearest(by_bits=False)).pair_matching.by_bits
+    assert by_bits == [False, True]
+    assert not Components(pair_matching=MutualNearest(by_bits=False)).pair_matching.by_bits
     inliers = [Components(feature=feature).pose.min_inliers for feature in (Sift(), D2Net(backbone="small"))]
     assert inliers == [12, D2Net.thresholds.min_inliers]
     assert Components(feature=D2Net(), pose=PoseLib(min_inliers=15)).pose.min_inliers == 15
