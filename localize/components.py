@@ -109,6 +109,7 @@ class Thresholds:
     """What suits the descriptors of most local features; a feature that needs others says so in `thresholds`."""
 
     pair_ratio: float = 0.8  # of the ratio test between two photos
+    sign_bits: bool = False  # whether the signs of its descriptors are bits made to be compared by Hamming distance
     point_ratio: float = 0.9  # of the ratio test between 3D points
     min_inliers: int = 12  # that a pose must rest on
     keypoint_px: float = 0.0  # what its keypoints are exact to, where that is coarser than a photo's pixels

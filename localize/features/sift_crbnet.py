@@ -6,6 +6,7 @@ The parallel search paper, section 5.1: the patch of a keypoint is a turned squa
 from dataclasses import dataclass
 from typing import ClassVar
 
+from localize.components import Thresholds
 from localize.features.sift import Sift
 from localize.features.sift_patches import SiftPatches
 
@@ -21,6 +22,7 @@ class SiftCrbnet(SiftPatches):
 
     weights: str = "crbnet256_lite"  # the name of shipped ones, or the path of a .safetensors file
 
+    thresholds: ClassVar[Thresholds] = Thresholds(sign_bits=True)
     VERSION: ClassVar[int] = 100 * Sift.VERSION + 1  # other keypoints are other features
 
     @staticmethod

@@ -3,6 +3,7 @@
 from localize.features.alike import Alike
 from localize.features.d2net import D2Net
 from localize.features.sift import Sift
+from localize.features.sift_crbnet import SiftCrbnet
 from localize.keys import key_of
 from localize.matching.mutual import MutualNearest
 from localize.matching.ratio import RatioTest
@@ -21,6 +22,9 @@ def test_a_feature_brings_its_thresholds_unless_the_user_sets_some():
     assert ratios(feature=Alike()) == (Alike.thresholds.pair_ratio, Alike.thresholds.point_ratio) != (0.8, 0.9)
     assert ratios(feature=Alike(), matching=RatioTest(ratio=0.85)) == (Alike.thresholds.pair_ratio, 0.85)
     assert ratios(feature=Alike(), pair_matching=MutualNearest(ratio=1.0)) == (1.0, Alike.thresholds.point_ratio)
+    by_bits = [Components(feature=feature).pair_matching.by_bits for feature in (Sift(), SiftCrbnet())]
+    assert by_bits == [False, True]
+    assert not Components(pair_matching=MutualNearest(by_bits=False)).pair_matching.by_bits
     inliers = [Components(feature=feature).pose.min_inliers for feature in (Sift(), D2Net(backbone="small"))]
     assert inliers == [12, D2Net.thresholds.min_inliers]
     assert Components(feature=D2Net(), pose=PoseLib(min_inliers=15)).pose.min_inliers == 15
