@@ -35,7 +35,7 @@ class DenseCrbnet:
     VERSION: ClassVar[int] = 1
     LIBRARIES: ClassVar[tuple] = ("torch", "PIL")
     grey: ClassVar[bool] = True
-    thresholds: ClassVar[Thresholds] = Thresholds(pair_ratio=0.9, point_ratio=0.95)
+    thresholds: ClassVar[Thresholds] = Thresholds(pair_ratio=0.9, point_ratio=0.95, sign_bits=True)
 
     def __post_init__(self):
         check_component(

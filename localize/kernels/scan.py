@@ -11,6 +11,7 @@ import numpy as np
 
 from localize.kernels.nearest import best_two_points_dense, best_two_points_sparse, keep_best_points
 from localize.kernels.rows import quantise_rows, read_rows
+from localize.kernels.scan_bits import nearest_rows
 from localize.kernels.threads import allowed_threads, on_threads, one_torch_thread, sliced
 
 QUERIES, ROWS = 1024, 1024  # of a block: 4 MB of similarities
@@ -50,6 +51,12 @@ def scan_int8(queries: np.ndarray, stored: np.ndarray, half: bool, rows: np.ndar
     similarities were at most 0.0034 lower.
     """
     kept = best_columns(queries, *quantised(stored, half, rows), point)
+    return compared_again(kept, queries, stored, half, rows, point)
+
+
+def scan_bits(queries: np.ndarray, stored: np.ndarray, half: bool, rows: np.ndarray, point: np.ndarray):
+    """As `scan_float32`, but Hamming distances of signs choose each query's rows, and these are compared exactly."""
+    kept = nearest_rows(queries, stored, half, rows)
     return compared_again(kept, queries, stored, half, rows, point)
 
 

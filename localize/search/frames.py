@@ -3,7 +3,7 @@
 import numpy as np
 
 from localize.kernels.rows import as_stored
-from localize.kernels.scan import computes_int8, scan_float32, scan_int8
+from localize.kernels.scan import computes_int8, scan_bits, scan_float32, scan_int8
 from localize.types import FRAME, Nearest, PointRows
 
 PRECISIONS = ("auto", "float32", "int8")
@@ -24,16 +24,16 @@ def rows_in_frames(rows: PointRows, frames: np.ndarray, mode: str = "in_frames")
     return found.astype(np.int32)
 
 
-def nearest_in_rows(
-    rows: PointRows, frame_rows: np.ndarray, descriptors: np.ndarray, precision: str = "auto"
-) -> Nearest:
+def nearest_in_rows(rows: PointRows, frame_rows: np.ndarray, descriptors: np.ndarray, by: str = "auto") -> Nearest:
     """Nearest points of descriptors (Q, D) float32 among the rows (F,) that all of them are compared with.
 
-    precision: float32; int8, see `kernels.scan`; auto: int8 where the processor computes in it and the product is not
+    by: float32; int8 or bits, see `kernels.scan`; auto: int8 where the processor computes in it and the product is not
     small. The rows are read from where they lie, once.
     """
-    large = len(descriptors) * len(frame_rows) >= SMALL
-    scan = scan_int8 if precision == "int8" or (precision == "auto" and large and computes_int8()) else scan_float32
+    if by == "auto":
+        large = len(descriptors) * len(frame_rows) >= SMALL
+        by = "int8" if large and computes_int8() else "float32"
+    scan = {"float32": scan_float32, "int8": scan_int8, "bits": scan_bits}[by]
     point = np.asarray(rows.point[frame_rows])
     similarity, found, second = scan(descriptors, *as_stored(rows.descriptors), frame_rows, point)
     source = np.where(found >= 0, FRAME, 0).astype(np.uint8)

@@ -45,8 +45,10 @@ class Frames:
     num_frames: int = 20
     rows: str = "in_frames"  # the frames' own observations, or all_obs of the points seen in them
     precision: str = "auto"  # of the comparison: float32, int8, or int8 where it is faster; stored under one key
+    by_bits: bool | None = None  # with precision auto: signs first, values of the nearest; None: what suits the feature
 
     VERSION: ClassVar[int] = 2
+    SUITED: ClassVar[dict] = {"by_bits": "sign_bits"}
     uses_leaves: ClassVar[bool] = False
     uses_frames: ClassVar[bool] = True
 
@@ -57,7 +59,8 @@ class Frames:
 
     def nearest(self, frames: np.ndarray, rows: PointRows, descriptors: np.ndarray) -> Nearest:
         """Nearest points among the rows of the frames."""
-        return nearest_in_rows(rows, rows_in_frames(rows, frames, self.rows), descriptors, self.precision)
+        by = "bits" if self.by_bits and self.precision == "auto" else self.precision
+        return nearest_in_rows(rows, rows_in_frames(rows, frames, self.rows), descriptors, by)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import torch
 
 from localize.kernels import group_scan
 from localize.kernels.rows import as_stored
-from localize.kernels.scan import KEPT, best_columns, quantised, scan_float32, scan_int8
+from localize.kernels.scan import KEPT, best_columns, quantised, scan_bits, scan_float32, scan_int8
+from localize.kernels.scan_bits import nearest_rows
 from tests.conftest import random_rows
 from tests.kernels.test_nearest import slow_best_two_points
 
@@ -41,6 +42,26 @@ def test_scans_are_the_slow_one(dtype, threads):
         np.testing.assert_allclose(second, [s for _, _, s in slow], atol=0.03)
     np.testing.assert_allclose(exact[0], [b for b, _, _ in slow], atol=1e-5)
     np.testing.assert_allclose(exact[2], [s for _, _, s in slow], atol=1e-5)
+
+
+@pytest.mark.parametrize(("dim", "num_points"), [(256, 900), (100, 5)])
+def test_nearest_rows_by_bits_are_the_slow_ones(dim, num_points):
+    """By Hamming distance of signs, of equal ones the first; where there are fewer rows than are kept, all of them."""
+    queries, rows = crowd(np.random.default_rng(6), 50, num_points, dim)
+    chosen = np.flatnonzero(rows.point % 7 > 0).astype(np.int32)
+    stored = as_stored(rows.descriptors.astype(np.float16))
+    found = nearest_rows(queries, *stored, chosen, kept=24)
+    apart = ((queries > 0)[:, None] != (rows.descriptors[chosen].astype(np.float16) > 0)).sum(2)
+    for line, mine in zip(apart, found, strict=True):
+        expected = np.argsort(line, kind="stable")[:24]
+        assert sorted(mine[mine >= 0]) == sorted(expected)
+    point = rows.point[chosen]
+    near = rows.descriptors[chosen[:50]].astype("f")
+    near += np.random.default_rng(1).normal(size=near.shape).astype("f") / np.sqrt(2 * dim)
+    exact, short = (scan(near, *stored, chosen, point) for scan in (scan_float32, scan_bits))
+    assert (exact[1] == short[1]).mean() > 0.95
+    same = exact[1] == short[1]
+    np.testing.assert_allclose(short[0][same], exact[0][same], atol=1e-5)
 
 
 def test_best_columns_are_the_slow_ones():
