@@ -27,6 +27,7 @@ class DenseCrbnet:
 
     max_keypoints: int = 4096  # the ones of the highest scores are kept
     max_size_px: int = 1600  # larger photos are shrunk to this longer side; keypoints stay in original pixels
+    min_size_px: int = 1024  # smaller photos are enlarged to this longer side: keypoints of 640 px are too coarse
     threshold: float = 0.005  # of the probability that a pixel is a keypoint
     scales: tuple = (1.0,)  # of the photo; [1.0,0.5] also finds what other photos show from nearer
     weights: str = "dense_crbnet"  # the name of shipped ones, or the path of a file, such as you train yourself
@@ -40,7 +41,7 @@ class DenseCrbnet:
     def __post_init__(self):
         check_component(
             self,
-            positive=("max_keypoints", "max_size_px"),
+            positive=("max_keypoints", "max_size_px", "min_size_px"),
             shares=("threshold",),
             choices={"precision": PRECISIONS},
         )
@@ -87,7 +88,8 @@ class DenseCrbnet:
         from localize.networks.dense_find import find  # torch takes a second: only where it is used
 
         height, width = photo.shape
-        factor = scale * min(1.0, self.max_size_px / max(height, width))
+        longer = max(height, width)
+        factor = scale * min(max(longer, self.min_size_px), self.max_size_px) / longer
         if factor != 1:
             size = (max(1, round(width * factor)), max(1, round(height * factor)))
             photo = np.asarray(PIL.Image.fromarray(photo).resize(size, PIL.Image.Resampling.LANCZOS))

@@ -33,11 +33,11 @@ class HomographyPairs:
     points: int = 128  # corresponding places of a pair at most
     max_size_px: int = 1024  # larger photos are shrunk to this longer side
     min_zoom: float = 0.5  # first crops show the photo at this to its own size
-    rotation_deg: float = 30.0
-    min_scale: float = 0.6
-    max_scale: float = 1.6
-    shear: float = 0.2  # tangent
-    perspective: float = 0.25  # change of depth from the centre to the edge, as a share
+    rotation_deg: float = 35.0
+    min_scale: float = 0.4
+    max_scale: float = 2.4
+    shear: float = 0.3  # tangent
+    perspective: float = 0.4  # change of depth from the centre to the edge, as a share
     night_share: float = 0.4  # of the second crops
     original_share: float = 0.3  # of the first crops change too, but mildly
 

@@ -23,7 +23,8 @@ MATCHER = MutualNearest(ratio=1.0, max_distance=1.2)
 RANSAC = {"max_epipolar_error": 1.5, "min_iterations": 200, "max_iterations": 2000, "seed": 0}
 LEAST = 40  # matches that must agree, and
 LEAST_SHARE = 0.3  # their share of all
-NEXT = 4  # photos after each one that it is matched with
+ZOOM = 0.35  # logarithm of how much more or less each crop of a pair is enlarged
+NEXT = 6  # photos after each one that it is matched with
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class WalkPairs:
         for (photo, features, shrink), row in zip(seen, rows.T, strict=True):
             xy = features.keypoints * shrink
             center = xy[row[middle]] + rng.uniform(-0.2, 0.2, 2) * self.size
-            homography = zoom(center, factor, self.size, rng.uniform(-10, 10))
+            own = factor * np.exp(rng.uniform(-ZOOM, ZOOM))
+            homography = zoom(center, own, self.size, rng.uniform(-10, 10))
             there, shown = moved(homography, xy, self.size)
             views.append(crop(photo, homography, self.size))
             places.append(there[row])
