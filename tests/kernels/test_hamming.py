@@ -16,7 +16,7 @@ def slow_nearest(first: np.ndarray, second: np.ndarray, keep: int) -> np.ndarray
 
 
 @pytest.mark.parametrize(
-    "dim, num, others, keep", [(256, 90, 1100, 3), (200, 40, 33, 8), (128, 65, 5, 8), (64, 7, 64, 1)]
+    ("dim", "num", "others", "keep"), [(256, 90, 1100, 3), (200, 40, 33, 8), (128, 65, 5, 8), (64, 7, 64, 1)]
 )
 def test_nearest_codes_are_the_slow_ones(dim, num, others, keep):
     rng = np.random.default_rng(dim)
