@@ -11,13 +11,15 @@ from localize.kernels.nearest import dot
 
 
 @njit(nogil=True, cache=True)
-def best_two_in_planes(first, angle, along, slack, second, angles, alongs, slacks, row, best, column, runner_up, back):
+def best_two_in_planes(
+    first, angle, along, slack, second, angles, alongs, slacks, row, most, best, column, runner_up, back
+):
     """For each row of the first photo its most similar candidate, and the next; for each of the second the best row.
 
     first (N, D), second (M, D) float32. angle, along (N,) float64 rad: of each ray's plane about the baseline, and
     between ray and baseline; slack (N,): the square of how far off its plane may be. angles, alongs, slacks (K,): the
     same of the second photo's row[k], by ascending angle; a row may stand there again a full turn further. Candidates
-    have planes within both slacks, and rays that do not part: the second is not nearer to the baseline's direction.
+    have planes within both slacks, and rays that meet: the second's angle to the baseline is larger, by at most `most`.
     Fills best, runner_up (N,) float32 (-inf: none), column (N,), back (M,) int32 (-1: none). Ties: the earlier.
     """
     best[:], runner_up[:], column[:], back[:] = -np.inf, -np.inf, -1, -1
@@ -28,7 +30,8 @@ def best_two_in_planes(first, angle, along, slack, second, angles, alongs, slack
             apart = angles[k] - angle[i]
             if apart > width:
                 break
-            if alongs[k] < along[i] or apart * apart > slack[i] + slacks[k]:
+            meet = alongs[k] - along[i]
+            if meet < 0 or meet > most or apart * apart > slack[i] + slacks[k]:
                 continue
             j = row[k]
             value = dot(first[i], second[j])

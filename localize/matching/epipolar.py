@@ -25,12 +25,13 @@ class EpipolarNearest(MutualNearest):
     """
 
     max_error_px: float = 4.0  # from the epipolar line, as mapping.max_epipolar_error_px
+    max_angle_deg: float = 60.0  # between the two rays; features of a surface seen from further apart do not match
 
     SUITED: ClassVar[dict] = MutualNearest.SUITED
 
     def __post_init__(self):
         super().__post_init__()
-        check_component(self, positive=("max_error_px",))
+        check_component(self, positive=("max_error_px", "max_angle_deg"))
 
     def match_posed(self, first: Features, second: Features, images: tuple[Image, Image]) -> PairMatches:
         """Matches (M, 2) ascending by the first image's keypoint; images: the two, with poses."""
@@ -43,9 +44,11 @@ class EpipolarNearest(MutualNearest):
         a, b = _float32(first.descriptors, rows), _float32(second.descriptors, columns)
         best, runner_up = np.empty((2, len(a)), np.float32)
         column, back = np.empty(len(a), np.int32), np.empty(len(b), np.int32)
-        along = places[0][rows, 1] - self.max_error_px / images[0].camera.focal_px
+        far = self.max_error_px / images[0].camera.focal_px  # rays to a point that is far away hardly meet
+        along, most = places[0][rows, 1] - far, np.radians(self.max_angle_deg) + far
         theirs = _round_trip(places[1][columns], slacks[1][columns], np.sqrt(slacks[0][rows].max(initial=0)))
-        best_two_in_planes(a, places[0][rows, 0], along, slacks[0][rows], b, *theirs, best, column, runner_up, back)
+        ours = places[0][rows, 0], along, slacks[0][rows]
+        best_two_in_planes(a, *ours, b, *theirs, most, best, column, runner_up, back)
         found = accepted(best, runner_up, self.max_distance, self.ratio)
         found = found[back[column[found]] == found]
         matches = np.column_stack([rows[found], columns[column[found]]])

@@ -46,7 +46,8 @@ def slow_matches(matcher: EpipolarNearest, first: Features, second: Features, im
     )
     error = np.array([sampson_error(E, np.repeat(x[i : i + 1], len(y), 0), y) for i in range(len(x))])
     turned = np.cos(p[:, None, 0] - q[None, :, 0]) > 0.9  # on one side of the baseline
-    met = q[None, :, 1] >= p[:, None, 1] - matcher.max_error_px / PINHOLE.focal_px
+    meet = q[None, :, 1] - p[:, None, 1]
+    met = (meet >= -matcher.max_error_px / PINHOLE.focal_px) & (meet < np.radians(matcher.max_angle_deg))
     near = (error * PINHOLE.focal_px**2 <= matcher.max_error_px**2) & turned & met
     similarity = np.where(near, first.descriptors.astype("f") @ second.descriptors.astype("f").T, -np.inf)
     found = []
@@ -71,6 +72,16 @@ def test_matches_on_epipolar_lines_are_the_slow_ones(center):
     assert len(MutualNearest(ratio=0.8).match(first, second).rows) < 0.2 * len(
         rows
     )  # what looks alike is not told apart
+
+
+def test_rays_too_far_apart_do_not_match():
+    images, (first, second) = two_photos((3, 0, 0))  # points 4 to 9 m away: rays 18 to 41 degrees apart
+    assert len(EpipolarNearest(ratio=0.8).match_posed(first, second, images).rows) > 70
+    rows = EpipolarNearest(ratio=0.8, max_angle_deg=25).match_posed(first, second, images).rows
+    x, y = (camera_rays(i.camera, f.keypoints[r]) for i, f, r in zip(images, (first, second), rows.T, strict=True))
+    depth = 3 / (x[:, 0] - y[:, 0])
+    assert len(rows) > 20
+    assert depth.min() > 5.5
 
 
 def test_photos_of_one_centre_and_without_keypoints():
