@@ -11,8 +11,8 @@ from localize.types import Features
 class LocalFeature(Protocol):
     """Frozen dataclass whose fields are its hyperparameters; picklable, so that worker processes can hold it.
 
-    Where other thresholds than the usual ones suit the descriptors, the class says so in `thresholds`
-    (`components.Thresholds`).
+    Where other thresholds than the usual ones suit the descriptors, or their signs are bits, the class says so in
+    `thresholds` (`components.Thresholds`).
     """
 
     VERSION: int  # raise it when the output changes, so that old results are not reused

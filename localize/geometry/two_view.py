@@ -23,3 +23,25 @@ def sampson_error(E: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     Ex, Ety = xh @ E.T, yh @ E
     with np.errstate(invalid="ignore", divide="ignore"):
         return (yh * Ex).sum(1) ** 2 / (Ex[:, 0] ** 2 + Ex[:, 1] ** 2 + Ety[:, 0] ** 2 + Ety[:, 1] ** 2)
+
+
+def planes_through_baseline(first: Pose, second: Pose, x: np.ndarray, y: np.ndarray):
+    """Where rays on the planes z = 1, (N, 2) of the first and (M, 2) of the second camera, lie about the baseline.
+
+    Returns (N, 2) and (M, 2) rad: the angle of the half plane through both centres that holds the ray, and the angle
+    between the ray and the direction from the first to the second centre. Rays to one point lie in one half plane, and
+    the second's angle to the baseline is the larger one. ValueError where both centres are one.
+    """
+    baseline = second.center - first.center
+    length = np.linalg.norm(baseline)
+    if not length > 0:
+        raise ValueError("two cameras with one centre have no baseline")
+    axis = baseline / length
+    u = np.cross(axis, np.eye(3)[np.abs(axis).argmin()])
+    u /= np.linalg.norm(u)
+    v = np.cross(axis, u)
+    found = []
+    for pose, rays in ((first, x), (second, y)):
+        a, b, c = (np.column_stack([rays, np.ones(len(rays))]) @ (pose.rotation @ np.column_stack([axis, u, v]))).T
+        found.append(np.column_stack([np.arctan2(c, b), np.arctan2(np.hypot(b, c), a)]))
+    return found

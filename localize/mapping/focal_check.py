@@ -48,16 +48,10 @@ def doubtful_focals(
     keypoints_of: an image's (N, 2) px, by name; matches_of: a pair's; of a large map only some are asked for. Only
     pairs of two photos of one camera are looked at, as their focal length is one.
     """
-    by_camera: dict[tuple, list[tuple[str, str]]] = {}
-    for first, second in pairs:
-        a, b = images.by_name[first].camera, images.by_name[second].camera
-        if _same(a, b):
-            by_camera.setdefault(_identity(a), []).append((first, second))
     sentences = []
-    for of_camera in by_camera.values():
-        camera = images.by_name[of_camera[0][0]].camera
-        chosen = np.linspace(0, len(of_camera) - 1, min(len(of_camera), PAIRS)).astype(int)
-        found = [_rays(images, keypoints_of, of_camera[i], matches_of(of_camera[i]).rows) for i in chosen]
+    for chosen in looked_at(images, pairs, PAIRS):
+        camera = images.by_name[chosen[0][0]].camera
+        found = [_rays(images, keypoints_of, pair, matches_of(pair).rows) for pair in chosen]
         ratio = better_ratio([f for f in found if f is not None], camera)
         if ratio is not None:
             given_px = camera.focal_px
@@ -67,6 +61,16 @@ def doubtful_focals(
                 "check that these poses belong to these photos"
             )
     return sentences
+
+
+def looked_at(images: ImageList, pairs: Iterable[tuple[str, str]], most: int) -> list[list[tuple[str, str]]]:
+    """Up to `most` pairs of two photos of one camera, spread over all of its, for each camera that has any."""
+    by_camera: dict[tuple, list[tuple[str, str]]] = {}
+    for first, second in pairs:
+        a, b = images.by_name[first].camera, images.by_name[second].camera
+        if _same(a, b):
+            by_camera.setdefault(_identity(a), []).append((first, second))
+    return [[p[i] for i in np.linspace(0, len(p) - 1, min(len(p), most)).astype(int)] for p in by_camera.values()]
 
 
 def better_ratio(pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]], camera: Camera) -> float | None:

@@ -2,7 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
-from localize.types import Features, Matches2D3D, Nearest, PairMatches, PointRows
+from localize.types import Features, Image, Matches2D3D, Nearest, PairMatches, PointRows
 
 
 @runtime_checkable
@@ -13,6 +13,15 @@ class PairMatcher(Protocol):
 
     def match(self, first: Features, second: Features) -> PairMatches:
         """Matches between two images; M may be 0."""
+        ...
+
+
+@runtime_checkable
+class PosedPairMatcher(PairMatcher, Protocol):
+    """A PairMatcher that makes use of known poses, for the map; what judges the poses asks it for `match`."""
+
+    def match_posed(self, first: Features, second: Features, images: tuple[Image, Image]) -> PairMatches:
+        """Matches between two images with poses; M may be 0."""
         ...
 
 

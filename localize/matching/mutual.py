@@ -43,14 +43,16 @@ class MutualNearest:
             best, column, runner_up, row_of = _by_bits(first.descriptors, second.descriptors, self.num_scored)
         else:
             best, column, runner_up, row_of = _by_values(first.descriptors, second.descriptors)
-        d1, d2 = (np.sqrt(np.maximum(0, 2 - 2 * s)) for s in (best, runner_up))
-        keep = d1 <= self.max_distance
-        ratio = self.ratio or USUAL.pair_ratio
-        if ratio < 1:
-            keep &= d1 < ratio * d2
-        rows = np.flatnonzero(keep)
+        rows = accepted(best, runner_up, self.max_distance, self.ratio)
         rows = rows[row_of(column[rows]) == rows]
         return PairMatches(np.column_stack([rows, column[rows]]))
+
+
+def accepted(best: np.ndarray, runner_up: np.ndarray, max_distance: float, ratio: float | None) -> np.ndarray:
+    """The rows whose most similar (N,) is near enough, and clearly nearer than the next (N,)."""
+    d1, d2 = (np.sqrt(np.maximum(0, 2 - 2 * s)) for s in (best, runner_up))
+    keep, ratio = d1 <= max_distance, ratio or USUAL.pair_ratio
+    return np.flatnonzero(keep & (d1 < ratio * d2) if ratio < 1 else keep)
 
 
 Found = tuple[np.ndarray, np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]

@@ -12,9 +12,9 @@ import numpy as np
 from localize.io.models.supplied import read_model
 from localize.keys import describe, file_digest, key_of
 from localize.mapping.base import MapImport, Mapping
-from localize.mapping.focal_check import FocalDoubts, doubtful_focals
+from localize.mapping.focal_check import FocalDoubts, doubtful_focals, looked_at
 from localize.mapping.pairs import all_pairs, model_of_pairs, neighbour_pairs, rank_by_covisibility
-from localize.matching.base import PairMatcher
+from localize.matching.base import PairMatcher, PosedPairMatcher
 from localize.retrieval.ranking import rank, rank_by_pose
 from localize.stages.descriptors import DescribedReferences
 from localize.stages.photos import Photos, check_enough
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from localize.roles import Components
 
 log = logging.getLogger(__name__)
+
+POSED_PAIRS = 20  # of a camera, matched once more without their poses, to judge these
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +59,9 @@ def map_points(
     pairs = choose_pairs(bench, use.mapping, references, described, scene.supplied)
     matches = match_pairs(bench, use.pair_matching, pairs, references)
     points = triangulate(bench, use.mapping, references, matches)
+    if isinstance(use.pair_matching, PosedPairMatcher):  # its matches agree with the poses, right or wrong
+        few = [pair for of_camera in looked_at(references.images, pairs, POSED_PAIRS) for pair in of_camera]
+        matches = match_pairs(bench, use.pair_matching, few, references, posed=False)
     return dataclasses.replace(points, notes=check_focals(bench, references, matches))
 
 
@@ -99,16 +104,27 @@ def choose_pairs(
         return neighbour_pairs(rank(images, vectors, images, vectors, number, *by, restricted=False))
 
 
-def match_pairs(bench: Workbench, pair_matching: PairMatcher, pairs: list[tuple[str, str]], photos: Photos) -> Shelved:
-    """PairMatches of each pair of photos. A pair whose two photos stayed the same is reused."""
-    features = photos.features
-    shelf = bench.store.shelf("pair_matches", {"matching": describe(pair_matching), "features": features.key})
-    keys = {pair: key_of([features.item_keys[pair[0]], features.item_keys[pair[1]]]) for pair in pairs}
-    return bench.fill("pair_matches", shelf, keys, functools.partial(_match_pair, pair_matching, features))
+def match_pairs(
+    bench: Workbench, pair_matching: PairMatcher, pairs: list[tuple[str, str]], photos: Photos, *, posed: bool = True
+) -> Shelved:
+    """PairMatches of each pair of photos. A pair whose two photos stayed the same is reused.
 
+    posed: a PosedPairMatcher makes use of the photos' poses; then these must be the same too.
+    """
+    features, images = photos.features, photos.images.by_name
+    posed = posed and isinstance(pair_matching, PosedPairMatcher)
+    spec = {"matching": describe(pair_matching), "features": features.key} | ({"posed": True} if posed else {})
+    keys = {pair: key_of([features.item_keys[name] for name in pair]) for pair in pairs}
+    if posed:
+        keys = {pair: key_of([key, *(_placed(images[name])[1:] for name in pair)]) for pair, key in keys.items()}
 
-def _match_pair(pair_matching: PairMatcher, features: Shelved, pair: tuple[str, str]) -> PairMatches:
-    return pair_matching.match(features[pair[0]], features[pair[1]])
+    def match(pair: tuple[str, str]) -> PairMatches:
+        first, second = (features[name] for name in pair)
+        if posed:
+            return pair_matching.match_posed(first, second, tuple(images[name] for name in pair))
+        return pair_matching.match(first, second)
+
+    return bench.fill("pair_matches", bench.store.shelf("pair_matches", spec), keys, match)
 
 
 def triangulate(bench: Workbench, mapping: Mapping, references: Photos, matches: Shelved) -> LocalizationMap:
