@@ -54,7 +54,7 @@ def codes_in_blocks(stored: np.ndarray, half: bool, rows: np.ndarray, words: int
 
 @njit(nogil=True, cache=True)
 def read_keys(keys, size, num_rows, found):
-    """The nearest rows of what `scan_leaves` left (Q, K), into found (Q, kept), without those that fill the last block."""
+    """The nearest rows of what `scan_leaves` left (Q, K), into found (Q, kept); none that only fills the last block."""
     histogram = np.zeros(MAX_BITS + 1, np.int32)
     for q in range(keys.shape[0]):
         rows = 0

@@ -1,5 +1,7 @@
 """The dense CRBNet: its kernels against the network's own sampling, and what a feature must do."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -29,7 +31,7 @@ def photo() -> np.ndarray:
     return textured(3, (240, 200)).mean(2).astype(np.uint8)
 
 
-@pytest.mark.parametrize("feature", [DenseCrbnet(), DenseCrbnet(scales=(1.0, 0.5), max_keypoints=300)], ids=str)
+@pytest.mark.parametrize("feature", [DenseCrbnet(), DenseCrbnet(scales=(1.0,), min_size_px=1)], ids=str)
 def test_contract(feature):
     check_local_feature(feature)
 
@@ -70,7 +72,7 @@ def test_light_around_a_pixel_is_taken_out():
 
 
 def test_given_keypoints_are_described_as_its_own(photo):
-    feature = DenseCrbnet()
+    feature = DenseCrbnet(scales=(1.0,))
     found = feature.extract(photo)
     assert isinstance(feature, DescribesGiven)
     again = feature.describe_at(photo, found.keypoints, found.scales, np.zeros(len(found), np.float32))
@@ -82,10 +84,15 @@ def test_given_keypoints_are_described_as_its_own(photo):
 
 def test_levels_of_a_large_photo_are_kept_in_its_pixels(photo):
     large = np.kron(photo, np.ones((2, 2), np.uint8))
-    one, small = DenseCrbnet(max_size_px=240).extract(large), DenseCrbnet().extract(photo)
+    own = DenseCrbnet(scales=(1.0,), min_size_px=1)
+    one, small = dataclasses.replace(own, max_size_px=240).extract(large), own.extract(photo)
     apart = np.linalg.norm(one.keypoints[:50, None] / 2 - small.keypoints, axis=2)
     assert (apart.min(1) < 0.25).mean() > 0.9
-    assert set(DenseCrbnet(scales=(1.0, 0.5)).extract(photo).scales) == {1.0, 2.0}
+    assert set(dataclasses.replace(own, scales=(1.0, 0.5)).extract(photo).scales) == {1.0, 2.0}
+    enlarged = dataclasses.replace(own, min_size_px=480).extract(photo)
+    assert set(enlarged.scales) == {0.5}
+    apart = np.linalg.norm(enlarged.keypoints[:50, None] - small.keypoints, axis=2)
+    assert (apart.min(1) < 1).mean() > 0.5
 
 
 def test_bad_settings_and_weights_are_refused(tmp_path):
