@@ -51,7 +51,7 @@ def test_a_field_that_is_gone_is_part_of_the_key_and_may_be_stored():
 def test_what_was_stored_before_a_field_came_is_what_it_was():
     sift = Sift(detector="pycolmap")
     assert "detector" not in describe(sift)
-    assert describe(Sift())["detector"] == "opencv"
+    assert describe(Sift())["detector"] == "numba"
     stored = record_to_json(sift)
     del stored["fields"]["detector"]
     assert record_from_json(stored) == sift

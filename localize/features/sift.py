@@ -1,4 +1,4 @@
-"""SIFT keypoints with RootSIFT descriptors, found by OpenCV or by pycolmap (the VLFeat code).
+"""SIFT keypoints with RootSIFT descriptors, as VLFeat and COLMAP have them.
 
 Lowe, IJCV 2004; Arandjelovic & Zisserman, "Three things everyone should know", CVPR 2012 (RootSIFT).
 """
@@ -10,9 +10,9 @@ import numpy as np
 import PIL.Image
 
 from localize.components import check_component
-from localize.features.sift_opencv import opencv_keypoints
 from localize.geometry.colmap import pycolmap
 from localize.kernels.sift_descriptor import describe
+from localize.kernels.sift_detector import detect
 from localize.types import Features, InputError
 
 
@@ -22,35 +22,30 @@ class Sift:
 
     max_keypoints: int = 8192  # the ones of the largest scales are kept
     max_size_px: int = 1600  # larger photos are shrunk to this longer side; keypoints stay in original pixels
-    first_octave: int = -1  # -1: the photo is enlarged twice first, finer keypoints; others with detector=pycolmap
+    first_octave: int = -1  # -1: the photo is enlarged twice first, finer keypoints
     peak_threshold: float = 0.02 / 3
     edge_threshold: float = 10.0
     max_orientations: int = 2  # per keypoint; each is a row of its own
     upright: bool = False  # True: all orientations are 0
-    detector: str = "opencv"  # pycolmap: COLMAP's own, four times as slow; nearly the same keypoints
+    detector: str = "numba"  # pycolmap: COLMAP's own code, several times as slow; the same keypoints
 
     VERSION: ClassVar[int] = 1
     grey: ClassVar[bool] = True
 
     def __post_init__(self):
         positive = ("max_keypoints", "max_size_px", "peak_threshold", "edge_threshold", "max_orientations")
-        check_component(self, positive=positive, choices={"detector": ("opencv", "pycolmap")})
-        if self.detector == "opencv" and self.first_octave != -1:
-            raise InputError(
-                f"{type(self).__name__}.first_octave is {self.first_octave}, but OpenCV always enlarges the photo "
-                "first (-1): take detector=pycolmap"
-            )
+        check_component(self, positive=positive, choices={"detector": ("numba", "pycolmap")})
 
     @property
     def LIBRARIES(self) -> tuple[str, ...]:
         """Those that decide the keypoints: another version may find others."""
-        return ("cv2" if self.detector == "opencv" else "pycolmap", "PIL")
+        return ("pycolmap", "PIL") if self.detector == "pycolmap" else ("PIL",)
 
     def extract(self, photo: np.ndarray) -> Features:
         """Features of a grey photo (H, W) uint8; ValueError for another shape or type."""
         shape, descriptors = self.detect(photo)
         if descriptors is None:
-            return Sift.describe_at(self, photo, shape[:, :2], shape[:, 2], shape[:, 3])
+            return self.describe_at(photo, shape[:, :2], shape[:, 2], shape[:, 3])
         descriptors /= np.maximum(np.linalg.norm(descriptors, axis=1, keepdims=True), 1e-6)
         return Features(shape[:, :2], descriptors.astype(np.float16), shape[:, 2], shape[:, 2], shape[:, 3])
 
@@ -61,7 +56,7 @@ class Sift:
         photo of another shape or type.
         """
         small, to_original = self._shrunk(photo)
-        find = self._by_opencv if self.detector == "opencv" else self._by_pycolmap
+        find = self._by_pycolmap if self.detector == "pycolmap" else self._by_numba
         shape, descriptors = find(small)
         shape[:, :2] *= to_original
         shape[:, 2] *= to_original.mean()
@@ -103,12 +98,10 @@ class Sift:
         to_original = np.array([width / photo.shape[1], height / photo.shape[0]], np.float32)
         return np.ascontiguousarray(photo), to_original
 
-    def _by_opencv(self, photo):
-        orientations = 1 if self.upright else self.max_orientations
-        shape = opencv_keypoints(photo, self.peak_threshold, self.edge_threshold, orientations)
-        if self.upright:
-            shape[:, 3] = 0
-        return shape, None
+    def _by_numba(self, photo):
+        orientations = 0 if self.upright else self.max_orientations
+        thresholds = self.peak_threshold, self.edge_threshold
+        return detect(photo, self.first_octave, *thresholds, self.max_keypoints, orientations), None
 
     def _by_pycolmap(self, photo):
         """pycolmap's keypoints are in COLMAP's convention already: no half pixel is to be added."""
