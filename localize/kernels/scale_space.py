@@ -14,22 +14,24 @@ SIGMA_0 = 1.6 * 2 ** (1 / LEVELS)  # px of its octave, of level 0; level s has S
 
 
 def scale_space(photo: np.ndarray, first_octave: int, last_octave: int, last_level: int = LEVELS - 1):
-    """Yield (octave, level, image): levels -1 to last_level of each octave, each smoothed from the one before.
+    """Yield (octave, images (last_level + 2, H, W)): levels -1 to last_level, each smoothed from the one before.
 
     photo (H, W) uint8, images float32 of grey values in 0..1. first_octave: -1 doubles both sides of the photo first.
     """
     image, blur = resized(photo.astype(np.float32) / np.float32(255), first_octave), PHOTO_BLUR * 2.0**-first_octave
-    top = image
     for octave in range(first_octave, last_octave + 1):
-        if octave > first_octave:  # the octave's last level again, at half the size, is level -1 of the next one
-            image, blur = _every(2, top), SIGMA_0 * 2 ** (-1 / LEVELS)
-        for level in range(-1, last_level + 1):
+        images = np.empty((last_level + 2, *image.shape), np.float32)
+        for level, out in enumerate(images, -1):
             wanted = SIGMA_0 * 2 ** (level / LEVELS)
             if wanted > blur * (1 + 1e-9):
-                image, blur = smooth(image, gaussian(math.sqrt(wanted**2 - blur**2))), wanted
-            if level == LEVELS - 1:
-                top = image
-            yield octave, level, image
+                smooth(image, gaussian(math.sqrt(wanted**2 - blur**2)), out)
+                blur = wanted
+            else:
+                out[:] = image
+            image = out
+        yield octave, images
+        # the octave's last level again, at half the size, is level -1 of the next one
+        image, blur = _every(2, images[LEVELS]), SIGMA_0 * 2 ** (-1 / LEVELS)
 
 
 def gaussian(sigma: float) -> np.ndarray:
@@ -60,11 +62,10 @@ def _doubled(image):
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def smooth(image, weights):
-    """The image (H, W) float32 convolved with weights (2R + 1,) along both axes; its border goes on outside."""
+def smooth(image, weights, out):
+    """Convolve (H, W) float32 with weights (2R + 1,) along both axes, into `out`; its border goes on outside."""
     height, width = image.shape
     radius = len(weights) // 2
-    out = np.zeros((height, width), np.float32)
     line = np.empty(width + 2 * radius, np.float32)
     for y in range(height):
         line[:] = 0
@@ -76,8 +77,8 @@ def smooth(image, weights):
         line[:radius] = inside[0]
         line[radius + width :] = inside[width - 1]
         result = out[y]
+        result[:] = 0
         for i in range(len(weights)):
             shifted = line[i : i + width]
             for x in range(width):
                 result[x] += weights[i] * shifted[x]
-    return out

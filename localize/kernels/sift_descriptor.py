@@ -33,11 +33,10 @@ def describe(photo: np.ndarray, xy: np.ndarray, sigma: np.ndarray, angle: np.nda
     place = np.rint(LEVELS * np.log2(np.maximum(sigma, 1e-9) / SIGMA_0))
     place = np.clip(place, LEVELS * first_octave, LEVELS * last_octave + LEVELS - 1).astype(np.int64)
     last_octave = place.max(initial=LEVELS * first_octave - 1) // LEVELS
-    for octave, level, image in scale_space(photo, first_octave, last_octave):
-        if level < 0:
-            continue
-        rows, smaller = np.flatnonzero(place == LEVELS * octave + level), 2.0**-octave
-        add_gradients(image, (xy[rows] - 0.5) * smaller, sigma[rows] * smaller, angle[rows], rows, histograms)
+    for octave, images in scale_space(photo, first_octave, last_octave):
+        for level, image in enumerate(images[1:]):
+            rows, smaller = np.flatnonzero(place == LEVELS * octave + level), 2.0**-octave
+            add_gradients(image, (xy[rows] - 0.5) * smaller, sigma[rows] * smaller, angle[rows], rows, histograms)
     return _root(histograms)
 
 

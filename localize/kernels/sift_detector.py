@@ -55,18 +55,9 @@ def detect(
 
 def _octaves(photo, first_octave, peak_threshold, edge_threshold):
     """Yield (pixels of the photo a pixel, images of levels 0 to LEVELS - 1, places) of each octave."""
-    before = None
-    for octave, level, image in scale_space(photo, first_octave, first_octave + OCTAVES - 1, LEVELS + 1):
-        if level == -1:
-            differences = np.empty((LEVELS + 2, *image.shape), np.float32)
-            images = np.empty((LEVELS, *image.shape), np.float32)
-        else:
-            np.subtract(image, before, out=differences[level])
-        if 0 <= level < LEVELS:
-            images[level] = image
-        before = image
-        if level == LEVELS + 1:
-            yield 2.0**octave, images, refined(differences, peak_threshold, edge_threshold)
+    for octave, images in scale_space(photo, first_octave, first_octave + OCTAVES - 1, LEVELS + 1):
+        places = refined(images[1:] - images[:-1], peak_threshold, edge_threshold)
+        yield 2.0**octave, images[1 : 1 + LEVELS], places
 
 
 def _sigma(level):
