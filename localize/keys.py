@@ -22,6 +22,11 @@ FORMER_NAMES = {  # classes that moved or were renamed: what was stored under th
 }
 # Fields that are gone, with the value that what remains stands for: what was stored with it is still the class's.
 FORMER_FIELDS = {"localize.retrieval.compact.Compact": {"one_pass": False}}
+# Fields that are new, with the value that what was stored without them stands for: it is still theirs.
+NEW_FIELDS = {
+    f"localize.features.{module}": {"detector": "pycolmap"}
+    for module in ("sift.Sift", "sift_crbnet.SiftCrbnet", "sift_tfeat.SiftTfeat")
+}
 _PRESENT_NAMES = {former: present for present, former in FORMER_NAMES.items()}
 
 
@@ -47,12 +52,15 @@ def describe(value, *, building: bool = False):
         spec = {"type": stored_name(cls), "version": getattr(cls, "VERSION", None)}
         if cls.__module__ == "__main__":  # every script has a __main__: its classes are told apart by their source
             spec["source"] = hashlib.blake2b(_source(cls).encode(), digest_size=8).hexdigest()
-        for library in getattr(cls, "LIBRARIES", ()):
+        for library in getattr(value, "LIBRARIES", ()):
             spec[f"library {library}"] = _version(library)
         spec |= FORMER_FIELDS.get(spec["type"], {})
         for f in dataclasses.fields(value):
             if not (building and f.metadata.get("query")):
                 spec[f.name] = describe(getattr(value, f.name), building=building)
+        for name, former in NEW_FIELDS.get(spec["type"], {}).items():
+            if spec.get(name) == former:
+                del spec[name]
         if comes_from_files(cls):
             spec["files"] = [_content(path) for path in value.files()]
         return spec

@@ -4,6 +4,7 @@ import importlib
 
 import pytest
 
+from localize.features.sift import Sift
 from localize.io.records import record_from_json, record_to_json
 from localize.keys import FORMER_NAMES, describe, key_of
 from localize.retrieval.compact import Compact
@@ -45,3 +46,12 @@ def test_a_field_that_is_gone_is_part_of_the_key_and_may_be_stored():
     assert record_from_json(stored | {"fields": fields | {"one_pass": False}}) == compact
     with pytest.raises(StoreError, match="has other fields than when it was stored"):
         record_from_json(stored | {"fields": fields | {"one_pass": True}})
+
+
+def test_what_was_stored_before_a_field_came_is_what_it_was():
+    sift = Sift(detector="pycolmap")
+    assert "detector" not in describe(sift)
+    assert describe(Sift())["detector"] == "numba"
+    stored = record_to_json(sift)
+    del stored["fields"]["detector"]
+    assert record_from_json(stored) == sift

@@ -178,6 +178,7 @@ def test_wheel_works_from_another_folder(tmp_path):
         "dataset.num_photos=10",
         "dataset.num_points=250",
         "feature=sift",
+        "feature.detector=pycolmap",  # for the same reason
         "feature.max_keypoints=2500",
         "workers=1",
         "hydra.run.dir=run",

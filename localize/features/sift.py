@@ -1,4 +1,4 @@
-"""SIFT keypoints with RootSIFT descriptors, by pycolmap (the VLFeat code).
+"""SIFT keypoints with RootSIFT descriptors, as VLFeat and COLMAP have them.
 
 Lowe, IJCV 2004; Arandjelovic & Zisserman, "Three things everyone should know", CVPR 2012 (RootSIFT).
 """
@@ -12,6 +12,7 @@ import PIL.Image
 from localize.components import check_component
 from localize.geometry.colmap import pycolmap
 from localize.kernels.sift_descriptor import describe
+from localize.kernels.sift_detector import detect
 from localize.types import Features, InputError
 
 
@@ -26,32 +27,43 @@ class Sift:
     edge_threshold: float = 10.0
     max_orientations: int = 2  # per keypoint; each is a row of its own
     upright: bool = False  # True: all orientations are 0
+    detector: str = "numba"  # pycolmap: COLMAP's own code, several times as slow; the same keypoints
 
     VERSION: ClassVar[int] = 1
-    LIBRARIES: ClassVar[tuple] = ("pycolmap", "PIL")
     grey: ClassVar[bool] = True
 
     def __post_init__(self):
         positive = ("max_keypoints", "max_size_px", "peak_threshold", "edge_threshold", "max_orientations")
-        check_component(self, positive=positive)
+        check_component(self, positive=positive, choices={"detector": ("numba", "pycolmap")})
+
+    @property
+    def LIBRARIES(self) -> tuple[str, ...]:
+        """Those that decide the keypoints: another version may find others."""
+        return ("pycolmap", "PIL") if self.detector == "pycolmap" else ("PIL",)
 
     def extract(self, photo: np.ndarray) -> Features:
-        """Features of a grey photo (H, W) uint8; ValueError for another shape or type.
+        """Features of a grey photo (H, W) uint8; ValueError for another shape or type."""
+        shape, descriptors = self.detect(photo)
+        if descriptors is None:
+            return self.describe_at(photo, shape[:, :2], shape[:, 2], shape[:, 3])
+        descriptors /= np.maximum(np.linalg.norm(descriptors, axis=1, keepdims=True), 1e-6)
+        return Features(shape[:, :2], descriptors.astype(np.float16), shape[:, 2], shape[:, 2], shape[:, 3])
 
-        pycolmap returns keypoints in COLMAP's convention already: no half pixel is to be added.
+    def detect(self, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Keypoints (N, 4) float32 of a grey photo: x, y, scale px and orientation rad, the largest scales first.
+
+        With them descriptors (N, 128) float32 where the detector computes them anyway, else None. ValueError for a
+        photo of another shape or type.
         """
         small, to_original = self._shrunk(photo)
-        keypoints, descriptors = self._extractor().extract_from_uint8_array(small)
-        shape = np.array(
-            [(k.x, k.y, k.compute_scale(), k.compute_orientation()) for k in keypoints], np.float32
-        ).reshape(-1, 4)
-        xy, scales = shape[:, :2] * to_original, shape[:, 2] * to_original.mean()
-        inside = ((xy >= 0) & (xy <= photo.shape[::-1])).all(1)
-        order = np.argsort(-scales, kind="stable")
+        find = self._by_pycolmap if self.detector == "pycolmap" else self._by_numba
+        shape, descriptors = find(small)
+        shape[:, :2] *= to_original
+        shape[:, 2] *= to_original.mean()
+        inside = ((shape[:, :2] >= 0) & (shape[:, :2] <= photo.shape[::-1])).all(1)
+        order = np.argsort(-shape[:, 2], kind="stable")
         keep = order[inside[order]][: self.max_keypoints]
-        d = np.asarray(descriptors.data, np.float32).reshape(-1, 128)[keep]
-        d /= np.maximum(np.linalg.norm(d, axis=1, keepdims=True), 1e-6)
-        return Features(xy[keep], d.astype(np.float16), scales[keep], scales[keep], shape[keep, 3])
+        return shape[keep], None if descriptors is None else descriptors[keep]
 
     def describe_at(
         self, photo: np.ndarray, keypoints: np.ndarray, scales: np.ndarray, orientations: np.ndarray
@@ -86,7 +98,13 @@ class Sift:
         to_original = np.array([width / photo.shape[1], height / photo.shape[0]], np.float32)
         return np.ascontiguousarray(photo), to_original
 
-    def _extractor(self):
+    def _by_numba(self, photo):
+        orientations = 0 if self.upright else self.max_orientations
+        thresholds = self.peak_threshold, self.edge_threshold
+        return detect(photo, self.first_octave, *thresholds, self.max_keypoints, orientations), None
+
+    def _by_pycolmap(self, photo):
+        """pycolmap's keypoints are in COLMAP's convention already: no half pixel is to be added."""
         options = pycolmap.FeatureExtractionOptions()
         options.use_gpu, options.num_threads = False, 1
         sift = options.sift
@@ -94,7 +112,10 @@ class Sift:
         sift.first_octave, sift.upright = self.first_octave, self.upright
         sift.peak_threshold, sift.edge_threshold = self.peak_threshold, self.edge_threshold
         sift.max_num_orientations = self.max_orientations
-        return pycolmap.FeatureExtractor.create(options, pycolmap.Device.cpu)
+        extractor = pycolmap.FeatureExtractor.create(options, pycolmap.Device.cpu)
+        keypoints, descriptors = extractor.extract_from_uint8_array(photo)
+        shape = [(k.x, k.y, k.compute_scale(), k.compute_orientation()) for k in keypoints]
+        return np.array(shape, np.float32).reshape(-1, 4), np.array(descriptors.data, np.float32).reshape(-1, 128)
 
 
 def _shapes(keypoints, scales, orientations) -> np.ndarray:

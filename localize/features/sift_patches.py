@@ -2,7 +2,6 @@
 
 import functools
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -29,12 +28,15 @@ class SiftPatches(Sift):
     precision: str = "auto"  # bfloat16 where the processor computes in it, else float32; stored under one key
     batch_size: int | None = None  # patches at a time; None: 64 on a CPU, 512 on a GPU
 
-    LIBRARIES: ClassVar[tuple] = (*Sift.LIBRARIES, "torch")
-
     def __post_init__(self):
         super().__post_init__()
         choices = {"boundary": BOUNDARIES, "precision": ("auto", "float32", "bfloat16")}
         check_component(self, positive=("coefficient", "batch_size"), choices=choices)
+
+    @property
+    def LIBRARIES(self) -> tuple[str, ...]:
+        """Those that decide the keypoints and descriptors."""
+        return (*super().LIBRARIES, "torch")
 
     def preflight(self) -> list[str]:
         """What is missing, or no weights."""
@@ -46,10 +48,10 @@ class SiftPatches(Sift):
 
     def extract(self, photo: np.ndarray) -> Features:
         """Features of a grey photo (H, W) uint8; ValueError for another shape or type."""
-        found = super().extract(photo)
-        descriptors, rows = self._describe(photo, found.keypoints, found.scales, found.orientations)
-        parts = found.keypoints, descriptors, found.scores, found.scales, found.orientations
-        return Features(*(part if part is descriptors else part[rows] for part in parts))
+        shape, _ = self.detect(photo)
+        descriptors, rows = self._describe(photo, shape[:, :2], shape[:, 2], shape[:, 3])
+        shape = shape[rows]
+        return Features(shape[:, :2], descriptors, shape[:, 2], shape[:, 2], shape[:, 3])
 
     def describe_at(
         self, photo: np.ndarray, keypoints: np.ndarray, scales: np.ndarray, orientations: np.ndarray

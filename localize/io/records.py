@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 
-from localize.keys import FORMER_FIELDS, present_name, stored_name
+from localize.keys import FORMER_FIELDS, NEW_FIELDS, present_name, stored_name
 from localize.types import StoreError
 
 FORMAT = 1  # of a record's folder
@@ -53,8 +53,9 @@ def record_from_json(value, apart: dict | None = None):
     if isinstance(value, list):
         return tuple(record_from_json(v, apart) for v in value)
     if isinstance(value, dict) and "record" in value:
-        cls, gone = _record_class(value["record"]), FORMER_FIELDS.get(value["record"].replace(":", "."), {})
-        fields = {k: v for k, v in value["fields"].items() if k not in gone or v != gone[k]}
+        cls, name = _record_class(value["record"]), value["record"].replace(":", ".")
+        gone, new = FORMER_FIELDS.get(name, {}), NEW_FIELDS.get(name, {})
+        fields = new | {k: v for k, v in value["fields"].items() if k not in gone or v != gone[k]}
         try:
             return cls(**{k: record_from_json(v, apart) for k, v in fields.items()})
         except TypeError as e:

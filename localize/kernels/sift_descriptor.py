@@ -11,9 +11,8 @@ import math
 import numpy as np
 from numba import njit
 
-PHOTO_BLUR = 0.5  # sigma in px that a photo is taken to have
-LEVELS = 3  # per octave
-SIGMA_0 = 1.6 * 2 ** (1 / LEVELS)  # px of its octave, of level 0; level s has SIGMA_0 2^(s / LEVELS)
+from localize.kernels.scale_space import LEVELS, SIGMA_0, scale_space
+
 BIN_SIGMAS = 3.0  # side of a spatial bin, in sigmas of the keypoint
 WINDOW_BINS = 2.0  # sigma of the Gaussian window, in bins
 CLIP = 0.2  # largest value of a histogram of unit length
@@ -34,51 +33,11 @@ def describe(photo: np.ndarray, xy: np.ndarray, sigma: np.ndarray, angle: np.nda
     place = np.rint(LEVELS * np.log2(np.maximum(sigma, 1e-9) / SIGMA_0))
     place = np.clip(place, LEVELS * first_octave, LEVELS * last_octave + LEVELS - 1).astype(np.int64)
     last_octave = place.max(initial=LEVELS * first_octave - 1) // LEVELS
-    for octave, level, image in _scale_space(photo, first_octave, last_octave):
-        rows, smaller = np.flatnonzero(place == LEVELS * octave + level), 2.0**-octave
-        add_gradients(image, (xy[rows] - 0.5) * smaller, sigma[rows] * smaller, angle[rows], rows, histograms)
+    for octave, images in scale_space(photo, first_octave, last_octave):
+        for level, image in enumerate(images[1:]):
+            rows, smaller = np.flatnonzero(place == LEVELS * octave + level), 2.0**-octave
+            add_gradients(image, (xy[rows] - 0.5) * smaller, sigma[rows] * smaller, angle[rows], rows, histograms)
     return _root(histograms)
-
-
-def _scale_space(photo, first_octave, last_octave):
-    """Yield (octave, level, image): levels 0 to 2 of each octave, each smoothed from the one before."""
-    image, blur = _resized(photo.astype(np.float32) / np.float32(255), first_octave), PHOTO_BLUR * 2.0**-first_octave
-    for octave in range(first_octave, last_octave + 1):
-        if octave > first_octave:  # the last level again, at half the size, is level -1 of this octave
-            image, blur = _every(2, image), blur / 2
-        for level in range(-1, LEVELS):
-            wanted = SIGMA_0 * 2 ** (level / LEVELS)
-            if wanted > blur * (1 + 1e-9):
-                image, blur = smooth(image, gaussian(math.sqrt(wanted**2 - blur**2))), wanted
-            if level >= 0:
-                yield octave, level, image
-
-
-def gaussian(sigma: float) -> np.ndarray:
-    """Weights (2R + 1,) float32 that sum to 1, R = 4 sigma rounded up."""
-    radius = math.ceil(4 * sigma)
-    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    return (weights / weights.sum()).astype(np.float32)
-
-
-def _resized(image, octave):
-    """The photo enlarged twice per negative octave (linear), or every second pixel per positive one."""
-    for _ in range(-octave):
-        image = _doubled(_doubled(image).T).T
-    return _every(2 ** max(octave, 0), image)
-
-
-def _every(step, image):
-    """Every step-th pixel of both axes, of whole steps only."""
-    height, width = image.shape
-    return np.ascontiguousarray(image[: height // step * step : step, : width // step * step : step])
-
-
-def _doubled(image):
-    """(H, W) to (2H, W): between two rows their mean, after the last one itself again."""
-    out = np.repeat(image, 2, axis=0)
-    out[1:-1:2] = (image[:-1] + image[1:]) / 2
-    return out
 
 
 def _root(histograms):
@@ -86,30 +45,6 @@ def _root(histograms):
     length = np.linalg.norm(histograms, axis=1, keepdims=True)
     clipped = np.minimum(histograms / np.maximum(length, 1e-12), CLIP)
     return np.sqrt(clipped / np.maximum(clipped.sum(1, keepdims=True), 1e-12))
-
-
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def smooth(image, weights):
-    """The image (H, W) float32 convolved with weights (2R + 1,) along both axes; its border goes on outside."""
-    height, width = image.shape
-    radius = len(weights) // 2
-    out = np.zeros((height, width), np.float32)
-    line = np.empty(width + 2 * radius, np.float32)
-    for y in range(height):
-        line[:] = 0
-        inside = line[radius : radius + width]
-        for i in range(len(weights)):
-            row = image[min(max(y + i - radius, 0), height - 1)]
-            for x in range(width):
-                inside[x] += weights[i] * row[x]
-        line[:radius] = inside[0]
-        line[radius + width :] = inside[width - 1]
-        result = out[y]
-        for i in range(len(weights)):
-            shifted = line[i : i + width]
-            for x in range(width):
-                result[x] += weights[i] * shifted[x]
-    return out
 
 
 @njit(nogil=True, cache=True)

@@ -19,7 +19,7 @@ def blobs(height=200, width=300, seed=0) -> np.ndarray:
     return (255 * (photo - photo.min()) / np.ptp(photo)).astype(np.uint8)
 
 
-FEATURES = [Sift(), Sift(upright=True, first_octave=0), Sift(max_size_px=150)]
+FEATURES = [Sift(), Sift(upright=True, first_octave=0), Sift(max_size_px=150), Sift(detector="pycolmap")]
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=str)

@@ -78,7 +78,9 @@ def test_kernel_is_the_slow_twin(first_octave):
     np.testing.assert_allclose(describe(photo, xy, sigma, angle, first_octave), expected, atol=1e-4)
 
 
-FEATURES = [Sift(), Sift(upright=True, first_octave=0), Sift(max_size_px=400)]
+FEATURES = [
+    Sift(detector="pycolmap", **other) for other in ({}, {"upright": True, "first_octave": 0}, {"max_size_px": 400})
+]
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=["default", "upright", "shrunk"])
