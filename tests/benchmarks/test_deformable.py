@@ -21,15 +21,17 @@ def test_deformable_convolution_is_what_a_loop_over_taps_gives():
     torch.manual_seed(0)
     stride, padding, dilation, size, (kh, kw) = (2, 1), (1, 2), (1, 2), (7, 9), (3, 2)
     h, w = 4, 11  # (size + 2 padding - dilation (taps - 1) - 1) // stride + 1
-    photo, weight, bias = (torch.randn(s, dtype=torch.float64) for s in ((2, 3, *size), (4, 3, kh, kw), (4,)))
+    photo, weight, bias = (torch.randn(s, dtype=torch.float64) for s in ((2, 2, *size), (2, 2, kh, kw), (2,)))
     offset = torch.randn(2, 2 * kh * kw, h, w, dtype=torch.float64) * 3  # some fall outside
     mask = torch.rand(2, kh * kw, h, w, dtype=torch.float64)
-    expected = bias.view(1, 4, 1, 1).repeat(2, 1, h, w)
-    for b, o, c, i, j, u, v in itertools.product(*(range(n) for n in (2, 4, 3, h, w, kh, kw))):
+    planes, kernel, off, factor = (tensor.numpy() for tensor in (photo, weight, offset, mask))  # quicker in a loop
+    expected = bias.view(1, 2, 1, 1).repeat(2, 1, h, w).numpy()
+    for b, o, c, i, j, u, v in itertools.product(*(range(n) for n in (2, 2, 2, h, w, kh, kw))):
         tap = u * kw + v
-        y = i * stride[0] - padding[0] + u * dilation[0] + float(offset[b, 2 * tap, i, j])
-        x = j * stride[1] - padding[1] + v * dilation[1] + float(offset[b, 2 * tap + 1, i, j])
-        expected[b, o, i, j] += weight[o, c, u, v] * mask[b, tap, i, j] * at(photo[b, c], y, x)
-    torch.testing.assert_close(deform_conv2d(photo, offset, weight, bias, stride, padding, dilation, mask), expected)
+        y = i * stride[0] - padding[0] + u * dilation[0] + off[b, 2 * tap, i, j]
+        x = j * stride[1] - padding[1] + v * dilation[1] + off[b, 2 * tap + 1, i, j]
+        expected[b, o, i, j] += kernel[o, c, u, v] * factor[b, tap, i, j] * at(planes[b, c], y, x)
+    found = deform_conv2d(photo, offset, weight, bias, stride, padding, dilation, mask)
+    torch.testing.assert_close(found, torch.from_numpy(expected))
     whole = deform_conv2d(photo, torch.zeros(2, 2 * kh * kw, 6, 10, dtype=torch.float64), weight, padding=1)
     torch.testing.assert_close(whole, torch.nn.functional.conv2d(photo, weight, padding=1)[:, :, :6, :10])
