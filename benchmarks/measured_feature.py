@@ -37,10 +37,6 @@ class MeasuredFeature:
         return dataclasses.replace(made, **{name: v for name, v in changed.items() if name in names})
 
     @property
-    def stored(self) -> bool:
-        return isinstance(self.of(MINITOWN), StoredFeature)
-
-    @property
     def on_sift(self) -> bool:
         """Whether its keypoints are SIFT's, so that a place alone, without a scale, cannot be described."""
         return isinstance(self.of(MINITOWN), Sift)
