@@ -5,7 +5,8 @@
         pixel_center=0.5 --label XFeat --only mma wxbs
     python benchmarks/feature_figures.py figures.json                       # the rows so far
 
-figures.json collects the rows; what is measured again replaces what was there. --data holds hpatches_sequences, wxbs,
+figures.json collects the rows; what is measured again replaces what was there, with
+--missing it is kept. --data holds hpatches_sequences, wxbs,
 uofa_day_evening, lund_door and strecha/Herz-Jesu-P25. {} in a setting is such a folder (minitown_photos,
 strecha/Herz-Jesu-P25/images, lund_door/images, ...): files made by peer_features.py for each of them. Set
 OMP_NUM_THREADS=1 for the CPU seconds of one thread.
@@ -47,7 +48,7 @@ def main() -> None:
         feature = MeasuredFeature(choice, tuple(settings), args.data)
         row = rows.setdefault(args.label or " ".join(args.feature), {})
         row["feature"] = args.feature
-        for name in args.only:
+        for name in [n for n in args.only if not (args.missing and n in row)]:
             start = time.process_time()
             row[name] = MEASURES[name](feature)
             write_text(args.results, json.dumps(rows, indent=1) + "\n")
@@ -105,6 +106,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--feature", nargs="+", metavar=("CHOICE", "SETTING"), help="as feature=CHOICE feature.SETTING")
     parser.add_argument("--label", help="of the row; without: the feature's own words")
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
+    parser.add_argument("--missing", action="store_true", help="measure only what the row does not have yet")
     args = parser.parse_args()
     if args.feature and not (args.data and args.data.is_dir()):
         parser.error("--data must be the folder of the photos")
