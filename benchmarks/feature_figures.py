@@ -5,11 +5,10 @@
         pixel_center=0.5 --label XFeat --only mma wxbs
     python benchmarks/feature_figures.py figures.json                       # the rows so far
 
-figures.json collects the rows; what is measured again replaces what was there, with
---missing it is kept. --data holds hpatches_sequences, wxbs,
-uofa_day_evening, lund_door and strecha/Herz-Jesu-P25. {} in a setting is such a folder (minitown_photos,
-strecha/Herz-Jesu-P25/images, lund_door/images, ...): files made by peer_features.py for each of them. Set
-OMP_NUM_THREADS=1 for the CPU seconds of one thread.
+figures.json collects the rows; what is measured again replaces what was there, but with --missing it is kept. --data
+holds hpatches_sequences, wxbs, uofa_day_evening, lund_door and strecha/Herz-Jesu-P25. {} in a setting is such a folder
+(minitown_photos, strecha/Herz-Jesu-P25/images, lund_door/images, ...): files made by peer_features.py for each of them.
+Set OMP_NUM_THREADS=1 for the CPU seconds of one thread.
 """
 
 import argparse
