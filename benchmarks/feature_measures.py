@@ -13,7 +13,9 @@ from scipy.spatial import cKDTree
 from localize.evaluate.patches.descriptors import pair_distances
 from localize.evaluate.patches.fpr95 import fpr95
 from localize.features.base import DescribesGiven
+from localize.geometry.homography import apply
 from localize.io.benchmarks.phototour import draw_pairs
+from localize.io.benchmarks.sequences import read_sequences
 from localize.io.models.colmap import read_colmap_model
 from localize.io.records import record_to_arrays
 from localize.matching.mutual import MutualNearest
@@ -25,7 +27,8 @@ WXBS_KEYPOINTS = 2000  # at most, of the highest scores
 SIZES = {"640x480": (MINITOWN, "db/"), "1536x1024": ("strecha/Herz-Jesu-P25/images", "")}
 SPEED_PHOTOS, REPEATS = 3, 2  # of each the faster run counts, for another's work slows a processor down
 RATIOS = (1.0, 0.95, 0.9, 0.8)  # for places; 1 = no test
-NEAR_PX, PAIRS, SEED = 2.0, 10_000, 0
+NEAR_PX, FAR_PX, PAIRS, SEED = 2.0, 20.0, 10_000, 0
+ONE_ORIENTATION = {"max_orientations": 1}  # else two rows of SIFT are at one place
 
 
 def cost(feature: MeasuredFeature) -> dict:
@@ -98,45 +101,81 @@ def uofa(feature: MeasuredFeature) -> dict:
     return {"own_ratio": f"{feature.ratio:g}", "queries": queries, "pairs": pairs_n, "ratios": found}
 
 
-def tracks(feature: MeasuredFeature) -> dict:
-    """FPR95 in percent, of values and of signs as bits, at the places where a COLMAP model observes its points.
+def planes(feature: MeasuredFeature) -> dict:
+    """FPR95 in percent, of values and of signs as bits, at the feature's own keypoints that see one place of a plane.
 
-    nearest: the descriptor of the feature's own keypoint nearest to a place, if there is one within 2 px; of SIFT with
-    one orientation for each keypoint. given: of the place itself, by a feature that describes any. seen: share of the
-    places. Pairs: at most 10,000 of one point and as many of two, drawn among the places seen.
+    Pairs of one place: keypoints of photo 1 and another of HPatches' sequences, each the other's nearest under the
+    homography and at most 2 px away; as many of two: the same first ones, with one at least 20 px off. seen: share of
+    the first photos' keypoints with a partner. Of SIFT with one orientation for each keypoint.
+    """
+    folder, rng = "hpatches_sequences", np.random.default_rng(SEED)
+    first, second, same, count = [], [], [], 0
+    for sequence in read_sequences(str(feature.root(folder))):
+        names = [f"{sequence.name}/{path.name}" for path in sequence.photos]
+        found = [feature.extract(folder, name, **ONE_ORIENTATION) for name in names]
+        for k in range(1, len(found)):
+            at = apply(sequence.homographies[k], found[0].keypoints.astype(np.float64))
+            i, j, other = _partners(at, found[k].keypoints.astype(np.float64), rng)
+            count += len(at)
+            first.append(found[0].descriptors[np.tile(i, 2)])
+            second.append(found[k].descriptors[np.concatenate([j, other])])
+            same.append(np.repeat([True, False], len(i)))
+    first, second, same = (np.concatenate(part) for part in (first, second, same))
+    return _fpr95(first, second, same) | {"seen": 100 * int(same.sum()) / count}
+
+
+def _partners(at: np.ndarray, places: np.ndarray, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows i of `at` and j of `places` (px) that see one place, and for each i a row that sees another."""
+    distance, j = cKDTree(places).query(at)
+    i = np.flatnonzero((distance <= NEAR_PX) & (cKDTree(at).query(places)[1][j] == np.arange(len(at))))
+    other = rng.integers(len(places), size=len(i))
+    far = np.linalg.norm(places[other] - at[i], axis=1) > FAR_PX
+    return i[far], j[i[far]], other[far]
+
+
+def tracks(feature: MeasuredFeature) -> dict:
+    """FPR95 in percent, of values and of signs as bits, where a COLMAP model observes its points.
+
+    A feature that can describe given places does that. With SIFT's keypoints, which need a scale, the nearest one
+    within 2 px counts, with one orientation. Other detectors have no keypoints there, for SIFT finds blobs: no figure.
+    seen: share of the places. Pairs: at most 10,000 of one point and as many of two, drawn among the places seen.
     """
     folder = "lund_door/images"
+    if not isinstance(feature.of(folder), DescribesGiven):
+        return {}
     model = read_colmap_model(feature.root(folder).parent / "colmap_ground_truth", [])
     point = np.repeat(np.arange(len(model.points)), np.diff(model.indptr))
-    changed = {"max_orientations": 1}
-    found: dict[str, list] = {"nearest": []}
-    if isinstance(feature.of(folder), DescribesGiven) and not feature.on_sift:
-        found["given"] = []
+    points, descriptors = [], []
     for i, name in enumerate(model.names):
         mine = np.flatnonzero(model.image == i)
-        at, own = model.xy[mine], feature.extract(folder, name, **changed)
-        distance, row = cKDTree(own.keypoints).query(at, distance_upper_bound=NEAR_PX)
-        seen = np.isfinite(distance)
-        found["nearest"].append((point[mine[seen]], own.descriptors[row[seen]]))
-        if "given" in found:
-            shape = np.ones(len(at), np.float32), np.zeros(len(at), np.float32)
-            given = feature.of(folder).describe_at(feature.photo(folder, name), at, *shape).descriptors
-            seen = given.any(1)
-            found["given"].append((point[mine[seen]], given[seen]))
-    parts = {how: [np.concatenate(part) for part in zip(*rows, strict=True)] for how, rows in found.items()}
-    return {how: _fpr95(*part) | {"seen": 100 * len(part[0]) / len(point)} for how, part in parts.items()}
-
-
-def _fpr95(points: np.ndarray, descriptors: np.ndarray) -> dict:
-    """Of descriptors (N, D) that show the points (N,); bits are None where no value is negative, as RootSIFT's."""
+        found, seen = _at_places(feature, folder, name, model.xy[mine])
+        points.append(point[mine[seen]])
+        descriptors.append(found[seen])
+    points, descriptors = np.concatenate(points), np.concatenate(descriptors)
     num = int(min(PAIRS, (np.unique(points, return_counts=True)[1] - 1).sum()))
     first, second, same = draw_pairs(points, num, SEED)
-    values = {"real": (descriptors.astype(np.float32), "euclidean"), "bits": (descriptors > 0, "hamming")}
-    found: dict[str, float | None] = {}
-    for kind, (value, distance) in values.items():
-        distances = pair_distances(value[first], value[second], distance)
-        found[kind] = fpr95(distances[same], distances[~same])
-    return found | {"bits": found["bits"] if (descriptors < 0).any() else None, "pairs": num}
+    return _fpr95(descriptors[first], descriptors[second], same) | {"seen": 100 * len(points) / len(point)}
 
 
-MEASURES = {"cost": cost, "mma": mma, "wxbs": wxbs, "uofa": uofa, "tracks": tracks}
+def _at_places(feature: MeasuredFeature, folder: str, name: str, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Descriptors (N, D) at places (N, 2) px of a photo, and which of them (N,) bool there are."""
+    if feature.on_sift:
+        own = feature.extract(folder, name, **ONE_ORIENTATION)
+        distance, row = cKDTree(own.keypoints).query(at)
+        return own.descriptors[row], distance <= NEAR_PX
+    shape = np.ones(len(at), np.float32), np.zeros(len(at), np.float32)
+    found = feature.of(folder).describe_at(feature.photo(folder, name), at, *shape).descriptors
+    return found, found.any(1)
+
+
+def _fpr95(first: np.ndarray, second: np.ndarray, same: np.ndarray) -> dict:
+    """Of pairs of descriptors (P, D); bits are None where no value is negative, as RootSIFT's."""
+    found: dict[str, float | None] = {"pairs": int(same.sum())}
+    distances = {"real": pair_distances(first.astype(np.float32), second.astype(np.float32), "euclidean")}
+    distances["bits"] = pair_distances(first > 0, second > 0, "hamming") if (first < 0).any() else None
+    for kind, distance in distances.items():
+        found[kind] = None if distance is None else fpr95(distance[same], distance[~same])
+    return found
+
+
+MEASURES = {"cost": cost, "mma": mma, "wxbs": wxbs, "uofa": uofa, "planes": planes, "tracks": tracks}
