@@ -44,12 +44,12 @@ def uofa(root: pathlib.Path, crbnet: LocalFeature | None) -> dict:
     return {"told": UOFA, "frames": frames, "pairs": pairs, "told of places": PLACES, "places": places}
 
 
-def true_and_control(day: dict[int, Features], evening: dict[int, Features]) -> list[dict]:
+def true_and_control(day: dict[int, Features], evening: dict[int, Features], ratios=RATIOS) -> list[dict]:
     away = {n: n + CONTROL_M if n + CONTROL_M in evening else n - CONTROL_M for n in day}
-    true = [inliers(day[n], evening[n], RATIOS) for n in day]
-    control = [inliers(day[n], evening[away[n]], RATIOS) for n in day]
+    true = [inliers(day[n], evening[n], ratios) for n in day]
+    control = [inliers(day[n], evening[away[n]], ratios) for n in day]
     rows = []
-    for ratio in RATIOS:
+    for ratio in ratios:
         t, c = (np.array([pair[ratio] for pair in pairs]) for pairs in (true, control))
         row = {"ratio": ratio, "matches": t[:, 0].mean(), "inliers": t[:, 1].mean()}
         row |= {"control_matches": c[:, 0].mean(), "control_inliers": c[:, 1].mean()}
@@ -58,12 +58,12 @@ def true_and_control(day: dict[int, Features], evening: dict[int, Features]) -> 
     return rows
 
 
-def place_recall(day: dict[int, Features], evening: dict[int, Features]) -> list[dict]:
-    right = {ratio: [] for ratio in FIXED}
+def place_recall(day: dict[int, Features], evening: dict[int, Features], ratios=FIXED) -> list[dict]:
+    right = {ratio: [] for ratio in ratios}
     for n in list(evening)[::EVERY]:
         near = [m for m in day if abs(m - n) <= AROUND_M]
-        pairs = [inliers(day[m], evening[n], FIXED) for m in near]
-        for ratio in FIXED:
+        pairs = [inliers(day[m], evening[n], ratios) for m in near]
+        for ratio in ratios:
             found = np.array([pair[ratio][1] for pair in pairs])
             best = near[found.argmax()] if np.sum(found == found.max()) == 1 else np.inf
             right[ratio].append([best == n, abs(best - n) <= NEIGHBOUR_M])
