@@ -112,6 +112,7 @@ class Thresholds:
     sign_bits: bool = False  # whether the signs of its descriptors are bits made to be compared by Hamming distance
     point_ratio: float = 0.9  # of the ratio test between 3D points
     min_inliers: int = 12  # that a pose must rest on
+    calibration: str | None = None  # the shipped one of the confidence that knows the feature; None: the usual one
     keypoint_px: float = 0.0  # what its keypoints are exact to, where that is coarser than a photo's pixels
 
 

@@ -40,7 +40,9 @@ class DenseCrbnet:
     LIBRARIES: ClassVar[tuple] = ("torch", "PIL")
     grey: ClassVar[bool] = True
     # chosen on Minitown's training town
-    thresholds: ClassVar[Thresholds] = Thresholds(pair_ratio=0.9, point_ratio=0.97, sign_bits=True)
+    thresholds: ClassVar[Thresholds] = Thresholds(
+        pair_ratio=0.9, point_ratio=0.97, sign_bits=True, calibration="confidence_dense"
+    )
 
     def __post_init__(self):
         check_component(

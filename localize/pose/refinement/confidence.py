@@ -57,12 +57,13 @@ class Calibration:
 
 
 def calibration_path(path: str | None) -> str:
-    """Of the file, or of the calibration that ships."""
-    return str(FOLDER / "confidence.json") if path is None else path
+    """Of the file, or of a calibration that ships, by its name; None: the usual one."""
+    name = path or "confidence"
+    return name if pathlib.Path(name).suffix else str(FOLDER / f"{name}.json")
 
 
 def read_calibration(path: str | None) -> Calibration:
-    """The calibration of a file, None: the one that ships; InputError if it cannot be used."""
+    """The calibration of a file, or one that ships; InputError if it cannot be used."""
     path = calibration_path(path)
     return _read(path, file_stamp(path))
 

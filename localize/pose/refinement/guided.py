@@ -40,10 +40,10 @@ class Guided:
     max_rows: int = 10_000  # observations of map points that a photo is compared with
     max_angle_deg: float = 60.0  # between the directions from which an observation and the query see a point
     keypoint_px: float | None = None  # what keypoints are exact to, px; None: what suits the feature, or 0
-    calibration: str | None = None  # of the confidence: a file of +pipeline=calibrate_confidence; None: the shipped one
+    calibration: str | None = None  # of the confidence: a file of +pipeline=calibrate_confidence; None: what ships
 
     VERSION: ClassVar[int] = 1
-    SUITED: ClassVar[dict] = {"keypoint_px": "keypoint_px"}
+    SUITED: ClassVar[dict] = {"keypoint_px": "keypoint_px", "calibration": "calibration"}
 
     def __post_init__(self):
         lengths = ("radius_px", "last_radius_px", "scale_px", "max_angle_deg")

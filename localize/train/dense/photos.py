@@ -32,7 +32,8 @@ class HomographyPairs:
     size: int = 256  # px, side of a crop
     points: int = 128  # corresponding places of a pair at most
     max_size_px: int = 1024  # larger photos are shrunk to this longer side
-    min_zoom: float = 0.5  # first crops show the photo at this to its own size
+    min_zoom: float = 0.5  # first crops show the photo at this size
+    max_zoom: float = 1.6  # to this one: small photos are enlarged before features are looked for
     rotation_deg: float = 35.0
     min_scale: float = 0.4
     max_scale: float = 2.4
@@ -55,7 +56,7 @@ class HomographyPairs:
         least = max(self.min_zoom, self.size / sides.min())
         if least > 2:
             return None
-        factor = np.exp(rng.uniform(np.log(least), np.log(max(least, 1.0))))
+        factor = np.exp(rng.uniform(np.log(least), np.log(max(least, self.max_zoom))))
         reach = np.minimum(self.size / 2 / factor, sides / 2)
         first = zoom(rng.uniform(reach, sides - reach), factor, self.size, rng.uniform(-10, 10))
         limits = {"rotation_deg": self.rotation_deg, "scale": (self.min_scale, self.max_scale)}

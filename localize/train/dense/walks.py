@@ -37,6 +37,7 @@ class WalkPairs:
     points: int = 128  # corresponding places of a pair at most
     max_size_px: int = 1024  # larger photos are shrunk to this longer side
     min_zoom: float = 0.5
+    max_zoom: float = 1.6
     across: float = 0.5  # share of the pairs that are of two walks, if there are any
     night_share: float = 0.0
     augment: float = 0.3  # share of the second crops that get other light
@@ -65,7 +66,7 @@ class WalkPairs:
         if rows is None:
             return None
         seen = [with_features(self.teacher, *p, self.max_size_px) for p in photos]
-        middle, factor = rng.integers(len(rows)), np.exp(rng.uniform(np.log(self.min_zoom), 0))
+        middle, factor = rng.integers(len(rows)), np.exp(rng.uniform(*np.log([self.min_zoom, self.max_zoom])))
         views, places, inside, known = [], [], np.ones(len(rows), bool), []
         for (photo, features, shrink), row in zip(seen, rows.T, strict=True):
             xy = features.keypoints * shrink
