@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 from localize.components import asked_by, suited
 from localize.features.base import LocalFeature, StoredFeature
-from localize.features.dense_crbnet import DenseCrbnet
+from localize.features.sift_crbnet import SiftCrbnet
 from localize.index.base import Index
 from localize.index.random_trees import RandomTrees
 from localize.io.benchmarks.submission import SubmissionFile
@@ -30,7 +30,7 @@ from localize.types import InputError
 class Components:
     """One component per role. Thresholds that nobody set are those that suit the feature."""
 
-    feature: LocalFeature | StoredFeature = DenseCrbnet()
+    feature: LocalFeature | StoredFeature = SiftCrbnet()
     retrieval: GlobalDescriptor | StoredDescriptor | GivenRanking = Compact()
     ranking: Ranking = ExactRanking()
     pair_matching: PairMatcher = MutualNearest()
