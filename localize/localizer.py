@@ -111,20 +111,21 @@ class Localizer:
         return self._view(image, camera, None).matches
 
     def _view(self, image, camera: Camera, prior: Prior | None) -> View:
-        photo = _pixels(image, grey=self.use.feature.grey)
+        of_frames = self.use.search.uses_frames and self.use.retrieval.needs != "features"
+        pixels = _pixels(image, grey=self.use.feature.grey and not of_frames)  # read once, in colours if one needs them
+        photo = _pixels(pixels, grey=True) if self.use.feature.grey else pixels
         if photo.shape[1::-1] != (camera.width, camera.height):
             size = f"{photo.shape[1]} x {photo.shape[0]}"
             raise InputError(f"the photo is {size} px, but its camera is for {camera.width} x {camera.height} px")
         features = self.use.feature.extract(photo)
         query = Image("", camera, prior=prior)
-        frames = self._frames(image, features, query) if self.use.search.uses_frames else None
+        frames = self._frames(pixels, features, query) if self.use.search.uses_frames else None
         matches = match_query(features, self.rows, self.index, frames, self.use)
         return View(features, matches, camera, prior)
 
-    def _frames(self, image, features: Features, query: Image) -> np.ndarray:
+    def _frames(self, pixels: np.ndarray, features: Features, query: Image) -> np.ndarray:
         retrieval = self.use.retrieval
-        pixels = None if retrieval.needs == "features" else _pixels(image, grey=False)
-        vector = global_vector(retrieval, self.learned, features, pixels)
+        vector = global_vector(retrieval, self.learned, features, None if retrieval.needs == "features" else pixels)
         asked = ImageList((query,)), vector[None], self.references, self.vectors, self.use.search.num_frames
         by = self.ranking.component, self.ranking.built
         return rank(*asked, *by, query_features={"": features}).ranked[0]

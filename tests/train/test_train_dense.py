@@ -13,8 +13,8 @@ from localize.features.sift import Sift
 from localize.geometry.homography import apply
 from localize.pipelines.training import train_dense
 from localize.train.d2.depth import town_scene
-from localize.train.dense.batches import _shares
-from localize.train.dense.loss import DenseLoss, contrast, detection, reliability
+from localize.train.dense.batches import DenseBatch, _shares
+from localize.train.dense.loss import DenseLoss, contrast, detection, reliability, repeatability
 from localize.train.dense.models import ModelPairs, seen_in_pairs
 from localize.train.dense.parts import DenseData, DenseStart, DenseValidation
 from localize.train.dense.photos import HomographyPairs, still_seen
@@ -206,3 +206,24 @@ def test_losses_say_what_they_are_for():
     reliability(scores, places, a, p).backward()
     assert scores.grad[0, 3, 3] < 0 < scores.grad[0, 12, 12]  # where a step down the gradient raises the easy one
     assert DenseLoss(reliability=0.0).reliability == 0
+
+
+def test_repeatability_is_the_distance_of_what_both_crops_found():
+    """Keypoints that each crop shows 0.3 px beside where the other one says: the second is enlarged and turned."""
+    a, b = np.array([[8.2, 7.9]]), np.array([[10.4, 9.7]])
+    moves = np.array([[[0.0, -1.5], [1.5, 0.0]]])
+    told = b[0] + moves[0] @ (np.array([8.0, 8.1]) - a[0])
+    scores = torch.from_numpy(np.stack([peak_at([8.0, 8.1]), peak_at(told + np.array([0.3, 0.0]))])).requires_grad_()
+    places = [torch.from_numpy(xy.astype("f")) for xy in (a, b)]
+    batch = DenseBatch(None, places, None, None, None, *(torch.from_numpy(x.astype("f")) for x in (b, moves)))
+    loss = repeatability(scores, batch)
+    assert loss.item() == pytest.approx(0.3, abs=0.03)
+    loss.backward()
+    assert scores.grad.abs().sum() > 0
+    unknown = dataclasses.replace(batch, exact=torch.full((1, 2), torch.nan))
+    assert repeatability(scores, unknown).item() == 0
+
+
+def peak_at(xy) -> np.ndarray:
+    y, x = np.mgrid[:20, :20]
+    return (-((x - xy[0]) ** 2 + (y - xy[1]) ** 2) / 2 / 0.6**2).astype("f")

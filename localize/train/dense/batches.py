@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from localize.train.dense.views import DensePair, DenseSource
+from localize.train.dense.views import DensePair, DenseSource, Exact
 from localize.types import InputError
 
 TRIES = 50  # pairs drawn in vain before the data are said to be of no use
@@ -22,6 +22,8 @@ class DenseBatch:
     taught: torch.Tensor  # (N, D) float32 the teacher's descriptors of the points, N = sum of N_i over the pairs;
     is_taught: torch.Tensor  # (N,) bool: zeros where there is none
     keypoints: torch.Tensor  # (2 P, S, S) float32: share of a keypoint that each pixel has; -1 where nothing is known
+    exact: torch.Tensor  # (N, 2) px of the second crop, see `views.Exact`; NaN where it is not known
+    moves: torch.Tensor  # (N, 2, 2)
 
 
 class DenseBatches:
@@ -47,8 +49,7 @@ class DenseBatches:
         found = self._ahead.pop(step, None)
         batch = found.result() if found else self._made(step)
         self._ahead = {step + 1: self._pool.submit(self._made, step + 1)}
-        parts = {name: getattr(batch, name) for name in ("images", "taught", "is_taught", "keypoints")}
-        moved = {name: part.to(device) for name, part in parts.items()}
+        moved = {name: part.to(device) for name, part in vars(batch).items() if name != "places"}
         return DenseBatch(places=[p.to(device) for p in batch.places], **moved)
 
     def _made(self, step: int) -> DenseBatch:
@@ -57,12 +58,15 @@ class DenseBatches:
         taught = [np.zeros((len(p.places[0]), self.dim)) if p.taught is None else p.taught for p in pairs]
         is_taught = np.repeat([p.taught is not None for p in pairs], [len(p.places[0]) for p in pairs])
         targets = np.stack([_shares(p, side) for side in (0, 1) for p in pairs])
+        exact = [_exact(p) for p in pairs]
         return DenseBatch(
             torch.from_numpy(images).float(),
             [torch.from_numpy(p.places[side]) for side in (0, 1) for p in pairs],
             torch.from_numpy(np.concatenate(taught).astype(np.float32)),
             torch.from_numpy(is_taught),
             torch.from_numpy(targets),
+            torch.from_numpy(np.concatenate([e.places for e in exact])),
+            torch.from_numpy(np.concatenate([e.moves for e in exact])),
         )
 
     def _drawn(self, rng: np.random.Generator) -> DensePair:
@@ -74,6 +78,11 @@ class DenseBatches:
             f"{TRIES} pairs in a row had fewer than {self.min_points} corresponding places: give other photos, a "
             "teacher that finds more keypoints, or a smaller pipeline.data.min_points"
         )
+
+
+def _exact(pair: DensePair) -> Exact:
+    unknown = np.full_like(pair.places[0], np.nan)
+    return pair.exact or Exact(unknown, np.repeat(unknown[:, :, None], 2, axis=2))
 
 
 def _shares(pair: DensePair, side: int) -> np.ndarray:

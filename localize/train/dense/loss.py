@@ -7,10 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from localize.kernels.keypoints import WINDOW
 from localize.networks.dense_crbnet import DenseCrbnet
 from localize.train.crbnet.loss import DUPLICATE, CrbnetLoss, distances, hardest_gaps
 from localize.train.dense.batches import DenseBatch
 from localize.train.loop.part import TrainingPart, check_part
+
+FAR_PX = 2.0  # a keypoint that far off is another one, and nothing is learned from it
 
 
 class DenseTraining(nn.Module):
@@ -36,11 +39,12 @@ class DenseLoss(TrainingPart):
     teaching: float = 2.0  # 1 - cosine between a linear view of the vectors and the teacher's descriptors
     detection: float = 0.3  # cross entropy of the pixels with the teacher's keypoints, for each of these
     reliability: float = 0.5  # D2-Net's: scores rise where matching is easy
+    repeatability: float = 1.0  # ALIKE's: px between a keypoint and where the same one of the other crop says it is
 
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
-        weights = ("contrast", "teaching", "detection", "reliability")
+        weights = ("contrast", "teaching", "detection", "reliability", "repeatability")
         check_part(self, positive=("temperature",), not_negative=weights)
 
     def __call__(self, module: DenseTraining, batch: DenseBatch, crbnet: CrbnetLoss) -> dict[str, torch.Tensor]:
@@ -52,6 +56,7 @@ class DenseLoss(TrainingPart):
             terms["contrast"] = self.contrast * contrast(a, p, self.temperature)
             terms["teaching"] = self.teaching * taught(module.seen_by_teacher(vectors), batch)
             terms["detection"] = self.detection * detection(scores, batch.keypoints)
+            terms["repeatability"] = self.repeatability * repeatability(scores, batch)
             terms["reliability"] = self.reliability * reliability(scores, batch.places, a, p)
         return terms
 
@@ -89,6 +94,35 @@ def reliability(scores: torch.Tensor, places: list[torch.Tensor], a: torch.Tenso
     gaps = hardest_gaps(cross, cross < DUPLICATE).clamp(min=0)
     weights = first * second
     return (weights * gaps).sum() / weights.sum().clamp(min=1e-9)
+
+
+def repeatability(scores: torch.Tensor, batch: DenseBatch) -> torch.Tensor:
+    """Mean distance (px of the second crop) of what is found around corresponding places, ALIKE's reprojection loss.
+
+    Only where the second place is known exactly, and both 5 x 5 lie inside the crops.
+    """
+    half = len(batch.places) // 2
+    counts = torch.tensor([len(xy) for xy in batch.places[:half]], device=scores.device)
+    crop = torch.repeat_interleave(torch.arange(half, device=scores.device), counts)
+    first = torch.cat(batch.places[:half])
+    least, most = WINDOW, scores.shape[1] - 1 - WINDOW
+    inside = [((xy.round() >= least) & (xy.round() <= most)).all(1) for xy in (first, batch.exact)]
+    rows = torch.nonzero(inside[0] & inside[1])[:, 0]  # NaN is nowhere inside
+    if not len(rows):
+        return scores.sum() * 0
+    a, b, moves = first[rows], batch.exact[rows], batch.moves[rows]
+    told = b + (moves @ (found_around(scores, crop[rows], a) - a)[:, :, None])[:, :, 0]
+    return (found_around(scores, half + crop[rows], b) - told).norm(dim=1).clamp(max=FAR_PX).mean()
+
+
+def found_around(scores: torch.Tensor, image: torch.Tensor, xy: torch.Tensor) -> torch.Tensor:
+    """(N, 2) the mean place under the odds of the 5 x 5 pixels around places (N, 2) of images (N,) of scores (B, S, S),
+    as `kernels.keypoints.refine_peaks` finds it."""
+    steps = torch.arange(-WINDOW, WINDOW + 1, device=xy.device)
+    x, y = xy.round().long().T
+    odds = scores[image[:, None, None], y[:, None, None] + steps[:, None], x[:, None, None] + steps]
+    share = torch.softmax(odds.flatten(1), 1).view(odds.shape)
+    return torch.stack([x + (share.sum(1) * steps).sum(1), y + (share.sum(2) * steps).sum(1)], 1)
 
 
 def _at(values: torch.Tensor, xy: torch.Tensor) -> torch.Tensor:

@@ -12,9 +12,9 @@ from scipy.ndimage import uniform_filter
 from localize.components import check_component
 from localize.io.images import read_photo
 from localize.train.dense.teacher import Teacher
-from localize.train.dense.views import DensePair, crop, grey, moved, zoom
+from localize.train.dense.views import DensePair, Exact, crop, grey, moved, zoom
 from localize.train.patches.from_photos import MILD
-from localize.train.photos.homographies import random_homography
+from localize.train.photos.homographies import jacobian, random_homography
 from localize.train.photos.photometric import random_change
 from localize.types import Features
 
@@ -73,7 +73,8 @@ class HomographyPairs:
         both = np.sort(rng.permutation(np.flatnonzero(in_a & in_b))[: self.points])
         slip = rng.uniform(-SLIP_PX, SLIP_PX, (len(both), 2)).astype(np.float32)
         places = a[both], (b[both] + slip).clip(0, self.size - 1)
-        return DensePair(grey(one), grey(changed), places, features.descriptors[both], (a[in_a], b[in_b]))
+        exact = Exact(b[both], jacobian(between, a[both] + 0.5).astype(np.float32))
+        return DensePair(grey(one), grey(changed), places, features.descriptors[both], (a[in_a], b[in_b]), exact)
 
 
 def still_seen(before: np.ndarray, after: np.ndarray, xy: np.ndarray) -> np.ndarray:

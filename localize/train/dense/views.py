@@ -17,6 +17,14 @@ FINEST = 4  # times finer than a crop that it is drawn before its pixels are ave
 
 
 @dataclass(frozen=True, eq=False)
+class Exact:
+    """Where the first places of a pair lie in the second crop, to a fraction of a pixel."""
+
+    places: np.ndarray  # (N, 2) float32
+    moves: np.ndarray  # (N, 2, 2) float32: px of the second crop that a px of the first one is there
+
+
+@dataclass(frozen=True, eq=False)
 class DensePair:
     """Two crops of one place, (S, S) uint8 grey."""
 
@@ -25,6 +33,7 @@ class DensePair:
     places: tuple[np.ndarray, np.ndarray]  # (N, 2) float32 each: row i of both is one point
     taught: np.ndarray | None = None  # (N, D) a teacher's descriptors of the points; None: not known
     keypoints: tuple[np.ndarray, np.ndarray] | None = None  # (K, 2), (L, 2): where it fires; None: not known
+    exact: Exact | None = None  # None: the places are as good as matches are
 
 
 class DenseSource(Protocol):
