@@ -142,7 +142,7 @@ def test_preflight_knows_what_a_descriptor_may_need(tmp_path):
 
 def test_a_map_with_a_pixel_descriptor_answers_a_photo(scene, finished, tmp_path):
     localizer = build_map(scene, tmp_path / "map", store=finished[0], feature=FEATURE, retrieval=Thumbnail())
-    path = pathlib.Path(scene.image_root) / scene.references.names[2]
-    frames = localizer._frames(path, None, Image("", scene.references.images[2].camera))
+    photo = read_photo(pathlib.Path(scene.image_root) / scene.references.names[2])
+    frames = localizer._frames(photo, None, Image("", scene.references.images[2].camera))
     assert frames[0] == 2  # the photo itself
     assert pickle.loads(pickle.dumps(localizer.use.retrieval)) == Thumbnail()
