@@ -79,6 +79,7 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
     if not isinstance(cfg.store, omegaconf.DictConfig):
         raise InputError(f"store={cfg.store} names no setting: say store.root={cfg.store}")
     made = hydra.utils.instantiate(cfg, _convert_="all")
+    _check_parts_of(made["pipeline"])
     pipeline, store = made["pipeline"], Store(made["store"]["root"], verify=made["store"]["verify"])
     said = pipeline(**_given(pipeline, made, store, output))
     if isinstance(said, str):
@@ -95,6 +96,16 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
         f"{computed} results were computed and {reused} reused from the store {store.root}."
     )
     return results
+
+
+def _check_parts_of(pipeline) -> None:
+    """InputError where a part of the pipeline, which has settings of its own, was given a value instead."""
+    parameters = inspect.signature(pipeline.func).parameters
+    for name, value in pipeline.keywords.items():
+        kind = parameters[name].annotation if name in parameters else None
+        if dataclasses.is_dataclass(kind) and not isinstance(value, kind):
+            settings = ", ".join(f.name for f in dataclasses.fields(kind))
+            raise InputError(f"pipeline.{name} has settings: say pipeline.{name}.SETTING=... with one of {settings}")
 
 
 def _given(pipeline, made: dict, store: Store, output: str) -> dict:

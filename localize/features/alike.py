@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import PIL.Image
 
 from localize.components import Thresholds, check_component, problems_of
+from localize.features.photos import resized
 from localize.kernels.threads import torch_for_photos
 from localize.keys import file_stamp
 from localize.types import Features
@@ -57,7 +57,7 @@ class Alike:
 
         if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
             raise ValueError(f"{photo.shape=} {photo.dtype=}, but ALIKE takes colours (H, W, 3) uint8")
-        small, to_original = _shrunk(photo, self.max_size_px)
+        small, to_original = resized(photo, min(1.0, self.max_size_px / max(photo.shape[:2])))
         height, width = small.shape[:2]
         network = self._network()
         device = next(network.parameters()).device
@@ -74,16 +74,6 @@ class Alike:
     def _network(self):
         (path,) = self.files()
         return _load(path, file_stamp(path))
-
-
-def _shrunk(photo: np.ndarray, max_size_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """The photo at most that long, and the factors (x, y) from its pixels to the original ones."""
-    height, width = photo.shape[:2]
-    shrink = min(1.0, max_size_px / max(height, width))
-    if shrink < 1:
-        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-        photo = np.asarray(PIL.Image.fromarray(photo).resize(size, PIL.Image.Resampling.LANCZOS))
-    return photo, np.array([width / photo.shape[1], height / photo.shape[0]], np.float32)
 
 
 @functools.lru_cache(maxsize=2)  # once per process; a replaced file has another stamp

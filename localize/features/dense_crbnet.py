@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import PIL.Image
 
 from localize.components import Thresholds, check_component, problems_of
-from localize.kernels.threads import torch_for_photos
+from localize.features.photos import checked_shapes, resized
+from localize.kernels.threads import keep_memory, torch_for_photos
 from localize.keys import file_stamp
 from localize.types import Features, InputError
 from localize.weights.shipped import weights_file
@@ -29,10 +29,7 @@ class DenseCrbnet:
     max_size_px: int = 1600  # larger photos are shrunk to this longer side; keypoints stay in original pixels
     min_size_px: int = 1024  # smaller photos are enlarged to this longer side: keypoints of 640 px are too coarse
     threshold: float = 0.005  # of the probability that a pixel is a keypoint
-    scales: tuple = (
-        1.0,
-        0.5,
-    )  # of the photo; the second also finds what other photos show from farther; [1.0] is faster
+    scales: tuple = (1.0, 0.5)  # of that size; 0.5 finds what others show from farther; [1.0] is faster
     weights: str = "dense_crbnet"  # the name of shipped ones, or the path of a file, such as you train yourself
     precision: str = "float32"  # bfloat16 is faster where the processor computes in it, and moves some keypoints
 
@@ -64,46 +61,49 @@ class DenseCrbnet:
         return [weights_file(self.weights, "feature.weights", ", or take feature=sift")]
 
     def extract(self, photo: np.ndarray) -> Features:
-        """Features of a grey photo (H, W) uint8; ValueError for another shape or type."""
-        self._check(photo)
-        levels = [self._found(photo, scale) for scale in self.scales]
+        """Features of a grey photo (H, W) uint8; ValueError for another shape or type.
+
+        `Features.scales` is how many px of the photo a px of the level is that a keypoint was found on.
+        """
+        levels = [self._on_level(photo, scale) for scale in self.scales]
         xy, scores, vectors, scales = (np.concatenate(part) for part in zip(*levels, strict=True))
-        if len(levels) > 1:
-            best = np.argsort(-scores, kind="stable")[: self.max_keypoints]
-            xy, scores, vectors, scales = xy[best], scores[best], vectors[best], scales[best]
-        return Features(xy, vectors.astype(np.float16), scores, scales)
+        best = np.argsort(-scores, kind="stable")[: self.max_keypoints]
+        return Features(xy[best], vectors[best].astype(np.float16), scores[best], scales[best])
 
     def describe_at(
         self, photo: np.ndarray, keypoints: np.ndarray, scales: np.ndarray, orientations: np.ndarray
     ) -> Features:
         """Features of a grey photo at given keypoints (N, 2), as `extract` would describe them; row i stays row i.
 
-        The network looks at a place upright and at the photo's own scale, so scales and orientations (N,) are not used.
+        The network looks at a place upright and on the first level, so scales and orientations (N,) change nothing.
+        InputError for NaN, infinity, odd shapes.
         """
-        self._check(photo)
-        xy = np.asarray(keypoints, np.float32).reshape(-1, 2)
-        _, scores, vectors, levels = self._found(photo, 1.0, xy)
-        return Features(xy, vectors.astype(np.float16), scores, levels)
+        shape = checked_shapes(keypoints, scales, orientations)
+        _, scores, vectors, levels = self._on_level(photo, self.scales[0], shape[:, :2])
+        return Features(shape[:, :2], vectors.astype(np.float16), scores, levels)
 
-    def _check(self, photo: np.ndarray) -> None:
+    def _on_level(self, photo: np.ndarray, scale: float, given: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+        """(keypoints (N, 2) px of the original, scores (N,), vectors (N, 256), px of the original a px here (N,))."""
+        from localize.networks.dense_find import (  # torch takes a second: only where it is used
+            describe,
+            find,
+            looked_at,
+        )
+
         if photo.ndim != 2 or photo.dtype != np.uint8:
             raise ValueError(f"{photo.shape=} {photo.dtype=}, but a dense CRBNet takes grey values (H, W) uint8")
-
-    def _found(self, photo: np.ndarray, scale: float, given: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
-        """(keypoints (N, 2) px of the original, scores, vectors, px of the original a px of this level (N,))."""
-        from localize.networks.dense_find import find  # torch takes a second: only where it is used
-
-        height, width = photo.shape
-        longer = max(height, width)
-        factor = scale * min(max(longer, self.min_size_px), self.max_size_px) / longer
-        if factor != 1:
-            size = (max(1, round(width * factor)), max(1, round(height * factor)))
-            photo = np.asarray(PIL.Image.fromarray(photo).resize(size, PIL.Image.Resampling.LANCZOS))
-        to_original = np.array([width / photo.shape[1], height / photo.shape[0]], np.float32)
-        inside = None if given is None else given / to_original - HALF_PX
-        least = float(np.log(self.threshold / (1 - self.threshold)))
+        longer = max(photo.shape)
+        small, to_original = resized(photo, scale * min(max(longer, self.min_size_px), self.max_size_px) / longer)
+        network = self._network()
         with torch_for_photos():
-            places, scores, vectors = find(self._network(), photo, self.max_keypoints, least, inside)
+            seen = looked_at(network, small)
+            if given is None:
+                least = float(np.log(self.threshold / (1 - self.threshold)))
+                places, scores = find(seen, self.max_keypoints, least)
+            else:
+                places = np.ascontiguousarray(given / to_original - HALF_PX)
+                scores = seen.scores_at(places)
+            vectors = describe(network, seen, places)
         level = np.full(len(places), to_original.mean(), np.float32)
         return (places + np.float32(HALF_PX)) * to_original, scores, vectors, level
 
@@ -116,7 +116,6 @@ class DenseCrbnet:
 def _load(path: str, stamp: tuple | None, precision: str):
     import torch
 
-    from localize.kernels.threads import keep_memory
     from localize.networks.inference import device_for, folded
     from localize.weights.dense_crbnet import load_dense
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import PIL.Image
 
 from localize.components import check_component
+from localize.features.photos import checked_shapes, resized
 from localize.geometry.colmap import pycolmap
 from localize.kernels.sift_descriptor import describe
 from localize.kernels.sift_detector import detect
-from localize.types import Features, InputError
+from localize.types import Features
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Sift:
 
     def _given(self, keypoints, scales, orientations) -> np.ndarray:
         """(N, 4) float32: x, y, scale and orientation of given keypoints."""
-        shape = _shapes(keypoints, scales, orientations)
+        shape = checked_shapes(keypoints, scales, orientations)
         if self.upright:
             shape[:, 3] = 0
         return shape
@@ -90,12 +90,7 @@ class Sift:
         """The photo at most `max_size_px` long, and the factors (x, y) from its pixels to the original ones."""
         if photo.ndim != 2 or photo.dtype != np.uint8:
             raise ValueError(f"{photo.shape=} {photo.dtype=}, but SIFT takes grey values (H, W) uint8")
-        height, width = photo.shape
-        shrink = min(1.0, self.max_size_px / max(height, width))
-        if shrink < 1:
-            size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-            photo = np.asarray(PIL.Image.fromarray(photo).resize(size, PIL.Image.Resampling.LANCZOS))
-        to_original = np.array([width / photo.shape[1], height / photo.shape[0]], np.float32)
+        photo, to_original = resized(photo, min(1.0, self.max_size_px / max(photo.shape)))
         return np.ascontiguousarray(photo), to_original
 
     def _by_numba(self, photo):
@@ -116,20 +111,3 @@ class Sift:
         keypoints, descriptors = extractor.extract_from_uint8_array(photo)
         shape = [(k.x, k.y, k.compute_scale(), k.compute_orientation()) for k in keypoints]
         return np.array(shape, np.float32).reshape(-1, 4), np.array(descriptors.data, np.float32).reshape(-1, 128)
-
-
-def _shapes(keypoints, scales, orientations) -> np.ndarray:
-    """(N, 4) float32: x, y, scale and orientation; InputError where they do not fit together or are not finite."""
-    parts = [np.asarray(part, np.float32) for part in (keypoints, scales, orientations)]
-    n = parts[1].size
-    if [part.shape for part in parts] != [(n, 2), (n,), (n,)]:
-        shapes = ", ".join(str(part.shape) for part in parts)
-        raise InputError(f"keypoints, scales and orientations have shapes {shapes}, but must be (N, 2), (N,), (N,)")
-    shape = np.column_stack(parts)
-    broken = np.flatnonzero(~np.isfinite(shape).all(1))
-    if len(broken):
-        raise InputError(
-            f"{len(broken)} of {n} keypoints hold NaN or infinite values, first row {broken[0]} (x, y, scale, "
-            f"orientation: {', '.join(map(str, shape[broken[0]]))}); mend or remove them where they come from"
-        )
-    return shape

@@ -80,11 +80,10 @@ def _sums(R: np.ndarray, t: np.ndarray, matches: tuple, prior: Prior | None) -> 
         hessian[:3, :3] += weight * (J.T @ J)
         cost += 0.5 * weight * (error @ error)
     if prior is not None and prior.position is not None:
-        spread = np.eye(3) * (prior.radius_m / 2) ** 2 if prior.covariance is None else prior.covariance
-        error = -R.T @ t - prior.position
-        weighted = np.linalg.solve(spread, error)
+        information, error = np.linalg.inv(prior.position_covariance), -R.T @ t - prior.position
+        weighted = information @ error
         gradient[3:] -= R @ weighted
-        hessian[3:, 3:] += R @ np.linalg.inv(spread) @ R.T
+        hessian[3:, 3:] += R @ information @ R.T
         cost += 0.5 * (error @ weighted)
     return cost, hessian, gradient
 

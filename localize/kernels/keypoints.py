@@ -11,12 +11,13 @@ BORDER = 4  # px at the photo's edge without keypoints
 
 
 @njit(nogil=True, cache=True)
-def peaks(scores, least, height, width, xy, found):
+def peaks(scores, least, xy, found):
     """Pixels that are the largest of their 5 x 5 and above `least`; their number.
 
-    scores (H, W) float32, of which rows up to `height` and columns up to `width` count. xy (N, 2) int32 and found (N,)
-    float32 are filled, as far as they reach, in the order of rows; of equal neighbours the first one is a peak.
+    scores (H, W) float32. xy (N, 2) int32 and found (N,) float32 are filled, as far as they reach, in the order of
+    rows; of equal neighbours the first one is a peak.
     """
+    height, width = scores.shape
     count = 0
     for i in range(BORDER, height - BORDER):
         row = scores[i]

@@ -25,7 +25,7 @@ def believed(
         prior = dataclasses.replace(prior, gravity=None)
     if prior is not None and prior.position is not None:
         off = pose.center - prior.position
-        spread = position_covariance(prior) + position_sd_m**2 / 3 * np.eye(3)
+        spread = prior.position_covariance + position_sd_m**2 / 3 * np.eye(3)
         if off @ np.linalg.solve(spread, off) > FAR_SD**2:
             notes.append(
                 f"the position prior lies {np.linalg.norm(off):.3g} m from where the matches put the camera, with "
@@ -44,11 +44,6 @@ def gravity_off_deg(prior: Prior, pose: Pose) -> float:
     """Angle between the gravity that the prior and that the pose says, deg."""
     chord = np.linalg.norm(pose.rotation @ prior.gravity_in_world - prior.gravity)
     return float(2 * np.degrees(np.arcsin(min(1.0, chord / 2))))
-
-
-def position_covariance(prior: Prior) -> np.ndarray:
-    """(3, 3) m^2 of the position; a radius is two standard deviations in every direction."""
-    return prior.covariance if prior.covariance is not None else (prior.radius_m / 2) ** 2 * np.eye(3)
 
 
 def notes_on_failure(prior: Prior | None) -> tuple[str, ...]:

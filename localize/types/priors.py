@@ -53,6 +53,11 @@ class Prior:
         return frozenset(n for n, there in (known | {"focal": self.focal != "given"}).items() if there)
 
     @property
+    def position_covariance(self) -> np.ndarray:
+        """(3, 3) m^2 of the position; a radius is two standard deviations in every direction."""
+        return self.covariance if self.covariance is not None else (self.radius_m / 2) ** 2 * np.eye(3)
+
+    @property
     def reach_m(self) -> float:
         """The radius, m; of a covariance two standard deviations along its longest axis."""
         return self.radius_m if self.covariance is None else float(2 * np.sqrt(np.linalg.eigvalsh(self.covariance)[-1]))

@@ -29,7 +29,7 @@ def run(
     network; one more makes the batches. The same call goes on from the checkpoint in `output`, if there is one;
     InputError if that was made with other settings or data, and for what cannot be used.
     """
-    teacher = Teacher(components["feature"])
+    teacher = Teacher(components["feature"], tuple(data.single_photos))
     parts = {"start": start, "data": data, "teacher": teacher, "crbnet": crbnet, "loss": loss, "validation": validation}
     training = Training(output, workers, progress, loop=loop, **parts)
     batches, judge = data.batches(teacher, loop.seed), validation.judge()

@@ -62,6 +62,12 @@ def test_no_pipeline_names_them(run_cli):
     assert ", or +table=aachen|crbnet|minitown|robotcar" in text
 
 
+def test_a_value_in_the_place_of_a_part_is_refused(run_cli):
+    code, text = run_cli("+pipeline=train_dense", "pipeline.loop=3")
+    assert code == 2
+    assert "say pipeline.loop.SETTING=... with one of steps, learning_rate," in text
+
+
 def test_multirun_goes_on_after_a_bad_job(run_cli, own_data, tmp_path):
     code, text = run_cli(
         "+pipeline=parallel_search",

@@ -11,7 +11,7 @@ from localize.features.base import DescribesGiven
 from localize.features.dense_crbnet import DenseCrbnet
 from localize.networks.dense_crbnet import DenseCrbnet as Network
 from localize.networks.dense_crbnet import lit_alike
-from localize.networks.dense_find import find
+from localize.networks.dense_find import describe, find, looked_at
 from localize.networks.inference import folded
 from localize.types import InputError
 from localize.weights.dense_crbnet import load_dense
@@ -31,13 +31,20 @@ def photo() -> np.ndarray:
     return textured(3, (240, 200)).mean(2).astype(np.uint8)
 
 
+def found(network, photo, max_keypoints):
+    """(places, scores, vectors) of a photo as it is."""
+    seen = looked_at(network, photo)
+    places, scores = find(seen, max_keypoints, -4.0)
+    return places, scores, describe(network, seen, places)
+
+
 @pytest.mark.parametrize("feature", [DenseCrbnet(), DenseCrbnet(scales=(1.0,), min_size_px=1)], ids=str)
 def test_contract(feature):
     check_local_feature(feature)
 
 
 def test_vectors_are_those_of_the_readable_twin(network, photo):
-    places, scores, vectors = find(network, photo, 500, -4.0)
+    places, scores, vectors = found(network, photo, 500)
     filled = np.pad(photo, [(0, -200 % 32), (0, -240 % 32)], mode="edge")
     with torch.inference_mode():
         _, maps = network(torch.from_numpy(filled)[None, None].float())
@@ -49,10 +56,10 @@ def test_vectors_are_those_of_the_readable_twin(network, photo):
 
 def test_light_changes_little_and_a_shift_moves_the_keypoints(network, photo):
     """The same places in a photo of half the contrast, and 32 px to the right where the photo is moved by that."""
-    places, _, vectors = find(network, photo, 200, -4.0)
+    places, _, vectors = found(network, photo, 200)
     changed = {"light": ((photo * 0.5 + 60).astype(np.uint8), 0), "shift": (shift(photo, (0, 32), mode="nearest"), 32)}
     for name, (seen, dx) in changed.items():
-        there, _, others = find(network, seen, 400, -4.0)
+        there, _, others = found(network, seen, 400)
         inside = (places[:, 0] > 48) & (places[:, 0] + dx < 200)
         apart = np.linalg.norm(places[inside, None] + [dx, 0] - there, axis=2)
         assert (apart.min(1) < 0.5).mean() > 0.85, name
@@ -80,6 +87,8 @@ def test_given_keypoints_are_described_as_its_own(photo):
     np.testing.assert_allclose(again.descriptors.astype(float), found.descriptors.astype(float), atol=2e-3)
     none = feature.describe_at(photo, np.zeros((0, 2)), np.zeros(0), np.zeros(0))
     assert len(none) == 0
+    with pytest.raises(InputError, match="NaN"):
+        feature.describe_at(photo, np.array([[3.0, np.nan]]), np.ones(1), np.zeros(1))
 
 
 def test_levels_of_a_large_photo_are_kept_in_its_pixels(photo):

@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 
 import numpy as np
-import PIL.Image
 import torch
 from torch import nn
 
 from localize.evaluate.mma import shares_within
-from localize.io.benchmarks.sequences import read_sequence
-from localize.io.images import read_photo
 from localize.networks.d2 import D2VGG16
 from localize.networks.d2_pyramid import find
 from localize.networks.vgg import VGG16
 from localize.train.d2.network import D2Training
 from localize.train.loop.machine import Machine
+from localize.train.photos.sequences import shrunk_sequence
 
 WITHIN_PX = 3  # where a right match lies
 
@@ -29,17 +27,9 @@ class MatchingAccuracy:
         """edge_px: photos are shrunk to this longer side, and errors counted in their pixels; max_keypoints: of the
         highest scores. InputError if a folder is no sequence."""
         self.sequences, self.max_keypoints = [], max_keypoints
-        for sequence in map(read_sequence, folders):
-            photos, sizes = [], []
-            for path in sequence.photos:
-                picture = PIL.Image.fromarray(read_photo(path))
-                before = picture.size
-                picture.thumbnail((edge_px, edge_px), PIL.Image.Resampling.BOX)
-                photos.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1).float())
-                sizes.append(np.diag([picture.size[0] / before[0], picture.size[1] / before[1], 1]))
-            back = np.linalg.inv(sizes[0])
-            moved = [size @ H @ back for size, H in zip(sizes, sequence.homographies, strict=True)]
-            self.sequences.append((photos, moved))
+        for folder in folders:
+            photos, homographies = shrunk_sequence(folder, edge_px)
+            self.sequences.append(([torch.from_numpy(p).permute(2, 0, 1).float() for p in photos], homographies))
 
     def __call__(self, module: D2Training, machine: Machine) -> dict[str, float]:
         """mma: in percent, the mean over the pairs; matches: their mean number. In float32."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from torch import nn
 
 from localize.io.benchmarks.megadepth import read_scene_info
-from localize.io.images import list_photos
 from localize.keys import file_digest, key_of
 from localize.train.d2.accuracy import MatchingAccuracy
 from localize.train.d2.batches import D2Batches, PairSource
 from localize.train.d2.depth import DepthPairs, megadepth_scene, town_scene
 from localize.train.d2.photos import WarpedPhotos
 from localize.train.loop.part import TrainingPart, aside, check_part
+from localize.train.photos.folders import listed
 from localize.types import InputError
 
 
@@ -80,13 +80,7 @@ class D2Data(TrainingPart):
     @functools.cached_property
     def _photos(self) -> list[pathlib.Path]:
         """InputError for a folder without any."""
-        files = []
-        for folder in map(pathlib.Path, self.photos):
-            names = list_photos(folder) if folder.is_dir() else []
-            if not names:
-                raise InputError(f"folder {folder} is missing or holds no photos: give another in pipeline.data.photos")
-            files += [folder / name for name in names]
-        return files
+        return [folder / name for folder, name in listed(self.photos, "pipeline.data.photos")]
 
     @functools.cached_property
     def _towns(self) -> list[DepthPairs]:

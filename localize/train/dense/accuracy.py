@@ -5,19 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import PIL.Image
 import torch
 
 from localize.evaluate.mma import shares_within
-from localize.io.benchmarks.sequences import read_sequence
 from localize.io.images import read_photo
-from localize.networks.dense_find import find
+from localize.networks.dense_find import describe, find, looked_at
 from localize.train.d2.accuracy import WITHIN_PX, mutual_nearest
 from localize.train.dense.loss import DenseTraining
 from localize.train.dense.views import grey
 from localize.train.loop.machine import Machine
 from localize.train.photos.homographies import random_homography, warp
 from localize.train.photos.photometric import night
+from localize.train.photos.sequences import shrunk, shrunk_sequence
 
 LEAST = -9.0  # log odds: nearly every peak, so that the number of keypoints does not hang on the network's caution
 
@@ -36,7 +35,7 @@ class DenseAccuracy:
         """sequences: folders of HPatches; photos: single ones, which are warped, always alike; edge_px: they are shrunk
         to this longer side, and errors counted in their pixels. InputError if a folder is no sequence."""
         self.max_keypoints = max_keypoints
-        found = [_of_sequence(folder, edge_px) for folder in sequences]
+        found = [shrunk_sequence(folder, edge_px) for folder in sequences]
         found += [_of_photo(path, edge_px, i) for i, path in enumerate(photos)]
         self.sequences = [_Sequence([grey(p) for p in seen], _dark(seen), moved) for seen, moved in found]
 
@@ -61,8 +60,9 @@ class DenseAccuracy:
             yield [*shares, _right(xy[rows[0]], there[rows[1]], homography), count]
 
     def _described(self, network, photo: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
-        places, _, vectors = find(network, photo, self.max_keypoints, LEAST)
-        return places + 0.5, torch.from_numpy(vectors)
+        seen = looked_at(network, photo)
+        places, _ = find(seen, self.max_keypoints, LEAST)
+        return places + 0.5, torch.from_numpy(describe(network, seen, places))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,20 +74,9 @@ class _Sequence:
     homographies: list[np.ndarray]
 
 
-def _of_sequence(folder: str, edge_px: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """(photos (H, W, 3), homographies from the first to each) of a sequence of HPatches, shrunk."""
-    sequence, photos, sizes = read_sequence(folder), [], []
-    for path in sequence.photos:
-        photo, size = _shrunk(read_photo(path), edge_px)
-        photos.append(photo)
-        sizes.append(size)
-    back = np.linalg.inv(sizes[0])
-    return photos, [s @ H @ back for s, H in zip(sizes, sequence.homographies, strict=True)]
-
-
 def _of_photo(path: pathlib.Path, edge_px: int, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The same of a single photo: itself, and as five homographies show it."""
-    photo, rng = _shrunk(read_photo(path), edge_px)[0], np.random.default_rng([2, seed])
+    photo, rng = shrunk(read_photo(path), edge_px)[0], np.random.default_rng([2, seed])
     how = {"rotation_deg": 20.0, "scale": (0.7, 1.4), "shear": 0.15, "perspective": 0.2}
     homographies = [random_homography(rng, photo.shape[1::-1], **how) for _ in range(5)]
     return [photo, *(warp(photo, H) for H in homographies)], [np.eye(3), *homographies]
@@ -97,13 +86,6 @@ def _dark(photos: list[np.ndarray]) -> list[np.ndarray]:
     """The photos at night, grey, always alike."""
     lit = [night(photo.astype(np.float32), np.random.default_rng(k)) for k, photo in enumerate(photos)]
     return [grey(np.rint(photo).astype(np.uint8)) for photo in lit]
-
-
-def _shrunk(photo: np.ndarray, edge_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """The photo at most that long, and what takes its pixels (3, 3) there."""
-    picture = PIL.Image.fromarray(photo)
-    picture.thumbnail((edge_px, edge_px), PIL.Image.Resampling.BOX)
-    return np.array(picture), np.diag([picture.size[0] / photo.shape[1], picture.size[1] / photo.shape[0], 1])
 
 
 def _right(first: np.ndarray, second: np.ndarray, homography: np.ndarray) -> float:

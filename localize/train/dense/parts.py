@@ -5,7 +5,6 @@ import math
 import pathlib
 from dataclasses import dataclass
 
-from localize.io.images import list_photos
 from localize.keys import file_digest, key_of
 from localize.networks.dense_crbnet import DenseCrbnet
 from localize.train.d2.depth import DepthScene, town_scene
@@ -18,6 +17,7 @@ from localize.train.dense.teacher import Teacher
 from localize.train.dense.towns import TownPairs
 from localize.train.dense.walks import WalkPairs
 from localize.train.loop.part import TrainingPart, aside, check_part
+from localize.train.photos.folders import listed
 from localize.types import InputError
 from localize.weights.dense_crbnet import load_dense
 from localize.weights.shipped import weights_file
@@ -77,8 +77,8 @@ class DenseData(TrainingPart):
             )
 
     @functools.cached_property
-    def _photos(self) -> list[tuple[pathlib.Path, str]]:
-        """(folder, name) of each photo."""
+    def single_photos(self) -> list[tuple[pathlib.Path, str]]:
+        """(folder, name) of each photo that is taught."""
         return listed(self.photos, "pipeline.data.photos")
 
     @functools.cached_property
@@ -87,7 +87,7 @@ class DenseData(TrainingPart):
         found = []
         for walk in self.walks:
             start = f"{walk.strip('/')}/"
-            found.append(tuple(photo for photo in self._photos if photo[1].startswith(start)))
+            found.append(tuple(photo for photo in self.single_photos if photo[1].startswith(start)))
             if len(found[-1]) < 2:
                 raise InputError(
                     f"pipeline.data.walks names {walk!r}, but no folder of that name below pipeline.data.photos holds "
@@ -104,20 +104,18 @@ class DenseData(TrainingPart):
         models = [p for m in map(pathlib.Path, self.models) for p in (sorted(m.iterdir()) if m.is_dir() else [m])]
         rendered = [file for town in self._towns for photo in town.photos for file in (photo.photo, photo.depth)]
         told = [pathlib.Path(town) / name for town in self.towns for name in ("cameras.txt", "poses.txt")]
-        files = {"photos": [folder / name for folder, name in self._photos], "models": models}
+        files = {"photos": [folder / name for folder, name in self.single_photos], "models": models}
         files["towns"] = [*told, *rendered]
+        seen = listed(self.model_photos, "pipeline.data.model_photos")
+        files["model_photos"] = [folder / name for folder, name in seen]
         return {name: f"{len(paths)}:{key_of([file_digest(p) for p in paths])}" for name, paths in files.items()}
-
-    def taught_dim(self, teacher: Teacher) -> int:
-        """Values of a teacher's descriptor; 1 where no photo is taught."""
-        return teacher.features(*self._photos[0]).descriptors.shape[1] if self._photos else 1
 
     def batches(self, teacher: Teacher, seed: int) -> DenseBatches:
         """The batch by step; InputError if there is nothing to learn from."""
         cut = {"size": self.size, "points": self.points, "night_share": self.night_share}
         sources = []
-        if self._photos:
-            sources.append(HomographyPairs(tuple(self._photos), teacher, max_size_px=self.max_size_px, **cut))
+        if self.single_photos:
+            sources.append(HomographyPairs(tuple(self.single_photos), teacher, max_size_px=self.max_size_px, **cut))
         if self._walks:
             walked = {**cut, "night_share": 0.2, "augment": self.augment}
             sources.append(WalkPairs(self._walks, teacher, max_size_px=self.max_size_px, **walked))
@@ -134,7 +132,7 @@ class DenseData(TrainingPart):
         if len(shares) != len(sources) or not all(isinstance(s, int | float) and s > 0 for s in shares):
             raise InputError(f"pipeline.data.shares is {shares!r}, but must be {len(sources)} numbers greater than 0")
         how = {"pairs_per_step": self.pairs_per_step, "min_points": self.min_points, "seed": seed}
-        return DenseBatches(sources, shares, self.taught_dim(teacher), **how)
+        return DenseBatches(sources, shares, teacher.dim, **how)
 
 
 @dataclass(frozen=True)
@@ -167,14 +165,3 @@ class DenseValidation(TrainingPart):
                 "or pipeline.validation.sequences, sequences of HPatches"
             )
         return DenseAccuracy(self.sequences, self._photos, edge_px=self.edge_px, max_keypoints=self.max_keypoints)
-
-
-def listed(folders: tuple, setting: str) -> list[tuple[pathlib.Path, str]]:
-    """(folder, name) of all photos below the folders; InputError for one without any."""
-    found = []
-    for folder in map(pathlib.Path, folders):
-        names = list_photos(folder) if folder.is_dir() else []
-        if not names:
-            raise InputError(f"folder {folder} is missing or holds no photos: give another in {setting}")
-        found += [(folder, name) for name in names]
-    return found

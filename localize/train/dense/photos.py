@@ -92,8 +92,9 @@ def with_features(
 ) -> tuple[np.ndarray, Features, float]:
     """(photo (H, W, 3) uint8 at most that long, the teacher's features of the original, how much it shrank)."""
     photo = read_photo(folder / name)
+    features = teacher.features(name, photo)
     shrink = min(1.0, max_size_px / max(photo.shape[:2]))
     if shrink < 1:
         size = [round(shrink * n) for n in photo.shape[1::-1]]
         photo = np.asarray(PIL.Image.fromarray(photo).resize(size, PIL.Image.Resampling.LANCZOS))
-    return photo, teacher.features(folder, name), shrink
+    return photo, features, shrink

@@ -1,14 +1,17 @@
 """What a teacher finds in photos: any local feature of the package, or features in files."""
 
+import functools
 import pathlib
 from dataclasses import dataclass
 from typing import Any
 
-from localize.components import files_of
+import numpy as np
+import PIL.Image
+
 from localize.features.base import LocalFeature, StoredFeature, photo_files
 from localize.io.images import read_photo
-from localize.keys import file_digest, key_of
-from localize.train.loop.part import TrainingPart, aside, check_part
+from localize.keys import describe, file_digest, key_of
+from localize.train.loop.part import TrainingPart, aside
 from localize.types import Features, InputError
 
 
@@ -18,29 +21,30 @@ class Teacher(TrainingPart):
     light. Needed while training only."""
 
     feature: Any = aside()  # a local feature; files: by the photos' names below their folder
+    photos: tuple = aside(())  # (folder, name) of those that it teaches
 
     def __post_init__(self):
-        check_part(self)
         if not isinstance(self.feature, LocalFeature | StoredFeature):
-            raise InputError(
-                f"pipeline.teacher.feature is {self.feature!r}, but must be a component such as feature/*.yaml"
-            )
+            raise InputError(f"feature={type(self.feature).__name__} finds no keypoints: take another to teach")
 
     def contents(self) -> dict[str, str]:
-        """The feature with its settings and the digests of its files."""
-        told = {"class": type(self.feature).__name__, **vars(self.feature)}
-        files = [] if isinstance(self.feature, StoredFeature) else [file_digest(f) for f in files_of(self.feature)]
-        return {"feature": key_of([{k: str(v) for k, v in told.items() if k != "path"}, files])}
-
-    def digests(self, names: list[str]) -> list[str]:
-        """Of the files that hold the features of photos of these names, if they lie in files."""
-        if not isinstance(self.feature, StoredFeature):
-            return []
-        return [file_digest(f) for name in names for f in photo_files(self.feature, name)]
-
-    def features(self, folder: pathlib.Path, name: str) -> Features:
-        """Of the photo of this name in a folder."""
+        """The feature with its settings and the content of its files, wherever these lie."""
+        told = {name: value for name, value in describe(self.feature).items() if name != "path"}
+        files = []
         if isinstance(self.feature, StoredFeature):
-            height, width = read_photo(folder / name, grey=True).shape
-            return self.feature.read(name, width, height)
-        return self.feature.extract(read_photo(folder / name, grey=self.feature.grey))
+            files = [file_digest(f) for _, name in self.photos for f in photo_files(self.feature, name)]
+        return {"feature": key_of([told, files])}
+
+    @functools.cached_property
+    def dim(self) -> int:
+        """Values of a descriptor; 1 where no photo is taught."""
+        if not self.photos:
+            return 1
+        folder, name = self.photos[0]
+        return self.features(name, read_photo(pathlib.Path(folder) / name)).descriptors.shape[1]
+
+    def features(self, name: str, photo: np.ndarray) -> Features:
+        """Of the photo (H, W, 3) uint8 of this name."""
+        if isinstance(self.feature, StoredFeature):
+            return self.feature.read(name, *photo.shape[1::-1])
+        return self.feature.extract(np.asarray(PIL.Image.fromarray(photo).convert("L")) if self.feature.grey else photo)
