@@ -31,12 +31,14 @@ HEADER = [
     "inliers (30 m off), own",
     "FPR95 own keypoints: real, bits (seen)",
     "FPR95 tracks: real, bits (seen)",
+    "bits of own keypoints: ones, flips, correlation",
 ]
 TOLD = """Percent, but for counts. CPU s: of all threads, reading the photo not counted. kB: as the store keeps them.
 WxBS: 2,000 keypoints at most, no ratio test. Right place: of evening frames among day frames within 15 m, by inliers
 with no ratio test, the feature's own ratio, 0.8. FPR95: at own keypoints that meet under HPatches' homographies
 within 2 px; at the tracks of a COLMAP model, described there or by the nearest SIFT keypoint within 2 px. Seen: share
-of the keypoints, of the tracks' places."""
+of the keypoints, of the tracks' places. Bits: the share of ones, of bits that differ where FPR95 at own keypoints has
+one place, and the mean absolute correlation of two bits."""
 
 
 def main() -> None:
@@ -74,6 +76,7 @@ def _cells(row: dict) -> list[str]:
         found = row.get(name)
         cells += ["-"] * (2 if name == "uofa" else 1) if found is None else _list(said(found))
     cells += [_fpr95(row.get(name)) for name in ("planes", "tracks")]
+    cells.append(_bits(row.get("planes")))
     return cells
 
 
@@ -92,6 +95,12 @@ def _fpr95(found: dict | None) -> str:
         return "-"
     said = ", ".join("-" if found[kind] is None else f"{found[kind]:.2f}" for kind in ("real", "bits"))
     return f"{said} ({found['seen']:.0f})"
+
+
+def _bits(found: dict | None) -> str:
+    if not found or "flips" not in found:
+        return "-"
+    return ", ".join(f"{found[kind]:.3f}" for kind in ("ones", "flips", "correlation"))
 
 
 def _list(cells: str | list[str]) -> list[str]:

@@ -10,6 +10,7 @@ from marked_pairs import Judge, read_pairs
 from measured_feature import MINITOWN, MeasuredFeature, strongest
 from scipy.spatial import cKDTree
 
+from localize.evaluate.patches.bits import bit_statistics
 from localize.evaluate.patches.descriptors import pair_distances
 from localize.evaluate.patches.fpr95 import fpr95
 from localize.features.base import DescribesGiven
@@ -169,12 +170,18 @@ def _at_places(feature: MeasuredFeature, folder: str, name: str, at: np.ndarray)
 
 
 def _fpr95(first: np.ndarray, second: np.ndarray, same: np.ndarray) -> dict:
-    """Of pairs of descriptors (P, D); bits are None where no value is negative, as RootSIFT's."""
-    found: dict[str, float | None] = {"pairs": int(same.sum())}
-    distances = {"real": pair_distances(first.astype(np.float32), second.astype(np.float32), "euclidean")}
-    distances["bits"] = pair_distances(first > 0, second > 0, "hamming") if (first < 0).any() else None
-    for kind, distance in distances.items():
-        found[kind] = None if distance is None else fpr95(distance[same], distance[~same])
+    """Of pairs of descriptors (P, D); nothing of bits where no value is negative, as of RootSIFT's.
+
+    ones, flips, correlation: shares over the bits of those that see the same, as evaluate.patches.bits counts them.
+    """
+    distance = pair_distances(first.astype(np.float32), second.astype(np.float32), "euclidean")
+    found = {"pairs": int(same.sum()), "real": fpr95(distance[same], distance[~same]), "bits": None}
+    if (first < 0).any():
+        bits, others = first > 0, second > 0
+        distance = pair_distances(bits, others, "hamming")
+        seen = bit_statistics(np.concatenate([bits[same], others[same]]), np.tile(np.arange(same.sum()), 2))
+        found |= {"bits": fpr95(distance[same], distance[~same]), "ones": float(seen.ones.mean())}
+        found |= {"flips": seen.flip_rate, "correlation": seen.correlation}
     return found
 
 
