@@ -51,7 +51,7 @@ class RandomTrees:
     budget: float = query_field(0.4)  # how much of the trees a query visits
     budget_unit: str = query_field("mass")  # leaves, items in them, or mass: their probability, below 1
     noise: float = query_field(2.0)  # how much more a query differs from the map than its observations do; 1: as they
-    num_scored: int = query_field(64)  # codes that disagree least with a query; their real values are compared
+    num_scored: int = query_field(16)  # codes that disagree least with a query; their real values are compared
     order: str = query_field("gaussian")  # leaf probability (RT_AP), or abs_value of the descriptor (RT)
 
     VERSION: ClassVar[int] = 3

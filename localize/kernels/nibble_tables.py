@@ -15,7 +15,8 @@ from numba.extending import intrinsic
 from localize.kernels.vector_code import BLOCK, pointer, splat
 
 WORDS = (2, 4, 8, 16)  # of a code: 128, 256, 512, 1024 bits
-FAR = 255  # no sum is larger
+FAR = 255  # the largest sum, and all beyond
+REACH = 0.5  # share of what all bits cost together that FAR stands for: about what a random code costs
 ENTRIES = 16  # of the table of four bits
 
 _I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (8, 16, 32, 64))
@@ -27,7 +28,7 @@ _SHUFFLES = {"+avx2": ("llvm.x86.avx2.pshuf.b", 32), "+neon": ("llvm.aarch64.neo
 def fill_tables(projected, thresholds, tables):
     """Tables (Q, K / 4, 16) uint8 of queries (Q, K') float32: entry v of table n is what bits 4 n .. 4 n + 3 = v cost.
 
-    Costs are in units of a query's own, such that all bits together cost at most FAR. Bits beyond K' cost nothing.
+    Costs are in units of the query: FAR stands for REACH of what all bits cost together. Bits beyond K' cost nothing.
     """
     zero, one = np.zeros((2, 4 * tables.shape[1]), np.float32)  # what a bit costs if it is 0, or 1
     lower, upper = np.empty((2, 4), np.float32)  # what two bits cost
@@ -35,7 +36,7 @@ def fill_tables(projected, thresholds, tables):
         total = np.float32(0)
         for k in range(projected.shape[1]):
             total += abs(projected[q, k] - thresholds[k])
-        unit = np.float32(FAR - (tables.shape[1] + 1) // 2) / total if total > 0 else np.float32(0)  # sums are rounded
+        unit = np.float32(FAR / REACH) / total if total > 0 else np.float32(0)
         for k in range(projected.shape[1]):
             value = unit * (projected[q, k] - thresholds[k])
             zero[k], one[k] = max(value, np.float32(0)), max(-value, np.float32(0))
@@ -45,7 +46,7 @@ def fill_tables(projected, thresholds, tables):
                 lower[v] = (one[k] if v & 1 else zero[k]) + (one[k + 1] if v & 2 else zero[k + 1])
                 upper[v] = (one[k + 2] if v & 1 else zero[k + 2]) + (one[k + 3] if v & 2 else zero[k + 3])
             for v in range(ENTRIES):
-                tables[q, n, v] = np.uint8(lower[v & 3] + upper[v >> 2] + np.float32(0.5))
+                tables[q, n, v] = np.uint8(min(lower[v & 3] + upper[v >> 2], np.float32(FAR)) + np.float32(0.5))
 
 
 def tables_of(projected: np.ndarray, thresholds: np.ndarray, words: int) -> np.ndarray:
@@ -73,7 +74,8 @@ def sums_of_block(typingctx, width, codes, at, tables, tables_at, limit, sums):
             address = place(number, array, builder.add(begin, ir.Constant(_I64, offset)))
             return builder.load(builder.bitcast(address, kind.as_pointer()), align=1)
 
-        shuffled = _shuffler(context, builder)
+        shuffled, binary = _shuffler(context, builder), ir.FunctionType(_BYTES, [_BYTES, _BYTES])
+        saturating = cgutils.get_or_insert_function(builder.module, binary, f"llvm.uadd.sat.v{BLOCK}i8")
         low, halves = ir.Constant(_BYTES, [15] * BLOCK), ir.VectorType(_I16, BLOCK // 2)
         totals = [ir.Constant(_BYTES, [0] * BLOCK)] * 2
         for k in range(8 * width.count):
@@ -81,8 +83,8 @@ def sums_of_block(typingctx, width, codes, at, tables, tables_at, limit, sums):
             upper = builder.lshr(builder.bitcast(both, halves), ir.Constant(halves, [4] * (BLOCK // 2)))
             for i, nibbles in enumerate((both, builder.bitcast(upper, _BYTES))):
                 table = load(3, tables, tables_at, ENTRIES * (2 * k + i), _TABLE)
-                totals[i] = builder.add(totals[i], shuffled(table, builder.and_(nibbles, low)))
-        total = builder.add(*totals)
+                totals[i] = builder.call(saturating, [totals[i], shuffled(table, builder.and_(nibbles, low))])
+        total = builder.call(saturating, totals)
         address = place(6, sums, ir.Constant(_I64, 0))
         builder.store(total, builder.bitcast(address, _BYTES.as_pointer()), align=1)
         mask = builder.icmp_unsigned("<=", total, splat(builder, builder.trunc(limit, _I8), _BYTES))

@@ -7,7 +7,7 @@ import numpy as np
 from localize.index.forest import num_words
 from localize.index.random_trees import COST_UNIT
 from localize.kernels.codes import pack_codes
-from localize.kernels.nibble_tables import tables_of
+from localize.kernels.nibble_tables import FAR, tables_of
 from localize.kernels.vector_code import BLOCK
 from localize.types import PointRows
 
@@ -64,7 +64,7 @@ def slow_sums(bits, tables):
     padded = np.zeros((len(bits), 4 * len(tables)), np.uint8)
     padded[:, : bits.shape[1]] = bits
     entry = (padded.reshape(len(bits), -1, 4) << np.arange(4)).sum(2)
-    return np.take_along_axis(tables[None].astype(int), entry[..., None], 2).sum((1, 2))
+    return np.minimum(np.take_along_axis(tables[None].astype(int), entry[..., None], 2).sum((1, 2)), FAR)
 
 
 def slow_nearest(index, built, descriptors):

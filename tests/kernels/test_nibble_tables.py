@@ -6,7 +6,7 @@ from numba import njit
 
 from localize.kernels import nibble_tables
 from localize.kernels.codes import in_blocks, pack_codes
-from localize.kernels.nibble_tables import FAR, sums_of_block, tables_of
+from localize.kernels.nibble_tables import FAR, REACH, sums_of_block, tables_of
 from localize.kernels.vector_code import BLOCK
 from tests.index.slow_random_trees import slow_sums
 
@@ -15,22 +15,21 @@ def slow_tables(query, thresholds, words):
     """Entry v of table n is what bits 4 n to 4 n + 3 cost if they are v, to the nearest whole unit."""
     value = np.zeros(64 * words)
     value[: len(query)] = query - thresholds
-    unit = (FAR - (16 * words + 1) // 2) / max(np.abs(value).sum(), 1e-30)
+    unit = FAR / REACH / max(np.abs(value).sum(), 1e-30)
     bits = np.arange(16)[:, None] >> np.arange(4) & 1
     differs = bits[None] != (value.reshape(-1, 1, 4) > 0)
-    return np.floor((differs * np.abs(value).reshape(-1, 1, 4)).sum(2) * unit + 0.5)
+    return np.floor(np.minimum((differs * np.abs(value).reshape(-1, 1, 4)).sum(2) * unit, FAR) + 0.5)
 
 
 @pytest.mark.parametrize(("dim", "words"), [(128, 2), (100, 2), (256, 4), (1024, 16)])
-def test_tables_are_the_slow_ones_and_never_overflow(dim, words):
+def test_tables_are_the_slow_ones(dim, words):
     rng = np.random.default_rng(dim)
     thresholds = rng.normal(size=dim).astype("f") / 9
-    queries = np.concatenate([rng.normal(size=(20, dim)), [thresholds, 1e-30 * np.ones(dim)]]).astype("f")
+    queries = np.concatenate([rng.normal(size=(20, dim)), [thresholds, thresholds + np.eye(dim)[3]]]).astype("f")
     for query, table in zip(queries, tables_of(queries, thresholds, words), strict=True):
         expected = slow_tables(query, thresholds, words)
         assert np.abs(table - expected).max() <= 1  # float32 rounds a half another way
         assert (table != expected).mean() < 0.001
-        assert table.max(1).astype(int).sum() <= FAR
 
 
 @pytest.mark.parametrize("shuffles", [None, {}], ids=["this processor's shuffle", "without one"])
