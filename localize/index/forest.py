@@ -6,9 +6,9 @@ import numpy as np
 
 from localize.index.bits import BLOCK, SAMPLE, Coding, sample_rows
 from localize.kernels.codes import first_and_last_rows, flip_codes
+from localize.kernels.nibble_tables import WORDS
 from localize.kernels.rows import as_stored
 from localize.kernels.threads import on_threads, sliced
-from localize.kernels.vector_code import WORDS
 from localize.types import InputError, PointRows
 
 LINE = 64  # bytes of a cache line
@@ -22,8 +22,8 @@ class Forest(Coding):
     roots: np.ndarray  # (trees,) int32
     first_block: np.ndarray  # (L + 1,) int64: blocks of leaf l are first_block[l] to first_block[l + 1]
     leaf_items: np.ndarray  # (L,) int32, number of items
-    codes: np.ndarray  # (B * words * 16,) uint64: blocks of 16 codes, word by word
-    block_items: np.ndarray  # (B * 16,) int32, the item of each code
+    codes: np.ndarray  # (B * bytes * 32,) uint8: blocks of 32 codes, byte by byte
+    block_items: np.ndarray  # (B * 32,) int32, the item of each code
     values: np.ndarray  # (I, D) int8; descriptor = scale * values
     scale: np.ndarray  # (I,) float32
     point: np.ndarray  # (I,) int32 into PointRows.points
@@ -95,6 +95,6 @@ def join(trees: list) -> dict[str, np.ndarray]:
         "roots": np.array(roots, np.int32),
         "first_block": np.concatenate([*moved_blocks, [first["block"]]]),
         "leaf_items": np.concatenate(leaf_items),
-        "codes": np.concatenate([b.reshape(-1) for b in blocks], out=aligned(sum(b.size for b in blocks), np.uint64)),
+        "codes": np.concatenate([b.reshape(-1) for b in blocks], out=aligned(sum(b.size for b in blocks), np.uint8)),
         "block_items": np.concatenate([i.reshape(-1) for i in block_items]),
     }

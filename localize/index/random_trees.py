@@ -1,4 +1,4 @@
-"""Random trees over binary codes for maps of a city's size: exact order of leaves, a Hamming pre-ranking, 8-bit scores.
+"""Random trees over binary codes for maps of a city's size: exact order of leaves, a pre-ranking by bits, 8-bit scores.
 
 The parallel search paper, sections 3.2.3 and 4.2, with our own answers where it is silent or slow: tests chosen by the
 information they keep, leaves of many items, no heap (kernels/random_trees_*.py). literal_trees.py has the paper read
@@ -16,7 +16,8 @@ from localize.index.bits import BITS, SAMPLE, check_bits, learn_coding
 from localize.index.forest import Forest, aligned, bit_rates, join, num_words, point_flips, spread
 from localize.index.items import ITEMS, index_items
 from localize.index.leaf_model import gaussian_of_pairs
-from localize.kernels.codes import costs_of_tests, pack_codes
+from localize.kernels.codes import costs_of_tests
+from localize.kernels.nibble_tables import tables_of
 from localize.kernels.random_trees_build import build_tree, lay_out
 from localize.kernels.random_trees_scan import best_two_of_shortlists, pairs_by_leaf, scan_leaves
 from localize.kernels.random_trees_search import ITEMS as COUNT_ITEMS
@@ -50,10 +51,10 @@ class RandomTrees:
     budget: float = query_field(0.4)  # how much of the trees a query visits
     budget_unit: str = query_field("mass")  # leaves, items in them, or mass: their probability, below 1
     noise: float = query_field(2.0)  # how much more a query differs from the map than its observations do; 1: as they
-    num_scored: int = query_field(64)  # codes nearest in Hamming distance that are scored by their real values
+    num_scored: int = query_field(16)  # codes that disagree least with a query; their real values are compared
     order: str = query_field("gaussian")  # leaf probability (RT_AP), or abs_value of the descriptor (RT)
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     sweep: ClassVar[tuple] = "budget", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
     def __post_init__(self):
@@ -106,9 +107,9 @@ class RandomTrees:
         limits = self.max_depth, self.leaf_size, self.num_candidates, self.window
         nodes, lo, hi = build_tree(own, item, point, flips, seen_twice, flip_rate, *limits, seed)
         first_block = np.concatenate([[0], np.cumsum(-((lo - hi) // BLOCK))])
-        blocks = np.empty((first_block[-1], codes.shape[1], BLOCK), np.uint64)
+        blocks = np.empty((first_block[-1], 8 * codes.shape[1], BLOCK), np.uint8)
         block_items = np.empty((first_block[-1], BLOCK), np.int32)
-        lay_out(own, item, lo, hi, first_block, blocks, block_items)
+        lay_out(own.view(np.uint8), item, lo, hi, first_block, blocks, block_items)
         return nodes, first_block, (hi - lo).astype(np.int32), blocks, block_items
 
     def nearest(self, built: Forest, rows: PointRows, descriptors: np.ndarray) -> Nearest:
@@ -153,11 +154,10 @@ class RandomTrees:
         sizes = np.asarray(built.leaf_items)
         indptr, leaves = self.leaves(built, projected)
         start, queries = pairs_by_leaf(indptr, leaves, len(sizes))
-        query_codes = np.empty((num, len(width)), np.uint64)
-        pack_codes(projected, False, np.asarray(built.thresholds), query_codes)
+        tables = tables_of(projected, np.asarray(built.thresholds), len(width)).reshape(-1)
         keys, found = np.empty((num, 2 * self.num_scored), np.int64), np.zeros(num, np.int32)
-        blocks = np.asarray(built.first_block), np.asarray(built.codes)
-        scan_leaves(start, queries, *blocks, query_codes.reshape(-1), width, self.num_scored, keys, found)
+        blocks = np.asarray(built.first_block), sizes, np.asarray(built.codes)
+        scan_leaves(start, queries, *blocks, tables, width, self.num_scored, keys, found)
         items = (np.asarray(v) for v in (built.values, built.scale, built.point, built.block_items))
         best_two_of_shortlists(descriptors, *items, self.num_scored, keys, found, best, point, second)
         return int(sizes[leaves].sum(dtype=np.int64))

@@ -4,6 +4,7 @@ import numpy as np
 from numba import njit
 
 from localize.kernels.rows import read_row
+from localize.kernels.vector_code import BLOCK
 
 
 @njit(nogil=True, cache=True)
@@ -24,6 +25,14 @@ def pack_codes(stored, half, thresholds, codes):
     for row in range(stored.shape[0]):
         read_row(stored[row], half, bits, values)
         _pack(values, thresholds, codes[row])
+
+
+def in_blocks(codes: np.ndarray) -> np.ndarray:
+    """Codes (N, words) uint64 as (B, 8 * words, BLOCK) uint8; what fills the last block up is 0."""
+    size, width = -(-len(codes) // BLOCK) * BLOCK, 8 * codes.shape[1]
+    padded = np.zeros((size, width), np.uint8)
+    padded[: len(codes)] = codes.view(np.uint8)
+    return np.ascontiguousarray(padded.reshape(-1, BLOCK, width).transpose(0, 2, 1))
 
 
 @njit(nogil=True, cache=True)

@@ -7,9 +7,9 @@ A popcount costs less than the 256 multiplications of a dot product, and 32 code
 import numpy as np
 from numba import njit
 
-from localize.kernels.codes import pack_codes
+from localize.kernels.codes import in_blocks, pack_codes
 from localize.kernels.rows import as_stored
-from localize.kernels.vector_code import BYTE_BLOCK, near_16_bytes, near_32_bytes, popcount, trailing_zeros
+from localize.kernels.vector_code import BLOCK, near_16_bytes, near_32_bytes, popcount, trailing_zeros
 
 MAX_BITS = 256  # a distance is added up in a byte
 TILE = 16  # blocks that stay in the first-level cache while all queries pass
@@ -31,17 +31,9 @@ def nearest_codes(first: np.ndarray, second: np.ndarray, keep: int) -> tuple[np.
     ones the smaller row; -1: there are no more.
     """
     keys, keys_back = np.full((len(first), keep), NONE), np.full((len(second), keep), NONE)
-    scan_codes(first, first.reshape(-1).view(np.uint8), second, byte_blocks(second), keys, keys_back)
+    scan_codes(first, first.reshape(-1).view(np.uint8), second, in_blocks(second), keys, keys_back)
     near, near_back = (np.where(k == NONE, -1, k & POSITION).astype(np.int32) for k in (keys, keys_back))
     return near, near_back
-
-
-def byte_blocks(codes: np.ndarray) -> np.ndarray:
-    """Codes (M, words) uint64 as (B, 8 * words, BYTE_BLOCK) uint8; what fills the last block up is 0."""
-    size, width = -(-len(codes) // BYTE_BLOCK) * BYTE_BLOCK, 8 * codes.shape[1]
-    padded = np.zeros((size, width), np.uint8)
-    padded[: len(codes)] = codes.view(np.uint8)
-    return np.ascontiguousarray(padded.reshape(-1, BYTE_BLOCK, width).transpose(0, 2, 1))
 
 
 @njit(nogil=True, cache=True)
@@ -49,14 +41,14 @@ def scan_codes(first, first_bytes, second, blocks, keys, keys_back):
     """Fill keys (N, K) and keys_back (M, K) int64 with the nearest codes of the other photo, ascending.
 
     They come filled with NONE. first (N, words), second (M, words) uint64; first_bytes: the first's, flat uint8;
-    blocks: the second's, as `byte_blocks` gives them.
+    blocks: the second's, as `in_blocks` gives them.
     """
     words, flat = first.shape[1], blocks.reshape(-1)
-    limits, limits_back = np.full(len(first), 255, np.int64), np.full(BYTE_BLOCK * len(blocks), 255, np.uint8)
+    limits, limits_back = np.full(len(first), 255, np.int64), np.full(BLOCK * len(blocks), 255, np.uint8)
     for start in range(0, len(blocks), TILE):
         for i in range(len(first)):
             for block in range(start, min(start + TILE, len(blocks))):
-                at, lanes = 8 * words * BYTE_BLOCK * block, BYTE_BLOCK * block
+                at, lanes = 8 * words * BLOCK * block, BLOCK * block
                 if words == 4:
                     near = near_32_bytes(flat, at, first_bytes, 32 * i, limits_back, lanes, limits[i])
                 else:

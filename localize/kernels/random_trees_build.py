@@ -120,15 +120,16 @@ def _grown(array):
 
 @njit(nogil=True, cache=True)
 def lay_out(codes, item, leaf_lo, leaf_hi, first_block, blocks, block_items):
-    """Write each leaf's codes and items in blocks: blocks (B, words, BLOCK), block_items (B, BLOCK).
+    """Write each leaf's codes and items in blocks: codes (N, bytes) uint8, blocks (B, bytes, BLOCK), block_items
+    (B, BLOCK).
 
-    first_block (L + 1,) says where each leaf's begin. The rest of its last block is filled with the complement of its
-    last code, which is far from whatever is near, so the scan needs no special case for it.
+    first_block (L + 1,) says where each leaf's begin; what fills a last block up is 0, and no item.
     """
+    blocks[:], block_items[:] = 0, -1
     for leaf in range(leaf_lo.shape[0]):
-        a, n = leaf_lo[leaf], leaf_hi[leaf] - leaf_lo[leaf]
-        for k in range((first_block[leaf + 1] - first_block[leaf]) * BLOCK):
-            b, lane, row = first_block[leaf] + k // BLOCK, k % BLOCK, a + min(k, n - 1)
+        for row in range(leaf_lo[leaf], leaf_hi[leaf]):
+            k = row - leaf_lo[leaf]
+            b, lane = first_block[leaf] + k // BLOCK, k % BLOCK
             block_items[b, lane] = item[row]
             for w in range(codes.shape[1]):
-                blocks[b, w, lane] = codes[row, w] if k < n else ~codes[row, w]
+                blocks[b, w, lane] = codes[row, w]

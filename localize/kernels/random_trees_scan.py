@@ -1,4 +1,5 @@
-"""Items of the visited leaves: ranked by Hamming distance, leaf by leaf for all queries at once, then re-scored.
+"""Items of the visited leaves: ranked by how much their codes disagree with the query (`nibble_tables`), leaf by leaf
+for all queries at once, then re-scored.
 
 A leaf's codes are read once and serve every query that wants them, in sequential memory. Each query keeps its `keep`
 nearest codes in a buffer that is cleared of the rest, by a histogram of distances, whenever it is full; only what is
@@ -9,22 +10,11 @@ import numpy as np
 from numba import njit
 
 from localize.kernels.nearest import with_one_more
-from localize.kernels.vector_code import (
-    BLOCK,
-    WORDS,
-    near_2,
-    near_4,
-    near_8,
-    near_16,
-    popcount,
-    prefetch,
-    trailing_zeros,
-)
+from localize.kernels.nibble_tables import ENTRIES, FAR, sums_of_block
+from localize.kernels.vector_code import BLOCK, prefetch, trailing_zeros
 
 AHEAD = 8  # rows of descriptors asked for before they are needed
 SHIFT, POSITION = 40, (1 << 40) - 1  # a key is distance << SHIFT | position
-MAX_BITS = 64 * WORDS[-1]
-assert WORDS == (2, 4, 8, 16)
 
 
 @njit(nogil=True, cache=True)
@@ -41,27 +31,6 @@ def pairs_by_leaf(indptr, leaves, num_leaves):
             queries[free[leaves[i]]] = q
             free[leaves[i]] += 1
     return start, queries
-
-
-@njit(nogil=True, cache=True)
-def _near(codes, at, query_codes, query_at, words, limit):
-    """Mask of a block's codes within a Hamming distance of the query's."""
-    if words == 4:
-        return near_4(codes, at, query_codes, query_at, limit)
-    if words == 2:
-        return near_2(codes, at, query_codes, query_at, limit)
-    if words == 8:
-        return near_8(codes, at, query_codes, query_at, limit)
-    return near_16(codes, at, query_codes, query_at, limit)
-
-
-@njit(nogil=True, cache=True)
-def _distance(codes, at, query_codes, query_at, words):
-    """Hamming distance of one code of a block, whose words are BLOCK apart."""
-    ones = np.uint64(0)
-    for w in range(words):
-        ones += popcount(codes[np.uint64(at + BLOCK * w)] ^ query_codes[np.uint64(query_at + w)])
-    return np.int64(ones)
 
 
 @njit(nogil=True, cache=True)
@@ -91,27 +60,33 @@ def keep_nearest(keys, size, keep, histogram):
 
 
 @njit(nogil=True, cache=True)
-def scan_leaves(start, queries, first_block, codes, query_codes, width, keep, keys, size):
+def scan_leaves(start, queries, first_block, leaf_items, codes, tables, width, keep, keys, size):
     """Compare the codes of all leaves with the queries that visit them.
 
-    codes: all blocks, flat uint64; query_codes (Q * words,) uint64 flat; width: a tuple of as many items as a code has
-    words, so that each number of words gets a loop of its own. keys (Q, 2 * keep) int64 and size (Q,) int32, which
-    starts at 0: after this the `keep` nearest codes of query q are among keys[q, :size[q]], by position in the blocks
-    and in the order of the scan.
+    first_block (L + 1,), leaf_items (L,): where each leaf's blocks begin, and how many codes they hold; codes: all
+    blocks, flat uint8; tables: of all queries, flat uint8 (`nibble_tables`); width: a tuple of as many items as a code
+    has words. keys (Q, 2 * keep) int64 and size (Q,) int32, which starts at 0: after this the `keep` nearest
+    codes of query q are among keys[q, :size[q]], by position in the blocks and in the order of the scan.
     """
-    words = len(width)
-    bound = np.full(size.shape[0], 64 * words + 1, np.int32)
-    histogram = np.zeros(64 * words + 1, np.int32)
+    block_size, table_size = 8 * len(width) * BLOCK, 16 * len(width) * ENTRIES
+    bound, histogram = np.full(size.shape[0], FAR + 1, np.int32), np.zeros(FAR + 1, np.int32)
+    sums = np.empty(BLOCK, np.uint8)
     for leaf in range(start.shape[0] - 1):
+        last = first_block[leaf + 1] - 1
+        filled = np.uint64(1 << (leaf_items[leaf] - BLOCK * (last - first_block[leaf]))) - np.uint64(1)  # of the last
         for k in range(start[leaf], start[leaf + 1]):
-            q = queries[k]
+            q = np.int64(queries[k])
+            if bound[q] == 0:
+                continue
             limit = np.int64(bound[q]) - 1
-            for block in range(first_block[leaf], first_block[leaf + 1]):
-                near = _near(codes, block * words * BLOCK, query_codes, q * words, words, limit)
+            for block in range(first_block[leaf], last + 1):
+                near = sums_of_block(width, codes, block * block_size, tables, q * table_size, limit, sums)
+                if block == last:
+                    near &= filled
                 while near:
                     lane = np.int64(trailing_zeros(near))
                     near &= near - np.uint64(1)
-                    distance = _distance(codes, block * words * BLOCK + lane, query_codes, q * words, words)
+                    distance = np.int64(sums[lane])
                     if distance > limit:  # it fell within this block
                         continue
                     n = size[q]
@@ -120,6 +95,8 @@ def scan_leaves(start, queries, first_block, codes, query_codes, width, keep, ke
                     if n + 1 == keys.shape[1]:
                         size[q], bound[q] = keep_nearest(keys[q], n + 1, keep, histogram)
                         limit = np.int64(bound[q]) - 1
+                if limit < 0:  # all that are kept agree in every bit
+                    break
 
 
 @njit(nogil=True, cache=True)
@@ -167,7 +144,7 @@ def best_two_of_shortlists(descriptors, values, scale, point, block_items, keep,
     while room <= 2 * keep:
         room *= 2
     table, chosen = np.empty(room, np.int32), np.empty(keep, np.int32)
-    histogram = np.zeros(MAX_BITS + 1, np.int32)
+    histogram = np.zeros(FAR + 1, np.int32)
     for q in range(descriptors.shape[0]):
         count = shortlist(keys[q], size[q], keep, block_items, histogram, table, chosen)
         b, p, s = np.float32(-np.inf), np.int32(-1), np.float32(-np.inf)

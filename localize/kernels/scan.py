@@ -55,7 +55,7 @@ def scan_int8(queries: np.ndarray, stored: np.ndarray, half: bool, rows: np.ndar
 
 
 def scan_bits(queries: np.ndarray, stored: np.ndarray, half: bool, rows: np.ndarray, point: np.ndarray):
-    """As `scan_float32`, but Hamming distances of signs choose each query's rows, and these are compared exactly."""
+    """As `scan_float32`, but the rows' signs choose each query's rows, and these are compared exactly."""
     kept = nearest_rows(queries, stored, half, rows)
     return compared_again(kept, queries, stored, half, rows, point)
 

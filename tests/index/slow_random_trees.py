@@ -7,6 +7,7 @@ import numpy as np
 from localize.index.forest import num_words
 from localize.index.random_trees import COST_UNIT
 from localize.kernels.codes import pack_codes
+from localize.kernels.nibble_tables import FAR, tables_of
 from localize.kernels.vector_code import BLOCK
 from localize.types import PointRows
 
@@ -58,13 +59,22 @@ def slow_leaves(built, costs, unit, budget):
     return found
 
 
+def slow_sums(bits, tables):
+    """(N,) what bits (N, K) cost by tables (K' / 4, 16) of one query."""
+    padded = np.zeros((len(bits), 4 * len(tables)), np.uint8)
+    padded[:, : bits.shape[1]] = bits
+    entry = (padded.reshape(len(bits), -1, 4) << np.arange(4)).sum(2)
+    return np.minimum(np.take_along_axis(tables[None].astype(int), entry[..., None], 2).sum((1, 2)), FAR)
+
+
 def slow_nearest(index, built, descriptors):
-    """Best similarity, its point and the best of another point among the codes nearest in Hamming distance."""
+    """Best similarity, its point and the best of another point among the codes that disagree least."""
     indptr, leaves = index.leaves(built, descriptors)
     stored = built.scale[:, None] * built.values.astype(np.float32)
+    tables = tables_of(descriptors, built.thresholds, num_words(descriptors.shape[1]))
     rows = []
     for q, query in enumerate(descriptors):
-        codes = [(built.codes_bits[i] != bits_of(query, built.thresholds)).sum() for i in range(len(stored))]
+        codes = slow_sums(built.codes_bits, tables[q])
         order = [i for leaf in sorted(leaves[indptr[q] : indptr[q + 1]]) for i in items_of_leaf(built, leaf)]
         near = sorted(order, key=lambda i: codes[i])[: index.num_scored]  # sorted is stable: the first of equal ones
         best = {}

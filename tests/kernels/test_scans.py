@@ -6,10 +6,12 @@ import threadpoolctl
 import torch
 
 from localize.kernels import group_scan
+from localize.kernels.nibble_tables import tables_of
 from localize.kernels.rows import as_stored
 from localize.kernels.scan import KEPT, best_columns, quantised, scan_bits, scan_float32, scan_int8
 from localize.kernels.scan_bits import nearest_rows
 from tests.conftest import random_rows
+from tests.index.slow_random_trees import slow_sums
 from tests.kernels.test_nearest import slow_best_two_points
 
 
@@ -46,14 +48,15 @@ def test_scans_are_the_slow_one(dtype, threads):
 
 @pytest.mark.parametrize(("dim", "num_points"), [(256, 900), (100, 5)])
 def test_nearest_rows_by_bits_are_the_slow_ones(dim, num_points):
-    """By Hamming distance of signs, of equal ones the first; where there are fewer rows than are kept, all of them."""
+    """By how much signs disagree, of equal ones the first; where there are fewer rows than are kept, all of them."""
     queries, rows = crowd(np.random.default_rng(6), 50, num_points, dim)
     chosen = np.flatnonzero(rows.point % 7 > 0).astype(np.int32)
     stored = as_stored(rows.descriptors.astype(np.float16))
     found = nearest_rows(queries, *stored, chosen, kept=24)
-    apart = ((queries > 0)[:, None] != (rows.descriptors[chosen].astype(np.float16) > 0)).sum(2)
-    for line, mine in zip(apart, found, strict=True):
-        expected = np.argsort(line, kind="stable")[:24]
+    tables = tables_of(queries, np.zeros(dim, np.float32), 4 if dim == 256 else 2)
+    bits = rows.descriptors[chosen].astype(np.float16) > 0
+    for table, mine in zip(tables, found, strict=True):
+        expected = np.argsort(slow_sums(bits, table), kind="stable")[:24]
         assert sorted(mine[mine >= 0]) == sorted(expected)
     point = rows.point[chosen]
     near = rows.descriptors[chosen[:50]].astype("f")
