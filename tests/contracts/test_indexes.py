@@ -11,7 +11,7 @@ from localize.types import LEAF
 from tests.conftest import random_rows, unit
 
 INDEXES = [
-    RandomTrees(items="all", leaf_size=16, budget=20, budget_unit="leaves"),
+    RandomTrees(items="all", leaf_size=16, budget=20, budget_unit="leaves", num_scored=64),  # of 32 bits: few tell
     LiteralTrees(num_leaves=20),
     Exact(items="all", precision="float32"),
     Exact(items="all", precision="int8"),
