@@ -106,7 +106,7 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
         raise InputError(f"store={cfg.store} names no setting: say store.root={cfg.store}")
     made = hydra.utils.instantiate(cfg, _convert_="all")
     _check_parts_of(made["pipeline"])
-    pipeline, store = made["pipeline"], Store(made["store"].get("root"), verify=made["store"].get("verify"))
+    pipeline, store = made["pipeline"], Store(made["store"].get("root"), verify=made["store"].get("verify", False))
     said = pipeline(**_given(pipeline, made, store, output))
     if isinstance(said, str):
         print("\n" + said)

@@ -82,7 +82,8 @@ def _check_number(setting: str, value: float, least: float, most: float, zero: b
     elif value < 0 == least:
         wanted = "not be negative"
     else:
-        wanted = f"be at least {least}" if value < least and most >= LARGEST else f"be from {least} to {most}"
+        both = f"from {least} to {most}" if zero else f"greater than 0 and at most {most}"
+        wanted = f"be at least {least}" if value < least and most >= LARGEST else f"be {both}"
     raise InputError(f"{setting} is {value!r}, but must {wanted}")
 
 

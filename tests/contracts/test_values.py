@@ -65,7 +65,7 @@ def test_every_number_of_every_component_has_a_range(name):
     [
         (lambda: Colmap("x", "y", thresholds=[[1.0, float("inf")]]), "Colmap.thresholds is inf"),
         (lambda: D2Net(scales=(1e308,)), "D2Net.scales is 1e\\+308"),
-        (lambda: PoseLib(max_error_px=10**400), "must be from 0 to 1000000"),
+        (lambda: PoseLib(max_error_px=10**400), "must be greater than 0 and at most 1000000"),
         (lambda: Prior(gravity=(0, 0, 1), gravity_deg=float("inf")), "gravity_deg"),
         (lambda: Prior(position=(0, 0, 1), radius_m=float("inf")), "radius_m"),
         (lambda: Store(None), "store.root is None, but must be a folder"),
