@@ -17,6 +17,7 @@ UNUSUAL_ASPECT, ASPECT = 1.25, 10.0  # of the focal lengths
 NEAR, OFF, FAR = 0.1, 0.25, 10.0  # principal point from the middle, in widths or heights
 LOST, MOST_LOST = 0.02, 0.5  # shares of the photo whose pixels have no ray
 UNUSUAL_BEND, BEND = 0.7, 0.4  # angle from the axis by that without distortion, in the median over the photo
+RIM = 1.5  # focal lengths from the axis: further out a fisheye's picture may end, in the black
 _GRID = (np.stack(np.meshgrid(np.arange(16), np.arange(12)), -1).reshape(-1, 2) + 0.5) / (16, 12)
 
 
@@ -128,16 +129,17 @@ def _distortion(camera: Camera) -> tuple[str | None, str | None]:
     bent = camera.params[len(camera.focals_px) + 2 :]
     if not len(bent):
         return None, None
-    lens = to_pycolmap_camera(camera)
-    xy = _GRID * (camera.width, camera.height)
+    lens, xy = to_pycolmap_camera(camera), _GRID * (camera.width, camera.height)
+    radius = np.linalg.norm((xy - camera.principal_point) / camera.focals_px, axis=1)
+    xy, radius = xy[radius < RIM], radius[radius < RIM]
     rays = np.asarray(lens.cam_ray_from_img(xy))
     there = np.isfinite(rays).all(1)
-    said = f"distortion {' '.join(f'{p:.6g}' for p in bent)} of {camera.model}"
-    lost = 1 - there.mean()
+    if not len(xy):
+        return None, None
+    said, lost = f"distortion {' '.join(f'{p:.6g}' for p in bent)} of {camera.model}", 1 - there.mean()
     if lost > LOST:
         where = f"{said} has no ray for {100 * lost:.0f} % of the photo: it is not monotone there"
         return (f"{where}; {_lens_meant(camera)}", None) if lost > MOST_LOST else (None, where)
-    radius = np.linalg.norm((xy - camera.principal_point) / camera.focals_px, axis=1)
     straight = radius if lens.is_perspective_fisheye() else np.arctan(radius)
     narrowed = np.median((np.arctan2(np.linalg.norm(rays[:, :2], axis=1), rays[:, 2]) / straight)[there])
     if narrowed < UNUSUAL_BEND:

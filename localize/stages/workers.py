@@ -80,7 +80,9 @@ def _shared(work: Work, arguments: list, workers: int, processes: bool) -> Itera
             yield made
             done += 1
     except BrokenProcessPool as e:
-        raise _of_killed(pool, arguments[done : done + workers], workers) or e from e
+        if killed := _of_killed(pool, arguments[done : done + workers], workers):
+            raise killed from e
+        raise
     except BaseException:  # stopped, or failed: nobody will keep what the others are still working on
         for process in list((getattr(pool, "_processes", None) or {}).values()):
             process.kill()  # no public way before Python 3.14; without it a stop waits for whole photos
