@@ -261,9 +261,8 @@ def main() -> None:
     except KeyboardInterrupt as e:
         kept = "Stopped. What is in the store and in the last checkpoint is kept; run the same command again to go on."
         print(f"\n{kept}", file=sys.stderr, flush=True)
-        os._exit(
-            143 if isinstance(e, _Terminated) else 130
-        )  # at once: a second Ctrl-C must not end up waiting for anybody
+        code = 143 if isinstance(e, _Terminated) else 130
+        os._exit(code)  # at once: a second Ctrl-C must not end up waiting for anybody
     except (HydraException, omegaconf.errors.OmegaConfBaseException, _NotComposed) as e:
         errors.sentences += _sentences(e)
         print("\n".join(errors.sentences), file=sys.stderr)
