@@ -1,7 +1,7 @@
 """Weights that others published: where they are looked for on this machine, and whether a file is what it should be.
 
 manifest.json names them. A size or checksum of null was not published anywhere; none was ever made up. Of
-such a file the digest is kept beside it, in <file>.sha256, when it comes or is first used, and another is refused later:
+such a file the digest is kept beside it, in <file>.sha256, when it comes or is first used, and another is refused then:
 nobody vouches for it, but it is the same for all your results. Nothing here imports torch.
 """
 
