@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from localize.components import check_component
+from localize.components import LARGEST, check_component
 from localize.datasets.shared.checks import existing_folder, refuse
 from localize.datasets.shared.models import photo_size
 from localize.types import Camera, Image, ImageList, InputError, Pose, Scene, collecting
@@ -30,6 +30,7 @@ class Places:
     step_m: float = 1.0  # between two numbers
 
     VERSION: ClassVar[int] = 1
+    RANGES: ClassVar[dict] = dict.fromkeys(("first", "last"), (-LARGEST, LARGEST))
 
     def __post_init__(self):
         check_component(self, positive=("step_m",))

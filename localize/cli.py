@@ -1,7 +1,7 @@
 """The command line: compose the configuration, check everything, run one pipeline, say where the results are.
 
 Exit codes: 0 all went well; 2 something given by the user could not be used, and each such thing got one sentence;
-130 stopped by the user; 1 a defect of ours, with its traceback.
+130 stopped by the user, 143 by SIGTERM; 1 a defect of ours, with its traceback.
 """
 
 import dataclasses
@@ -15,7 +15,9 @@ import logging
 import os
 import pathlib
 import re
+import signal
 import sys
+import typing
 
 import hydra
 import omegaconf
@@ -23,13 +25,23 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 
 from localize import __version__
+from localize.components import check_value
 from localize.evaluate.tables import text_table
 from localize.store import Store
 from localize.types import InputError, Report, StoreError
 
 log = logging.getLogger(__name__)
+MOST_WORKERS = 1024
 SETTINGS = ("workers", "progress", "store", "pipeline", "dataset")  # everything else is a component
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # only who writes is told so
+_NOT_OURS = {  # errors of the machine or of what a user gave, not of this program
+    *(errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG),
+    *(errno.EIO, errno.ESTALE, errno.ENXIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+}
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came: the run ends as by Ctrl-C."""
 
 
 class _NotComposed(Exception):
@@ -54,15 +66,29 @@ def _job(cfg: omegaconf.DictConfig) -> dict | None:
     except (InputError, StoreError, HydraException, omegaconf.errors.OmegaConfBaseException) as e:
         for sentence in _sentences(e):
             log.error("%s", sentence)
+    except MemoryError as e:
+        log.error("the memory is full (%s): take workers=1, or smaller photos; all that was finished is kept", e)
     except OSError as e:
-        if e.errno not in _DISK_ERRORS:
-            raise
-        log.error(
-            "cannot write %s: %s; free some space or choose other folders with hydra.run.dir=... and "
-            "store.root=...; all that was finished is kept",
-            e.filename or "the results",
-            e.strerror,
+        sentence = _of_system(
+            e, [HydraConfig.get().runtime.output_dir, str(omegaconf.OmegaConf.select(cfg, "store.root"))]
         )
+        if sentence is None:
+            raise
+        log.error("%s", sentence)
+
+
+def _of_system(error: OSError, own: list[str]) -> str | None:
+    """The operating system's refusal in a sentence; None: it is a defect. own: the folders that we write to."""
+    what = os.path.abspath(error.filename) if isinstance(error.filename, str | os.PathLike) else None
+    ours = what and any(os.path.commonpath([what, folder]) == folder for folder in map(os.path.abspath, own))
+    if error.errno in _FULL or (error.errno in _NOT_OURS and ours):
+        return (
+            f"cannot write {what or 'the results'}: {error.strerror}; free some space or choose other folders with "
+            "hydra.run.dir=... and store.root=...; all that was finished is kept"
+        )
+    if error.errno in _NOT_OURS or (error.errno == errno.ENOENT and what and not ours):
+        return f"cannot read {what or 'a file'}: {error.strerror}; mend that and run again; what was finished is kept"
+    return None
 
 
 def _run(cfg: omegaconf.DictConfig) -> dict | None:
@@ -80,7 +106,7 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
         raise InputError(f"store={cfg.store} names no setting: say store.root={cfg.store}")
     made = hydra.utils.instantiate(cfg, _convert_="all")
     _check_parts_of(made["pipeline"])
-    pipeline, store = made["pipeline"], Store(made["store"]["root"], verify=made["store"]["verify"])
+    pipeline, store = made["pipeline"], Store(made["store"].get("root"), verify=made["store"].get("verify", False))
     said = pipeline(**_given(pipeline, made, store, output))
     if isinstance(said, str):
         print("\n" + said)
@@ -99,13 +125,15 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
 
 
 def _check_parts_of(pipeline) -> None:
-    """InputError where a part of the pipeline, which has settings of its own, was given a value instead."""
+    """InputError for a setting of the pipeline of the wrong type or range, or a value in the place of a part."""
     parameters = inspect.signature(pipeline.func).parameters
     for name, value in pipeline.keywords.items():
         kind = parameters[name].annotation if name in parameters else None
         if dataclasses.is_dataclass(kind) and not isinstance(value, kind):
             settings = ", ".join(f.name for f in dataclasses.fields(kind))
             raise InputError(f"pipeline.{name} has settings: say pipeline.{name}.SETTING=... with one of {settings}")
+        if {int, float, bool} & {kind, *typing.get_args(kind)}:
+            check_value(f"pipeline.{name}", value, kind)
 
 
 def _given(pipeline, made: dict, store: Store, output: str) -> dict:
@@ -119,6 +147,7 @@ def _given(pipeline, made: dict, store: Store, output: str) -> dict:
     asked = inspect.signature(pipeline.func).parameters
     takes_components = any(p.kind is p.VAR_KEYWORD for p in asked.values())
     components = {role: value for role, value in made.items() if role not in SETTINGS} if takes_components else {}
+    check_value("progress", made["progress"], bool)
     given = {"dataset": made["dataset"], "store": store, "output": output, "progress": made["progress"]}
     given["workers"] = _workers(made)
     name = next((name for name in ("scene", "reference_scene") if name in asked), None)
@@ -142,8 +171,9 @@ def _compared(folder: pathlib.Path) -> dict | None:
 
 def _workers(made: dict) -> int:
     workers = len(os.sched_getaffinity(0)) if made["workers"] is None else made["workers"]
-    if not isinstance(workers, int) or workers < 1:
-        raise InputError(f"workers is {workers!r}, but must be a whole number of at least 1, or null for all cores")
+    if type(workers) is not int or not 1 <= workers <= MOST_WORKERS:
+        wanted = f"a whole number of at least 1 and at most {MOST_WORKERS}, or null for all cores"
+        raise InputError(f"workers is {workers!r}, but must be {wanted}")
     return workers
 
 
@@ -198,6 +228,10 @@ def _unknown(what: str, name: str, valid) -> str:
     return f"there is no {what}{f' (did you mean {close[0]}?)' if close else ''}; valid: {', '.join(valid)}"
 
 
+def _terminate(*_) -> None:
+    raise _Terminated
+
+
 def main() -> None:
     """Entry point of `python -m localize` and of the console script."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions reach us instead of hydra's own printing
@@ -207,7 +241,7 @@ def main() -> None:
         sys.exit(0)
     flags = [a for a in sys.argv[1:] if a in ("-m", "--multirun")]  # argparse wants them before or after all settings
     sys.argv[1:] = flags + [a for a in sys.argv[1:] if a not in flags]
-    errors = _Errors()
+    errors, before = _Errors(), signal.signal(signal.SIGTERM, _terminate)
     logging.getLogger("localize").addHandler(errors)
     started, finished = [], []
 
@@ -224,20 +258,22 @@ def main() -> None:
             if started:
                 raise
             raise _NotComposed(f"{e}: give every group one of its choices, as in search=union") from e
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as e:
         kept = "Stopped. What is in the store and in the last checkpoint is kept; run the same command again to go on."
         print(f"\n{kept}", file=sys.stderr, flush=True)
-        os._exit(130)  # at once: a second Ctrl-C must not end up waiting for anybody
+        code = 143 if isinstance(e, _Terminated) else 130
+        os._exit(code)  # at once: a second Ctrl-C must not end up waiting for anybody
     except (HydraException, omegaconf.errors.OmegaConfBaseException, _NotComposed) as e:
         errors.sentences += _sentences(e)
         print("\n".join(errors.sentences), file=sys.stderr)
     except OSError as e:
-        if started and e.errno not in _DISK_ERRORS:
+        if started and e.errno not in {*_FULL, *_NOT_OURS}:
             raise
         where = e.filename or "into the results folder"
         errors.sentences.append(f"cannot write {where}: {e.strerror}; choose another place with hydra.run.dir=...")
         print(errors.sentences[-1], file=sys.stderr)
     finally:
+        signal.signal(signal.SIGTERM, before)
         logging.getLogger("localize").removeHandler(errors)
     if len(finished) > 1:
         print("\n" + _comparison(finished))

@@ -6,6 +6,7 @@ fits a scene (`unfit`), and the thresholds that a feature brings for those after
 """
 
 import dataclasses
+import math
 import typing
 from dataclasses import dataclass, field, fields
 from typing import Protocol, runtime_checkable
@@ -21,34 +22,77 @@ def query_field(default):
     return field(default=default, metadata={"query": True})
 
 
-def check_component(component, *, positive=(), not_negative=(), shares=(), choices=None) -> None:
+LARGEST = 10**9  # of a number whose component says nothing else: what is computed from it still fits where it must
+OF_NAME = {  # the same by the last word of a field's name: its unit, or what there cannot be more of in memory
+    **{"seed": 2**31 - 1, "deg": 360, "px": 10**6, "iterations": 10**7},
+    **{"bits": 2**16, "codes": 2**16, "words": 2**20, "table": 64},
+    **dict.fromkeys(("trees", "links", "tables", "rounds", "hypotheses"), 1000),
+}
+
+
+def check_component(component, *, positive=(), shares=(), choices=None, ranges=None) -> None:
     """Refuse hyperparameters of the wrong type or range; whole numbers given for float fields become floats.
 
-    positive, not_negative: names of fields > 0 and >= 0 (a `seed` always is); shares: between 0 and 1, both excluded;
-    choices: the allowed values by field.
+    Every number must be finite, from 0 to `LARGEST` or what its unit allows, unless it is declared: by the class in
+    RANGES, (least, most) by field, both included, or here. positive: names of fields > 0; shares: between 0 and 1, both
+    excluded; choices: the allowed values by field; ranges: more of RANGES. Numbers in lists may be negative.
     """
-    name = type(component).__name__
+    name, ranges = type(component).__name__, getattr(component, "RANGES", {}) | (ranges or {})
     for f in fields(component):
-        value = getattr(component, f.name)
-        options = [t for t in typing.get_args(f.type) if t is not type(None)] or [f.type]  # X of `X | None`
-        wanted = {bool: bool, int: int, float: (int, float), str: str, tuple: (tuple, list)}.get(options[0])
-        if value is None and type(None) in typing.get_args(f.type):
-            continue
-        if wanted and (not isinstance(value, wanted) or (isinstance(value, bool) and options[0] is not bool)):
-            kind = "list" if options[0] is tuple else options[0].__name__
-            raise InputError(f"{name}.{f.name} is {value!r}, but must be a value of type {kind}")
+        value, setting = getattr(component, f.name), f"{name}.{f.name}"
+        least, most = ranges.get(f.name, (0, math.inf))
+        check_value(setting, value, f.type, least=least, most=most, zero=f.name not in positive)
+        if f.name in shares and not 0 < value < 1:
+            raise InputError(f"{setting} is {value!r}, but must lie between 0 and 1")
         if f.type is float:  # 12 and 12.0 are one setting and must have one key
             object.__setattr__(component, f.name, float(value))
-        if f.name in positive and not value > 0:
-            raise InputError(f"{name}.{f.name} is {value!r}, but must be greater than 0")
-        if (f.name in not_negative or f.name == "seed") and not value >= 0:
-            raise InputError(f"{name}.{f.name} is {value!r}, but must not be negative")
-        if f.name in shares and not 0 < value < 1:
-            raise InputError(f"{name}.{f.name} is {value!r}, but must lie between 0 and 1")
     for key, allowed in (choices or {}).items():
         if getattr(component, key) not in allowed:
             valid = ", ".join(map(str, allowed))
             raise InputError(f"{name}.{key} is {getattr(component, key)!r}, but must be one of: {valid}")
+
+
+def check_value(setting: str, value, kind, *, least=0, most=math.inf, zero=True) -> None:
+    """InputError for a value that is of another type than the annotation `kind`, or a number out of range.
+
+    setting: what a user calls it, `Class.field` or `pipeline.field`; zero: whether a number may be 0.
+    """
+    options = [t for t in typing.get_args(kind) if t is not type(None)] or [kind]  # X of `X | None`
+    wanted = {bool: bool, int: int, float: (int, float), str: str, tuple: (tuple, list)}.get(options[0])
+    if value is None and type(None) in typing.get_args(kind):
+        return
+    if wanted and (not isinstance(value, wanted) or (isinstance(value, bool) and options[0] is not bool)):
+        of_type = "list" if options[0] is tuple else options[0].__name__
+        raise InputError(f"{setting} is {value!r}, but must be a value of type {of_type}")
+    if options[0] in (int, float):
+        _check_number(
+            setting, value, least, min(most, OF_NAME.get(setting.replace(".", "_").rpartition("_")[2], LARGEST)), zero
+        )
+    elif isinstance(value, tuple | list):
+        _check_numbers_in(setting, value)
+
+
+def _check_number(setting: str, value: float, least: float, most: float, zero: bool = True) -> None:
+    if least <= value <= most and (zero or value):
+        return
+    if isinstance(value, float) and not math.isfinite(value):
+        wanted = "be a finite number"
+    elif not zero and value <= 0:
+        wanted = "be greater than 0"
+    elif value < 0 == least:
+        wanted = "not be negative"
+    else:
+        both = f"from {least} to {most}" if zero else f"greater than 0 and at most {most}"
+        wanted = f"be at least {least}" if value < least and most >= LARGEST else f"be {both}"
+    raise InputError(f"{setting} is {value!r}, but must {wanted}")
+
+
+def _check_numbers_in(setting: str, values) -> None:
+    for value in values:
+        if isinstance(value, tuple | list):
+            _check_numbers_in(setting, value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            _check_number(setting, value, -LARGEST, LARGEST)
 
 
 def problems_of(load) -> list[str]:

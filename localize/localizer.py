@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import logging
 import os
 import pathlib
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import numpy as np
 import PIL.Image
 
 from localize.features.base import LocalFeature
+from localize.geometry.intrinsics import camera_doubts
 from localize.io.exif import camera_of_photo, guessed_camera
 from localize.io.files import whole_folder
 from localize.io.images import read_photo
@@ -41,6 +43,8 @@ from localize.types import (
     StoreError,
     View,
 )
+
+log = logging.getLogger(__name__)
 
 FORMAT = 3  # of the folder; raise it when old folders can no longer be read
 PARTS = {"rows", "learned", "references", "index", "ranking", "vectors.npy", "localizer.json"}
@@ -117,6 +121,7 @@ class Localizer:
         if photo.shape[1::-1] != (camera.width, camera.height):
             size = f"{photo.shape[1]} x {photo.shape[0]}"
             raise InputError(f"the photo is {size} px, but its camera is for {camera.width} x {camera.height} px")
+        refuse_camera(camera)
         features = self.use.feature.extract(photo)
         query = Image("", camera, prior=prior)
         frames = self._frames(pixels, features, query) if self.use.search.uses_frames else None
@@ -215,6 +220,20 @@ def _camera(image) -> tuple[Camera, Prior]:
     if isinstance(image, np.ndarray):
         return guessed_camera(*image.shape[1::-1])
     return camera_of_photo(image)
+
+
+def refuse_camera(camera: Camera) -> None:
+    """InputError for intrinsics that cannot be right; unlikely ones are said once."""
+    impossible, unlikely = camera_doubts(camera)
+    if impossible:
+        raise InputError(f"the camera cannot be used: {impossible}")
+    if unlikely:
+        _say_once(f"the camera is used as it is, but {unlikely}")
+
+
+@functools.cache
+def _say_once(sentence: str) -> None:
+    log.warning("%s", sentence)
 
 
 def _pixels(image, *, grey: bool) -> np.ndarray:

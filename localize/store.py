@@ -23,10 +23,11 @@ from collections.abc import Callable, Iterator
 import h5py
 import numpy as np
 
+from localize.components import check_value
 from localize.io.files import HDF5_DAMAGED, wait_for_lock, whole_file, whole_folder, write_bytes, writing
 from localize.io.records import load_record, record_from_arrays, record_to_arrays, save_record
 from localize.keys import describe, key_of
-from localize.types import StoreError
+from localize.types import InputError, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,9 @@ class Store:
     """A folder of results. Safe for several processes at once: each key has a lock."""
 
     def __init__(self, root: str | os.PathLike, *, verify: bool = False):
+        if not isinstance(root, str | os.PathLike) or not str(root).strip():
+            raise InputError(f"store.root is {root!r}, but must be a folder, such as store.root=outputs/store")
+        check_value("store.verify", verify, bool)
         self.root = pathlib.Path(root).expanduser().absolute()
         self.verify = verify  # compare the checksums of artifacts, which reads them whole; items' are always compared
 

@@ -24,7 +24,7 @@ class Server:
     def __init__(self):
         self.files, self.moved, self.codes, self.cuts, self.asked = {}, {}, {}, [], []
         self.etag, self.date, self.ranges, self.if_range = '"one"', None, True, True
-        self.slow_s = 0.0
+        self.slow_s, self.kind = 0.0, None
         self.http = Listener(("127.0.0.1", 0), type("H", (Handler,), {"ours": self}))
         self.site = f"http://127.0.0.1:{self.http.server_port}"
         threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
@@ -53,7 +53,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if body is None:
             return self.answer(404, {})
         changed = s.if_range and self.headers["If-Range"] not in (None, s.etag or s.date)
-        headers = {"ETag": s.etag, "Last-Modified": s.date}
+        headers = {"ETag": s.etag, "Last-Modified": s.date, "Content-Type": s.kind}
         if ask and s.ranges and not changed:
             code, start = 206, int(re.fullmatch(r"bytes=(\d+)-", ask)[1])
             if start >= len(body):

@@ -4,10 +4,12 @@ import logging
 import os
 import pathlib
 
+from localize.geometry.intrinsics import cameras_of
 from localize.io.images import check_photo
 from localize.types import Image, InputError, repeated_names
 
 log = logging.getLogger(__name__)
+FEW = 0.02  # share of the references whose cameras may be wrong
 SHOWN = 5  # sentences of one kind; a whole grey or missing data set is one remark, not thousands
 
 
@@ -71,6 +73,27 @@ def check_photos(root: pathlib.Path, images: list[Image], problems: list[str]) -
         log.warning("and %d more photos in %s that are unusual in such ways", len(remarks) - SHOWN, root)
 
 
+def check_cameras(references: list[Image], queries: list[Image], problems: list[str]) -> None:
+    """Intrinsics that cannot be right go to `problems`, unlikely ones are logged; one sentence for each camera.
+
+    Of many references a few may have a camera that went wrong when the model was made: no point will rest on them.
+    """
+    for images, few in ((references, FEW * len(references)), (queries, 0)):
+        of_cameras = cameras_of(images)
+        wrong = sum(len(of) for of, impossible, _ in of_cameras.values() if impossible)
+        remarks = []
+        for of, impossible, unlikely in of_cameras.values():
+            more = f" and {len(of) - 1} more" if len(of) > 1 else ""
+            if impossible and wrong > few:
+                problems.append(f"camera of {of[0].name}{more}: {impossible}")
+            elif impossible or unlikely:
+                remarks.append(f"camera of {of[0].name}{more}: {impossible or unlikely}; it is used as it is")
+        for remark in remarks[:SHOWN]:
+            log.warning("%s", remark)
+        if len(remarks) > SHOWN:
+            log.warning("and %d more cameras that are unlikely in such ways", len(remarks) - SHOWN)
+
+
 def check_query_names(queries: list[Image], problems: list[str]) -> None:
     """Result files separate their fields by blanks, so a query's name must not hold one."""
     for query in queries:
@@ -84,6 +107,7 @@ def refuse_photos(
     """InputError with the problems so far and those of the photos, the queries' in a folder of their own."""
     check_photos(root, references, problems)
     check_photos(query_root, queries, problems)
+    check_cameras(references, queries, problems)
     check_query_names(queries, problems)
     if problems:
         raise InputError(*problems)
@@ -101,5 +125,6 @@ def refuse(
         problems.append(f"{where}: and {len(repeated) - SHOWN} more names are listed more than once")
     check_query_names(queries, problems)
     check_photos(root, [*references, *queries], problems)
+    check_cameras(references, queries, problems)
     if problems:
         raise InputError(*problems)

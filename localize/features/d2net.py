@@ -54,8 +54,10 @@ class D2Net:
         choices = {"backbone": tuple(WEIGHTS), "preprocessing": PREPROCESSING, "stage": STAGES}
         choices["precision"] = PRECISIONS
         check_component(self, positive=positive, choices=choices)
-        if not self.scales or not all(isinstance(s, int | float) and s > 0 for s in self.scales):
-            raise InputError(f"{type(self).__name__}.scales is {self.scales!r}, but must be numbers greater than 0")
+        if not self.scales or not all(isinstance(s, int | float) and 0 < s <= 8 for s in self.scales):
+            raise InputError(
+                f"{type(self).__name__}.scales is {self.scales!r}, but must be numbers greater than 0, up to 8"
+            )
         object.__setattr__(self, "scales", tuple(float(s) for s in self.scales))
 
     def preflight(self) -> list[str]:

@@ -30,6 +30,7 @@ class Sift:
     detector: str = "numba"  # pycolmap: COLMAP's own code, several times as slow; the same keypoints
 
     VERSION: ClassVar[int] = 1
+    RANGES: ClassVar[dict] = {"first_octave": (-1, 8), "max_orientations": (1, 36)}
     grey: ClassVar[bool] = True
 
     def __post_init__(self):

@@ -1,12 +1,18 @@
 """pycolmap, imported once and quiet, and our cameras and poses in its types."""
 
+import contextlib
+import signal
 import zlib  # noqa: F401  before pycolmap, see localize/__init__.py
 
 import numpy as np
-import pycolmap
 
 from localize.types import Camera, Pose
 
+_on_terminate = signal.getsignal(signal.SIGTERM)
+import pycolmap  # noqa: E402
+
+with contextlib.suppress(ValueError):  # only the main thread may
+    signal.signal(signal.SIGTERM, _on_terminate)  # pycolmap's own prints a trace of its C++, and nobody is asked
 pycolmap.logging.minloglevel = 2  # its progress lines are ours to print; errors arrive as exceptions
 
 __all__ = ["camera_rays", "pycolmap", "to_pycolmap_camera", "to_pycolmap_pose"]

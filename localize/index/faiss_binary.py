@@ -59,7 +59,7 @@ class FaissBinary:
             *("num_bits", "num_probes", "ef_search", "num_neighbours"),
         )
         choices = {"structure": tuple(SWEEPS), "items": ITEMS, "bits": BITS}
-        check_component(self, positive=positive, not_negative=("num_flips",), choices=choices)
+        check_component(self, positive=positive, choices=choices)
         check_bits(self)
 
     @property

@@ -55,6 +55,7 @@ class RandomTrees:
     order: str = query_field("gaussian")  # leaf probability (RT_AP), or abs_value of the descriptor (RT)
 
     VERSION: ClassVar[int] = 3
+    RANGES: ClassVar[dict] = {"max_depth": (1, MAX_DEPTH)}
     sweep: ClassVar[tuple] = "budget", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
     def __post_init__(self):
@@ -65,8 +66,6 @@ class RandomTrees:
         choices = {"items": ITEMS, "bits": BITS, "budget_unit": tuple(UNITS), "order": ("gaussian", "abs_value")}
         check_component(self, positive=positive, choices=choices)
         check_bits(self)
-        if self.max_depth > MAX_DEPTH:
-            raise InputError(f"RandomTrees.max_depth is {self.max_depth}, but must be at most {MAX_DEPTH}")
         if self.budget_unit == "mass" and self.budget >= 1:
             raise InputError(f"RandomTrees.budget is {self.budget}, but a probability mass must be below 1")
 

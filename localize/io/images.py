@@ -41,12 +41,16 @@ def check_photo(path: pathlib.Path, camera: Camera) -> tuple[str | None, str | N
     if bits > 16:
         return f"photo {path} has {bits} bits per pixel, of unknown range: save it with 8 or 16", None
     if size != (camera.width, camera.height):
-        upright = turned not in (0, 1) and size == (camera.height, camera.width)
-        what_to_do = (
-            "the camera describes the upright picture but the pixels are stored turned; save it upright"
-            if upright
-            else "give the photo the camera it belongs to, or the camera for this size"
-        )
+        what_to_do = "give the photo the camera it belongs to, or the camera for this size"
+        if size == (camera.height, camera.width):
+            what_to_do = "width and height of the camera look swapped"
+            if turned not in (0, 1):
+                what_to_do = (
+                    "the camera describes the upright picture but the pixels are stored turned; save it upright"
+                )
+        elif abs(size[0] * camera.height - size[1] * camera.width) <= max(size):  # the same shape, to rounding
+            by = size[0] / camera.width
+            what_to_do = f"if it was scaled, scale the camera's size, focal length and principal point by {by:.6g} too"
         sizes = f"{size[0]} x {size[1]} px, but its camera is for {camera.width} x {camera.height} px"
         return f"photo {path} is {sizes}: {what_to_do}", None
     remarks = []

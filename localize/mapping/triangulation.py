@@ -37,7 +37,6 @@ class Triangulation:
         check_component(
             self,
             positive=("num_neighbours", "max_epipolar_error_px", "max_reprojection_error_px"),
-            not_negative=("min_angle_deg",),
             choices={"pairs": PAIRS},
         )
 

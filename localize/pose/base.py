@@ -69,14 +69,13 @@ class Ransac:
     seed: int = 0
 
     SUITED: ClassVar[dict] = {"min_inliers": "min_inliers", "keypoint_px": "keypoint_px"}
+    RANGES: ClassVar[dict] = {"min_confidence": (0, 1)}
     honours: ClassVar[frozenset] = frozenset()
 
     def __post_init__(self):
         positive = ("max_error_px", "min_inliers", "min_iterations", "max_iterations")
-        check_component(self, positive=positive, not_negative=("min_confidence", "keypoint_px"), shares=("confidence",))
+        check_component(self, positive=positive, shares=("confidence",))
         name = type(self).__name__
-        if self.min_confidence > 1:
-            raise InputError(f"{name}.min_confidence is {self.min_confidence}, but a probability is at most 1")
         if self.min_iterations > self.max_iterations:
             raise InputError(
                 f"{name}.min_iterations is {self.min_iterations}, over max_iterations {self.max_iterations}"

@@ -28,9 +28,6 @@ CODES = {"fp16": "SQfp16", "sq8": "SQ8"}  # values in 16 bits, or in 8
 LEAST_FOR_CODES = 256  # centres of each part of a product code
 
 
-LIMITS = ("exact_below", "num_rescored")
-
-
 @dataclass(frozen=True)
 class _Lists(Restrictions):
     """What rankings by inverted lists share."""
@@ -46,7 +43,7 @@ class _Lists(Restrictions):
     def __post_init__(self):
         super().__post_init__()
         positive = ("num_lists", "train_per_list", "iterations", "num_probes")
-        check_component(self, positive=positive, not_negative=LIMITS)
+        check_component(self, positive=positive)
 
     def search(self, built, vectors, asked, num_found, rows=None) -> tuple[np.ndarray, np.ndarray]:
         """See `Ranking.search`."""
@@ -128,7 +125,7 @@ class FaissHnswRanking(Restrictions):
     def __post_init__(self):
         super().__post_init__()
         positive = ("num_links", "ef_construction", "ef_search")
-        check_component(self, positive=positive, not_negative=LIMITS, choices={"code": tuple(CODES)})
+        check_component(self, positive=positive, choices={"code": tuple(CODES)})
 
     def build(self, vectors: np.ndarray) -> FaissFile:
         """The graph over vectors (R, D) float32 or float16, possibly memory-mapped."""

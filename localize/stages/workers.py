@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 import threadpoolctl
@@ -73,8 +74,15 @@ def _shared(work: Work, arguments: list, workers: int, processes: bool) -> Itera
         pool = concurrent.futures.ProcessPoolExecutor(workers, context, initializer=_start_process)
     else:
         pool = concurrent.futures.ThreadPoolExecutor(workers, initializer=_start_thread)
+    done = 0
     try:
-        yield from _ahead(pool, work, arguments, 2 * workers)
+        for made in _ahead(pool, work, arguments, 2 * workers):
+            yield made
+            done += 1
+    except BrokenProcessPool as e:
+        if killed := _of_killed(pool, arguments[done : done + workers], workers):
+            raise killed from e
+        raise
     except BaseException:  # stopped, or failed: nobody will keep what the others are still working on
         for process in list((getattr(pool, "_processes", None) or {}).values()):
             process.kill()  # no public way before Python 3.14; without it a stop waits for whole photos
@@ -83,14 +91,39 @@ def _shared(work: Work, arguments: list, workers: int, processes: bool) -> Itera
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _of_killed(pool, at_work: list, workers: int) -> InputError | None:
+    """A worker process was killed, in a sentence; None if none was, but all ended by themselves."""
+    processes = list(pool._processes.values())
+    pool.shutdown(wait=True, cancel_futures=True)  # it ends the others by SIGTERM
+    killed_by = sorted(-p.exitcode for p in processes if p.exitcode is not None and p.exitcode < 0)
+    if not killed_by:
+        return None
+    by = next((k for k in killed_by if k != signal.SIGTERM), signal.SIGTERM)
+    why = "a photo that is damaged, or a defect of a library"
+    if by in (signal.SIGKILL, signal.SIGTERM):
+        why = f"the memory may have run out: take fewer workers than workers={workers}, or smaller photos"
+    named = ", ".join(map(str, at_work))
+    return InputError(
+        f"a worker process was killed ({signal.Signals(by).name}) while the workers were at {named}; {why}. What is "
+        "done is kept; run again to go on"
+    )
+
+
 def _ahead(pool: concurrent.futures.Executor, work: Callable, arguments: list, number: int) -> Iterator:
     """Results in order, with up to `number` of them waiting or being made."""
     rest = iter(arguments)
     waiting = deque(pool.submit(work, a) for a in itertools.islice(rest, number))
+    broken = None
     while waiting:
         made = waiting.popleft().result()
-        waiting.extend(pool.submit(work, a) for a in itertools.islice(rest, 1))
+        try:
+            if broken is None:
+                waiting.extend(pool.submit(work, a) for a in itertools.islice(rest, 1))
+        except BrokenProcessPool as e:
+            broken = e  # what was made before is still there
         yield made
+    if broken is not None:
+        raise broken
 
 
 _start_thread = functools.partial(threadpoolctl.threadpool_limits, 1, user_api="openmp")

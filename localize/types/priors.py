@@ -1,5 +1,6 @@
 """What a query may know about itself before any match is made."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,8 +44,8 @@ class Prior:
             raise ValueError("Prior.position needs a radius_m or a covariance: how far from it may the camera be?")
         if self.focal not in FOCAL:
             raise ValueError(f"Prior.focal is {self.focal!r}, but must be one of: {', '.join(FOCAL)}")
-        if not self.gravity_deg > 0 or (self.radius_m is not None and not self.radius_m > 0):
-            raise ValueError("Prior.gravity_deg and Prior.radius_m must be greater than 0")
+        if not 0 < self.gravity_deg <= 180 or (self.radius_m is not None and not 0 < self.radius_m < math.inf):
+            raise ValueError("Prior.gravity_deg and Prior.radius_m must be finite and greater than 0")
 
     @property
     def parts(self) -> frozenset[str]:

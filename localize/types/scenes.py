@@ -15,6 +15,7 @@ CAMERA_MODELS = {
     "FULL_OPENCV": 12, "FOV": 5, "SIMPLE_RADIAL_FISHEYE": 4, "RADIAL_FISHEYE": 5, "THIN_PRISM_FISHEYE": 12,
     "RAD_TAN_THIN_PRISM_FISHEYE": 16,
 }  # fmt: skip
+MOST_PX = 10**6  # a side of a photo
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +34,32 @@ class Camera:
         if len(params) != CAMERA_MODELS[self.model]:
             raise ValueError(f"{self.model} takes {CAMERA_MODELS[self.model]} parameters, but {len(params)} were given")
         check_finite(self, "params")
-        if self.width < 1 or self.height < 1 or params[0] <= 0:
-            raise ValueError(f"camera of {self.width} x {self.height} px, focal length {params[0]}: must be positive")
+        for name in ("width", "height"):
+            value = getattr(self, name)
+            if not 1 <= value <= MOST_PX or value != int(value):
+                raise ValueError(f"the camera's {name} is {value!r} px, but must be a whole number of 1 to {MOST_PX}")
+            object.__setattr__(self, name, int(value))
+        if not (self.focals_px > 0).all():
+            said = " and ".join(f"{f:g}" for f in self.focals_px)
+            raise ValueError(
+                f"focal length {said} px, but it must be positive: x points right, y down, z into the scene; where it "
+                "was negative an axis points the other way, in the poses too"
+            )
+
+    @property
+    def focals_px(self) -> np.ndarray:
+        """(1,) or (2,) focal lengths: f, or fx and fy."""
+        return self.params[: 1 if self.model.startswith("SIMPLE_") or self.model in ("RADIAL", "RADIAL_FISHEYE") else 2]
+
+    @property
+    def principal_point(self) -> np.ndarray:
+        """(2,) px."""
+        return self.params[len(self.focals_px) :][:2]
 
     @property
     def focal_px(self) -> float:
         """Mean focal length in pixels."""
-        two = self.model not in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE")
-        return float(self.params[:2].mean() if two else self.params[0])
+        return float(self.focals_px.mean())
 
     @property
     def px_of_1600(self) -> float:

@@ -1,23 +1,21 @@
 """Weights that others published: where they are looked for on this machine, and whether a file is what it should be.
 
 manifest.json names them. A size or checksum of null was not published anywhere; none was ever made up. Of
-such a file the digest is kept beside it, in <file>.sha256, when it is first used, and another file is refused later:
+such a file the digest is kept beside it, in <file>.sha256, when it comes or is first used, and another is refused then:
 nobody vouches for it, but it is the same for all your results. Nothing here imports torch.
 """
 
 import dataclasses
 import functools
 import json
-import logging
 import os
 import pathlib
 import re
 from dataclasses import dataclass
 
+from localize.io.fetching.filecheck import note_of, remember, remembered
 from localize.keys import file_stamp, sha256_of
 from localize.types import InputError
-
-log = logging.getLogger(__name__)
 
 MANIFEST = pathlib.Path(__file__).parent / "manifest.json"
 FOLDER = "LOCALIZE_WEIGHTS"  # environment variable: the only folder that is looked into
@@ -43,6 +41,8 @@ class PublishedWeights:
         texts = [getattr(self, name) for name in ("name", "file", "licence", "citation", "used_by", "note")]
         if not all(isinstance(text, str) for text in (*texts, *self.urls)):
             raise TypeError("names, addresses and the like must be text")
+        if other := [url for url in self.urls if not url.lower().startswith(("http://", "https://"))]:
+            raise ValueError(f"address {other[0]!r} must begin with http:// or https://")
         if not re.fullmatch(r"\w[\w.-]*", self.file):
             raise ValueError(f"file {self.file!r} must be a plain file name")
         if self.size is not None and (type(self.size) is not int or self.size < 1):
@@ -104,21 +104,8 @@ def _checked(entry: PublishedWeights, path: str, stamp: tuple | None) -> str:
         again = f"get it again with: {GET.format(entry.name)}" if entry.urls else "put the right one there"
         raise InputError(f"weights {entry.name}: {path} {problem}; delete it and {again}")
     if entry.sha256 is None:
-        _remember(entry, pathlib.Path(path))
+        remember(pathlib.Path(path), f"the weights {entry.name}")
     return path
-
-
-def note_of(path: pathlib.Path) -> pathlib.Path:
-    """The file that keeps the digest of weights whose checksum nobody published, as `sha256sum -c` reads it."""
-    return path.with_name(path.name + ".sha256")
-
-
-def remembered(path: pathlib.Path) -> str | None:
-    """The digest at the first use; None before it."""
-    try:
-        return note_of(path).read_text().split()[0].lower()
-    except (OSError, UnicodeDecodeError, IndexError):
-        return None
 
 
 def wrong_weights(entry: PublishedWeights, path: pathlib.Path) -> str | None:
@@ -142,17 +129,3 @@ def wrong_weights(entry: PublishedWeights, path: pathlib.Path) -> str | None:
         f"has changed: its SHA-256 is {digest}, but was {wanted} when it was first used (if you replaced it yourself, "
         f"delete {note_of(path).name} beside it)"
     )
-
-
-def _remember(entry: PublishedWeights, path: pathlib.Path) -> None:
-    """Keep the digest at the first use; a folder that cannot be written to gets a warning, as every use is a first."""
-    if remembered(path) is not None:
-        return
-    digest = sha256_of(path)
-    said = f"nobody published a checksum of the weights {entry.name}: {path} (SHA-256 {digest}) is taken as it is"
-    try:
-        note_of(path).write_text(f"{digest}  {path.name}\n")
-    except OSError as e:
-        log.warning("%s, and that cannot be kept for next time (%s)", said, e.strerror or e)
-    else:
-        log.warning("%s; from now on another file in its place is refused", said)

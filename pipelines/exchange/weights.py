@@ -5,7 +5,7 @@ import os
 
 from localize.evaluate.tables import text_table
 from localize.io.fetching.download import addresses
-from localize.io.fetching.filecheck import bytes_text
+from localize.io.fetching.filecheck import bytes_text, remembered
 from localize.pipelines.exchange.download import fetch_with_bar
 from localize.types import InputError, collecting
 from localize.weights import manifest as published
@@ -92,6 +92,6 @@ def _state(entry: PublishedWeights) -> tuple[str, str]:
         return "WRONG", f"{path} {problem}; it is refused: delete it and get it again"
     if entry.sha256:
         return "there, checked", ""
-    if published.remembered(path):
+    if remembered(path):
         return "there, as first used", "nobody published its checksum: it is what it was when you first used it"
     return "there, unchecked", "nobody published its checksum: that of its first use will be kept beside it"

@@ -1,10 +1,13 @@
 """The command line: bad settings get one sentence and exit code 2, a multirun goes on and is compared."""
 
 import dataclasses
+import errno
+import os
 
 import pytest
 
-from localize import Localizer
+from localize import Localizer, cli
+from localize.cli import _of_system
 from localize.features.sift import Sift
 from tests.conftest import RUN
 
@@ -149,3 +152,27 @@ def test_a_list_of_pairs_is_checked_before_the_work(run_cli, own_data, tmp_path)
     assert f"{path}:5: the scene has no reference nowhere.png" in text
     assert "and 4 more such lines" in text
     assert "reference_features" not in text  # nothing was started
+
+
+def test_what_the_system_refuses_is_told_by_what_it_was(tmp_path):
+    """A file that cannot be read is no fault of the results folder; what the system did not refuse is a defect."""
+
+    def told(number, path):
+        return _of_system(OSError(number, os.strerror(number), path), [str(tmp_path / "run"), str(tmp_path / "store")])
+
+    for number in (errno.EACCES, errno.ELOOP, errno.EIO, errno.ENOENT):
+        assert told(number, "/data/queries.txt").startswith("cannot read /data/queries.txt: ")
+    assert told(errno.EMFILE, None).startswith("cannot read a file: Too many open files")
+    assert told(errno.EACCES, str(tmp_path / "store" / "x")).startswith(f"cannot write {tmp_path}/store/x: Permission")
+    assert told(errno.ENOSPC, None).startswith("cannot write the results: No space left")
+    assert told(errno.ENOENT, str(tmp_path / "run" / "x")) is told(errno.EPIPE, None) is None
+
+
+def test_a_full_memory_is_one_sentence(run_cli, monkeypatch):
+    def full(cfg):
+        raise MemoryError("Unable to allocate 3 TiB")
+
+    monkeypatch.setattr(cli, "_run", full)
+    code, text = run_cli()
+    assert code == 2
+    assert "the memory is full (Unable to allocate 3 TiB): take workers=1" in text

@@ -58,7 +58,7 @@ def test_interrupted_run_is_resumed_by_the_next(server, tmp_path, etag, date):
     assert names(tmp_path) == {"a.bin.partial", "a.bin.partial.json"}
     assert get(server, tmp_path / "a.bin") == BODY
     assert server.asked[-1][2:] == ("bytes=100000-", date or etag)
-    assert names(tmp_path) == {"a.bin"}
+    assert names(tmp_path) == {"a.bin", "a.bin.sha256"}
 
 
 def test_a_partial_file_without_its_note_is_not_continued(server, tmp_path):
@@ -176,4 +176,45 @@ def test_two_at_once_fetch_it_once(server, tmp_path):
     for t in threads:
         t.join()
     assert len(server.asked) == 1
-    assert names(tmp_path) == {"a.bin"}
+    assert names(tmp_path) == {"a.bin", "a.bin.sha256"}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "said"),
+    [
+        (b"", None, "is empty"),
+        (b"<!-- sso --><head><title>Sign in</title>", None, "is a web page"),
+        ("\ufeff<html>".encode("utf-16-le"), None, "is a web page"),
+        (b"Please sign in.", "text/html; charset=utf-8", "is a web page"),
+        (b'{"error": "quota"}', "application/json", "is sent as application/json, an answer of the server"),
+        (b"Sorry.", "text/plain", r"is no \.pth file: it begins with b'Sorry\.'"),
+    ],
+)
+def test_what_is_sent_in_place_of_a_file_that_nobody_vouches_for(server, tmp_path, body, kind, said):
+    server.files["/w.pth"], server.kind = body, kind
+    with pytest.raises(FetchError, match=said):
+        get(server, tmp_path / "w.pth", urls=server.site + "/w.pth")
+    assert names(tmp_path) == set()
+
+
+def test_the_first_file_without_a_checksum_is_trusted_and_no_other(server, tmp_path, caplog):
+    assert get(server, tmp_path / "a.bin") == BODY
+    assert (tmp_path / "a.bin.sha256").read_text() == f"{SHA}  a.bin\n"
+    assert "from now on another file in its place is refused" in caplog.text
+    (tmp_path / "a.bin").write_bytes(BODY[::-1])
+    with pytest.raises(InputError, match=r"must have .* as the first that came \(delete .*a\.bin\.sha256"):
+        get(server, tmp_path / "a.bin")
+    (tmp_path / "a.bin").unlink()
+    server.files["/a.bin"] = BODY[::-1]
+    with pytest.raises(FetchError, match="as the first that came"):
+        get(server, tmp_path / "a.bin")
+    (tmp_path / "a.bin.sha256").unlink()
+    assert get(server, tmp_path / "a.bin") == BODY[::-1]
+
+
+@pytest.mark.parametrize("to", ["ftp://127.0.0.1/a.bin", "file:///etc/hostname", "data:,x"])
+def test_redirects_lead_to_http_alone(server, tmp_path, to):
+    server.moved["/b.bin"] = to
+    with pytest.raises(FetchError, match=r"is not followed|is not allowed"):
+        get(server, tmp_path / "b.bin", urls=server.site + "/b.bin")
+    assert names(tmp_path) == set()

@@ -44,7 +44,7 @@ def test_a_malformed_word_on_a_query_is_refused_with_its_line(tmp_path):
         ("gravity=0,nan,0", "gravity=0,nan,0, but must be 3 numbers with commas and no blanks between them"),
         ("gravity=0,1", "gravity=0,1, but must be 3 numbers"),
         ("gravity=0,0,0", "Prior.gravity has no direction"),
-        ("gravity=0,1,0 gravity_deg=0", "gravity_deg and Prior.radius_m must be greater than 0"),
+        ("gravity=0,1,0 gravity_deg=0", "gravity_deg and Prior.radius_m must be finite and greater than 0"),
         ("gravty=0,1,0", "unknown field gravty; did you mean gravity? the known ones are gravity, gravity_deg"),
         ("position=0,1,0", "position needs radius_m or covariance"),
         ("position=0,1,0 radius_m=inf", "radius_m=inf, but must be a number"),

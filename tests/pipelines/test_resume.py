@@ -15,7 +15,7 @@ import threadpoolctl
 from localize.pipelines import parallel_search
 from localize.stages import Workbench
 from localize.store import Store
-from localize.types import GlobalVector
+from localize.types import GlobalVector, InputError
 from tests.conftest import CHECKOUT, FEATURE, UNKEPT, computed, poses
 
 KILLED = """
@@ -157,3 +157,36 @@ def test_libraries_use_one_thread_in_a_stage_and_all_after_it(tmp_path):
         seen = [threads for threads, _ in bench.map(library_threads, [1, 2, 3])]
     assert all(set(threads) == {1} for threads in seen)
     assert library_threads() == before
+
+
+def _dies_at_three(item: int) -> GlobalVector:
+    if item == 3:
+        time.sleep(1)  # what comes before is done by then
+        os.kill(os.getpid(), signal.SIGKILL)
+    return GlobalVector(np.full(2, item))
+
+
+def test_a_killed_worker_is_one_sentence_and_what_was_done_is_kept(tmp_path):
+    bench = Workbench(Store(tmp_path / "store"), workers=2)
+    shelf, keys = bench.store.shelf("s", {}), {i: str(i) for i in range(20)}
+    with pytest.raises(
+        InputError, match=r"a worker process was killed \(SIGKILL\) while the workers were at 3, .*memory"
+    ):
+        bench.fill("s", shelf, keys, _dies_at_three, processes=True)
+    assert all(str(i) in bench.store.shelf("s", {}) for i in range(3))
+
+
+def test_a_run_that_is_told_to_stop_says_how_to_go_on(tmp_path):
+    """Whatever handler pycolmap installs, when it is imported after ours."""
+    script = (
+        "import os, sys, hydra, localize.cli as cli\n"
+        "def stopped(cfg):\n    import localize.geometry.colmap\n"
+        f"    os.kill(os.getpid(), {int(signal.SIGTERM)})\n"
+        "cli._run = stopped\n"
+        f"sys.argv[1:] = ['hydra.run.dir={tmp_path}']\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 143, done.stderr
+    assert done.stderr.strip().startswith("Stopped. What is in the store")
+    assert len(done.stderr.strip().splitlines()) == 1

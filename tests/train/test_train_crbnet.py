@@ -135,7 +135,7 @@ def test_settings_are_checked_before_the_work(run_cli, tmp_path):
             "pipeline.start.network=alexnet",
             "PatchStart.network is 'alexnet', but must be one of: crbnet256, crbnet256_",
         ),
-        ("pipeline.data.augment=2", "PatchData.augment is 2.0, but must be from 0 to 1"),
+        ("pipeline.data.augment=2", "PatchData.augment is 2, but must be from 0 to 1"),
         ("pipeline.loss.hinge=2", "there is no setting pipeline.loss.hinge (did you mean hinge_power?); valid: bits,"),
         (
             "pipeline.validation.patches=???",

@@ -151,7 +151,7 @@ def test_what_decides_is_told_by_the_names_that_a_user_gives():
         ({"folders": "abc"}, "Part.folders is 'abc', but must be a value of type list"),
         ({"folders": []}, r"Part.folders is \[\], but must be a list of names, as \[one\] or \[one,two\]"),
         ({"folders": [1]}, r"Part.folders is \[1\], but must be a list of names"),
-        ({"folders": ["a"], "share": 2}, "Part.share is 2.0, but must be from 0 to 1"),
+        ({"folders": ["a"], "share": 2}, "Part.share is 2, but must be from 0 to 1"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings, said):

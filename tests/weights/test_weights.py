@@ -201,11 +201,12 @@ def test_mirror_of_the_users_own_comes_first(server, folder, write, tmp_path, mo
 
 
 def test_manifest_of_the_users_own(server, folder, tmp_path, write):
-    own = write(mine={"file": "m.npz", "urls": [f"{server.site}/a.bin"]})
+    own = write(mine={"file": "m.params", "urls": [f"{server.site}/a.bin"]})
     assert "mine" in weights.run(manifest=own, get="mine")
-    assert names(folder) == {"m.npz", "m.npz.sha256"}
+    assert names(folder) == {"m.params", "m.params.sha256"}
     for entry, said in (
         ({"urls": [], "file": "../x"}, "file '../x' must be a plain file name"),
+        ({"urls": ["file:///m.npz"]}, "address 'file:///m.npz' must begin with http:// or https://"),
         ({"urls": [], "sha256": "abc"}, "sha256 'abc' must be 64 hexadecimal digits, or null"),
         ({"urls": [], "size": "1 MB"}, "size '1 MB' must be a number of bytes, or null"),
         ({"urls": [], "colour": 1}, "colour"),

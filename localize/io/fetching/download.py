@@ -9,8 +9,8 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
 
-from localize.io.fetching.filecheck import wrong_file
-from localize.io.fetching.transfer import AGENT, Refused, Transfer, Unreachable, local_path
+from localize.io.fetching.filecheck import note_of, remember, remembered, wrong_file
+from localize.io.fetching.transfer import AGENT, Refused, Transfer, Unreachable, local_path, web_opener
 from localize.io.files import locked, writing
 from localize.types import InputError
 
@@ -47,13 +47,13 @@ def remote_size(urls: Sequence[str], timeout_s: float = 10.0) -> int | None:
         try:
             if urllib.parse.urlsplit(url).scheme in ("http", "https"):
                 request = urllib.request.Request(url, headers=AGENT, method="HEAD")
-                with urllib.request.urlopen(request, timeout=timeout_s) as response:
+                with web_opener(plain=True).open(request, timeout=timeout_s) as response:
                     length = response.headers["Content-Length"] or ""
                 if length.isdigit():
                     return int(length)
             else:
                 return local_path(url).stat().st_size
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException, Refused):
             continue
     return None
 
@@ -71,6 +71,7 @@ def fetch(
     """The file at `target`, complete and verified; what is there already and fits is not fetched again.
 
     urls: addresses (http, https, file) or local paths, tried in this order; size in bytes and sha256 where known;
+    of a file without a checksum the first one that comes is trusted, and its digest kept beside it in <file>.sha256.
     progress is told (bytes there, bytes in all if known). Two processes may ask for one target: one of them waits.
     FetchError, one sentence with every address and reason, if none has it; InputError if the disk is too small, or if
     a file that lies at `target` is another one.
@@ -78,25 +79,36 @@ def fetch(
     target = pathlib.Path(target).expanduser().absolute()
     with locked(target):
         if not target.exists():
-            transfer = Transfer(target, size, progress, sleep, timeout_s)
-            _first_of([urls] if isinstance(urls, str) else urls, transfer, sha256)
-        elif problem := wrong_file(target, target.name, size, sha256):
+            transfer = Transfer(target, size, sha256, progress, sleep, timeout_s)
+            _first_of([urls] if isinstance(urls, str) else urls, transfer)
+        elif problem := _wrong(target, target, size, sha256):
             raise InputError(f"file {target} {problem}: delete it, or put the right one there, and run again")
     return target
 
 
-def _first_of(urls: Sequence[str], transfer: Transfer, sha256: str | None) -> None:
+def _wrong(path: pathlib.Path, target: pathlib.Path, size: int | None, sha256: str | None) -> str | None:
+    """What is wrong with a file that is there or will be, also against the one that came first; None if nothing is."""
+    first = None if sha256 else remembered(target)
+    problem = wrong_file(path, target.name, size, sha256) or (first and wrong_file(path, target.name, size, first))
+    return (
+        f"{problem} as the first that came (delete {note_of(target)} to take another)" if problem and first else problem
+    )
+
+
+def _first_of(urls: Sequence[str], transfer: Transfer) -> None:
     """Take it from the first address that has it."""
     reasons = []
     for url in urls:
         try:
             transfer.take(url)
-            if problem := wrong_file(transfer.partial, transfer.target.name, transfer.size, sha256):
+            if problem := _wrong(transfer.partial, transfer.target, transfer.size, transfer.sha256):
                 transfer.discard()  # complete and wrong: the next address starts afresh
                 raise Refused(problem)
             with writing(transfer.target):
                 os.replace(transfer.partial, transfer.target)
                 transfer.note.unlink(missing_ok=True)
+            if transfer.sha256 is None:
+                remember(transfer.target, transfer.target.name)
             return
         except Refused as e:
             log.debug("%s %s", url, e)

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from localize import __version__
-from localize.io.fetching.filecheck import HEAD, bytes_text, wrong_start
+from localize.io.fetching.filecheck import HEAD, bytes_text, wrong_start, wrong_type
 from localize.io.files import writing
 from localize.types import InputError
 
@@ -40,6 +40,28 @@ class Unreachable(Refused):
     """Nobody answers at this address."""
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follow to http and https alone; plain: also from https to http, where anybody on the way can change a file."""
+
+    def __init__(self, plain: bool):
+        self.plain = plain
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        before, after = (urllib.parse.urlsplit(u).scheme for u in (req.full_url, newurl))
+        if after not in ("http", "https") or (after == "http" and before == "https" and not self.plain):
+            raise Refused(f"leads from {before} to {after}, which is not followed")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def web_opener(*, plain: bool) -> urllib.request.OpenerDirector:
+    """What opens http and https, and no other addresses wherever these lead. plain: see `_Redirects`."""
+    opener, web = urllib.request.OpenerDirector(), urllib.request
+    handlers = web.ProxyHandler, web.UnknownHandler, web.HTTPHandler, web.HTTPSHandler, web.HTTPDefaultErrorHandler
+    for handler in (*(kind() for kind in handlers), web.HTTPErrorProcessor(), _Redirects(plain)):
+        opener.add_handler(handler)
+    return opener
+
+
 def local_path(url: str) -> pathlib.Path:
     """The path of a file:// address, or of what is a path already."""
     if urllib.parse.urlsplit(url).scheme == "file":
@@ -49,10 +71,11 @@ def local_path(url: str) -> pathlib.Path:
 
 @dataclass(frozen=True)
 class Transfer:
-    """One file that is wanted: its final name, its size in bytes if known, and how to wait and to show progress."""
+    """One file that is wanted: its final name, its size in bytes and checksum if known, and how to wait."""
 
     target: pathlib.Path
     size: int | None = None
+    sha256: str | None = None
     progress: Callable[[int, int | None], None] | None = None  # bytes there, bytes in all if known
     sleep: Callable[[float], None] = time.sleep
     timeout_s: float = 30.0
@@ -127,7 +150,8 @@ class Transfer:
             if known["validator"]:
                 headers["If-Range"] = known["validator"]
         try:
-            response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=self.timeout_s)
+            opener = web_opener(plain=self.sha256 is not None)
+            response = opener.open(urllib.request.Request(url, headers=headers), timeout=self.timeout_s)
         except urllib.error.HTTPError as e:
             if e.code != 416 or not offset:
                 raise
@@ -136,6 +160,8 @@ class Transfer:
         with response:
             if response.status not in (200, 206) or (response.status == 206 and not offset):
                 raise Refused(f"answered {response.status}, which is of no use here")
+            if self.sha256 is None and (problem := wrong_type(response.headers.get_content_type(), self.target.name)):
+                raise Refused(problem)
             offset = offset if response.status == 206 else 0  # 200: it has changed, or the server knows no ranges
             length = response.headers["Content-Length"] or ""
             total = offset + int(length) if length.isdigit() else None
@@ -160,7 +186,7 @@ class Transfer:
         if self.size is not None and total is not None and total != self.size:
             raise Refused(f"has {total} bytes, but must have {self.size}")
         head = source.read(HEAD)
-        if not offset and (problem := wrong_start(head, self.target.name)):
+        if not offset and (problem := wrong_start(head, self.target.name, vouched=self.sha256 is not None)):
             raise Refused(problem)
         self._check_space(offset, total)
         with writing(self.partial):

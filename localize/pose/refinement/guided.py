@@ -48,7 +48,7 @@ class Guided:
     def __post_init__(self):
         lengths = ("radius_px", "last_radius_px", "scale_px", "max_angle_deg")
         positive = ("rounds", "hypotheses", "max_rows", *lengths)
-        check_component(self, positive=positive, not_negative=("keypoint_px",), shares=("rarity",))
+        check_component(self, positive=positive, shares=("rarity",))
         if self.last_radius_px > self.radius_px:
             raise InputError(
                 f"Guided.last_radius_px is {self.last_radius_px}, over radius_px {self.radius_px}: windows get smaller"

@@ -24,7 +24,7 @@ class QueryExpansion:
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
-        check_component(self, positive=("num_expanded",), not_negative=("alpha",))
+        check_component(self, positive=("num_expanded",))
 
     def rerank(self, ranking: Retrieval, sources: RankingSources) -> Retrieval:
         """The same references of each query by their similarity to its expanded descriptor; ties as they were."""

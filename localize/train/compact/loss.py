@@ -65,8 +65,7 @@ class CompactLoss(TrainingPart):
     mined: float = 0.1
 
     def __post_init__(self):
-        weights, own = ("maps", "vector", "place"), ("alpha", "beta", "margin", "mined")
-        check_part(self, not_negative=weights, positive=own)
+        check_part(self, positive=("alpha", "beta", "margin", "mined"))
 
     def __call__(self, student: nn.Module, batch: ViewBatch) -> dict[str, torch.Tensor]:
         """The terms of a batch."""

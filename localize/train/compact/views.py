@@ -40,7 +40,7 @@ class Cut:
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
-        check_component(self, positive=("versions", "max_zoom"), not_negative=("rotation_deg", "perspective"))
+        check_component(self, positive=("versions", "max_zoom"))
 
     def views(self, photo: np.ndarray, number: int) -> np.ndarray:
         """(versions, 240, 320, 3) uint8 of an RGB photo; `number` is the photo's, for the seed."""

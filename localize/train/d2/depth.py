@@ -69,7 +69,7 @@ class DepthPairs:
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
-        check_component(self, positive=("size", "tolerance"), not_negative=("augment",))
+        check_component(self, positive=("size", "tolerance"))
 
     def pair(self, rng: np.random.Generator) -> TrainingPair | None:
         """A pair; None where a photo is smaller than a crop, or no common point is found."""

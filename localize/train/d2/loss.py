@@ -32,7 +32,7 @@ class D2Loss(TrainingPart):
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
-        check_part(self, positive=("margin",), not_negative=("safe_radius", "contrast", "warmup"))
+        check_part(self, positive=("margin",))
 
     def __call__(self, maps: torch.Tensor, matches: list[torch.Tensor], step: int = 0) -> dict[str, torch.Tensor]:
         """The means over the pairs, by the terms' names; without any correspondence 0, whose gradient is 0.

@@ -44,8 +44,7 @@ class DenseLoss(TrainingPart):
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
-        weights = ("contrast", "teaching", "detection", "reliability", "repeatability")
-        check_part(self, positive=("temperature",), not_negative=weights)
+        check_part(self, positive=("temperature",))
 
     def __call__(self, module: DenseTraining, batch: DenseBatch, crbnet: CrbnetLoss) -> dict[str, torch.Tensor]:
         """The terms by name, weighted; their sum is what is minimised."""

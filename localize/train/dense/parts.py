@@ -66,8 +66,9 @@ class DenseData(TrainingPart):
     def __post_init__(self):
         ranges = dict.fromkeys(("night_share", "augment"), (0, 1))
         ranges |= dict.fromkeys(("pairs_per_step", "min_points", "max_size_px"), (1, math.inf))
-        ranges["points"] = (self.min_points, math.inf)
         check_part(self, names=("photos", "walks", "towns", "models", "model_photos"), ranges=ranges)
+        if self.points < self.min_points:
+            raise InputError(f"DenseData.points is {self.points}, but must be at least min_points, {self.min_points}")
         if self.size < 64 or self.size % 32:
             raise InputError(f"DenseData.size is {self.size!r}, but must be a multiple of 32, at least 64")
         if len(self.models) != len(self.model_photos):

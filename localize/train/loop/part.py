@@ -1,6 +1,5 @@
 """The parts of a training: components that say which of their settings decide what comes out."""
 
-import math
 from dataclasses import MISSING, field, fields
 
 from localize.components import check_component
@@ -29,10 +28,10 @@ def made_from(parts: dict[str, TrainingPart]) -> dict[str, str]:
     return told
 
 
-def check_part(part: TrainingPart, *, names: tuple = (), ranges: dict | None = None, **rules) -> None:
+def check_part(part: TrainingPart, *, names: tuple = (), **rules) -> None:
     """As `check_component`, and lists become tuples.
 
-    names: lists of names or paths, which must not be empty where there is no default; ranges: (least, most) by field.
+    names: lists of names or paths, which must not be empty where there is no default.
     """
     check_component(part, **rules)
     for f in fields(part):
@@ -41,7 +40,3 @@ def check_part(part: TrainingPart, *, names: tuple = (), ranges: dict | None = N
             object.__setattr__(part, f.name, tuple(value))
         if f.name in names and (not all(isinstance(v, str) for v in value) or (not value and f.default is MISSING)):
             raise InputError(f"{setting} is {value!r}, but must be a list of names, as [one] or [one,two]")
-        least, most = (ranges or {}).get(f.name, (-math.inf, math.inf))
-        if f.name in (ranges or {}) and not least <= value <= most:
-            allowed = f"at least {least}" if most == math.inf else f"from {least} to {most}"
-            raise InputError(f"{setting} is {value!r}, but must be {allowed}")

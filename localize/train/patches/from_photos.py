@@ -70,8 +70,7 @@ class Homographies:
             "max_error_sigma",
         )
         positive += ("max_scale_ratio", "max_turn_deg", "coefficient")
-        not_negative = ("night_share", "original_share", "dark_share", "rotation_deg", "shear", "perspective")
-        check_component(self, positive=positive, not_negative=not_negative)
+        check_component(self, positive=positive)
         for name, holds, limit in (
             ("max_scale_ratio", self.max_scale_ratio > 1, "greater than 1"),
             ("perspective", self.perspective <= 0.5, "at most 0.5: beyond, a corner of the photo may lie behind us"),
