@@ -22,9 +22,11 @@ import typing
 import hydra
 import omegaconf
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 
 from localize import __version__
+from localize.arguments import as_meant
 from localize.components import check_value
 from localize.evaluate.tables import text_table
 from localize.store import Store
@@ -240,7 +242,7 @@ def main() -> None:
         print(f"localize {__version__}")
         sys.exit(0)
     flags = [a for a in sys.argv[1:] if a in ("-m", "--multirun")]  # argparse wants them before or after all settings
-    sys.argv[1:] = flags + [a for a in sys.argv[1:] if a not in flags]
+    sys.argv[1:] = flags + [as_meant(a, _parses) for a in sys.argv[1:] if a not in flags]
     errors, before = _Errors(), signal.signal(signal.SIGTERM, _terminate)
     logging.getLogger("localize").addHandler(errors)
     started, finished = [], []
@@ -281,6 +283,14 @@ def main() -> None:
         count = len(errors.sentences)
         print(f"\nlocalize: {count} problem{'s' * (count > 1)}, named above.", file=sys.stderr)
     sys.exit(2 if errors.sentences else 0)
+
+
+def _parses(argument: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(argument)
+    except HydraException:
+        return False
+    return True
 
 
 def _comparison(jobs: list[tuple[list[str], dict]]) -> str:

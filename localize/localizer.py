@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
+import io
 import json
 import logging
 import os
 import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import PIL.Image
@@ -47,6 +48,7 @@ from localize.types import (
 log = logging.getLogger(__name__)
 
 FORMAT = 3  # of the folder; raise it when old folders can no longer be read
+Picture = str | os.PathLike | BinaryIO | bytes | PIL.Image.Image | np.ndarray
 PARTS = {"rows", "learned", "references", "index", "ranking", "vectors.npy", "localizer.json"}
 
 
@@ -69,16 +71,16 @@ class Localizer:
     def _seen(self) -> SeenPoints:
         return SeenPoints(self.references, self.rows)
 
-    def localize(
-        self, image: str | os.PathLike | np.ndarray, camera: Camera | None = None, *, prior: Prior | None = None
-    ) -> PoseEstimate:
-        """Pose of one photo: a path, or pixels (H, W) or (H, W, 3) uint8 RGB.
+    def localize(self, image: Picture, camera: Camera | None = None, *, prior: Prior | None = None) -> PoseEstimate:
+        """Pose of one photo: a path, a file open for reading bytes, its bytes, a picture of Pillow, or pixels (H, W) or
+        (H, W, 3) uint8 RGB.
 
         camera: None: its focal length is guessed from the photo's EXIF or unknown, and estimated with the pose.
         prior: what is known of its pose or of its camera. PoseEstimate.pose is None, and .reason says why, if it cannot
         be localized. InputError if the photo cannot be read or its size is not the camera's, or if the pose solver
         makes no use of a part of the prior.
         """
+        image = _source(image)
         if camera is None:
             camera, guess = _camera(image)
             prior = guess if prior is None else dataclasses.replace(prior, focal=guess.focal)
@@ -87,7 +89,7 @@ class Localizer:
 
     def localize_rig(
         self,
-        images: Sequence[str | os.PathLike | np.ndarray],
+        images: Sequence[Picture],
         cameras: Sequence[Camera],
         cam_from_rig: Sequence[Pose],
         *,
@@ -110,13 +112,14 @@ class Localizer:
             return [self.use.refinement.estimate(views[0], self._seen, self.use.pose)]
         return estimate_rig(views, list(cam_from_rig), self._seen, self.use.pose, self.use.refinement)
 
-    def match(self, image: str | os.PathLike | np.ndarray, camera: Camera) -> Matches2D3D:
+    def match(self, image: Picture, camera: Camera) -> Matches2D3D:
         """The 2D-3D matches behind the pose."""
         return self._view(image, camera, None).matches
 
     def _view(self, image, camera: Camera, prior: Prior | None) -> View:
         of_frames = self.use.search.uses_frames and self.use.retrieval.needs != "features"
-        pixels = _pixels(image, grey=self.use.feature.grey and not of_frames)  # read once, in colours if one needs them
+        grey = self.use.feature.grey and not of_frames
+        pixels = _pixels(_source(image), grey=grey)  # read once, in colours if one needs them
         photo = _pixels(pixels, grey=True) if self.use.feature.grey else pixels
         if photo.shape[1::-1] != (camera.width, camera.height):
             size = f"{photo.shape[1]} x {photo.shape[0]}"
@@ -215,6 +218,18 @@ def check_answers(use: Components) -> None:
         raise InputError(f"a {what} speaks of no other photos: a map that answers new ones needs retrieval=compact")
 
 
+def _source(image):
+    """The picture as what can be read more than once; InputError for what is none."""
+    if isinstance(image, bytes | bytearray | memoryview):
+        return io.BytesIO(image)
+    if callable(getattr(image, "read", None)) and not isinstance(image, io.TextIOBase):
+        return image if getattr(image, "seekable", bool)() else io.BytesIO(image.read())
+    if isinstance(image, str | os.PathLike | np.ndarray | PIL.Image.Image):
+        return image
+    kind = type(image).__name__
+    raise InputError(f"a photo cannot be a {kind}: give a path, a file open for bytes, its bytes, a picture or pixels")
+
+
 def _camera(image) -> tuple[Camera, Prior]:
     """A camera for a photo without one."""
     if isinstance(image, np.ndarray):
@@ -237,7 +252,7 @@ def _say_once(sentence: str) -> None:
 
 
 def _pixels(image, *, grey: bool) -> np.ndarray:
-    """The pixels a feature wants, from a path or from pixels."""
+    """The pixels a feature wants, from a picture or from pixels."""
     if not isinstance(image, np.ndarray):
         return read_photo(image, grey=grey)
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):

@@ -6,9 +6,11 @@ import pathlib
 from collections.abc import Mapping
 
 from localize.components import missing, unfit
+from localize.features.base import StoredFeature
 from localize.keys import describe
 from localize.pose.base import unfit_for_rigs
 from localize.pose.priors import unhonoured
+from localize.retrieval.base import StoredDescriptor
 from localize.roles import unfit_for_role
 from localize.store import Store
 from localize.types import InputError, Scene, StoreError
@@ -42,6 +44,8 @@ def preflight(
         problems += e.problems
     if not problems:
         problems = [sentence for component in components.values() for sentence in unfit(component, scene)]
+        of_names = [c for c in components.values() if isinstance(c, StoredFeature | StoredDescriptor)]
+        problems += [p for component in of_names for p in scene.mixed_up_by(type(component).__name__)]
         problems += unfit_for_rigs(components["pose"], scene.queries) if needs_queries and "pose" in components else []
         problems += unhonoured(components["pose"], scene.queries) if needs_queries and "pose" in components else []
     if problems:

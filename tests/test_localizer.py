@@ -1,5 +1,6 @@
 """Map once, query many from Python, and what the README promises."""
 
+import io
 import os
 import pathlib
 import re
@@ -45,12 +46,27 @@ def test_a_map_names_classes_as_the_first_maps_did(folder):
     assert type(Localizer.load(folder).ranking.component) is ExactRanking
 
 
-def test_pixels_paths_and_colours_are_all_the_same(folder, scene):
+def test_a_photo_may_come_in_any_form(folder, scene):
+    """Path, pixels, Pillow's picture, an open file, one that cannot be rewound, bytes; grey or in colours."""
     localizer, query = Localizer.load(folder), scene.queries.images[0]
-    path = os.path.join(scene.image_root, query.name)
-    by_path = localizer.localize(path, query.camera)
-    for pixels in (read_photo(path), read_photo(path, grey=True)):
-        np.testing.assert_array_equal(localizer.localize(pixels, query.camera).pose.rotation, by_path.pose.rotation)
+    path = pathlib.Path(scene.image_root, query.name)
+    by_path, data = localizer.localize(str(path), query.camera), path.read_bytes()
+    pipe = io.BufferedReader(io.BytesIO(data))
+    pipe.seekable = lambda: False
+    picture = PIL.Image.open(path)
+    for form in (read_photo(path), read_photo(path, grey=True), picture, picture.convert("CMYK"), pipe, data):
+        estimate = localizer.localize(form, query.camera)
+        if not isinstance(form, PIL.Image.Image) or form is picture:
+            np.testing.assert_array_equal(estimate.pose.rotation, by_path.pose.rotation)
+        assert pose_error(estimate.pose, by_path.pose) < (0.01, 0.1)
+    with open(path, "rb") as file:
+        by_file, by_name = localizer.localize(file), localizer.localize(path)  # without a camera: EXIF is asked too
+    np.testing.assert_array_equal(by_file.pose.rotation, by_name.pose.rotation)
+    for other in ([1, 2], io.StringIO("text")):
+        with pytest.raises(InputError, match=r"a photo cannot be a .*: give a path, a file open for bytes, its bytes"):
+            localizer.localize(other, query.camera)
+    with pytest.raises(InputError, match=r"photo \(BytesIO\) is damaged"):
+        localizer.localize(b"no picture", query.camera)
 
 
 def test_what_a_photo_knows_is_used_named_or_refused(folder, scene):

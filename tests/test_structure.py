@@ -30,7 +30,7 @@ LAYERS = [
     {"stages", "train"},
     {"datasets"},
     {"pipelines", "localizer", "preflight"},
-    {"cli", "__main__"},
+    {"cli", "arguments", "__main__"},
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
 HYDRA_ONLY_IN = {"localize/cli.py"}

@@ -6,6 +6,7 @@ import pathlib
 
 from localize.geometry.intrinsics import cameras_of
 from localize.io.images import check_photo
+from localize.io.text import blank_in
 from localize.types import Image, InputError, repeated_names
 
 log = logging.getLogger(__name__)
@@ -45,8 +46,12 @@ def query_folder(path: str | None, root: pathlib.Path, problems: list[str]) -> p
     return existing_folder(path, "dataset.query_image_root", "the queries' folder", problems)
 
 
-def check_photos(root: pathlib.Path, images: list[Image], problems: list[str]) -> None:
-    """Look at every photo's header: what cannot be used goes to `problems`, what is unusual is logged."""
+def check_photos(root: pathlib.Path, images: list[Image], problems: list[str], *, may_lack: bool = False) -> None:
+    """Look at every photo's header: what cannot be used goes to `problems`, what is unusual is logged.
+
+    may_lack: fewer photos than half may be missing, such as some that were deleted since the model was made: the stages
+    name them and leave them out.
+    """
     if not root.is_dir():
         return  # one problem, not one per photo; `existing_folder` named it
     if len(images) > 1 and not any((root / image.name).exists() for image in images):
@@ -54,19 +59,26 @@ def check_photos(root: pathlib.Path, images: list[Image], problems: list[str]) -
             f"none of {len(images)} photos, such as {images[0].name}, is in {root}: name the folder they are in"
         )
         return
-    remarks, missing = [], 0
+    missing = [image.name for image in images if not (root / image.name).exists()]
+    if may_lack and 0 < 2 * len(missing) < len(images):
+        log.warning(
+            "%d of %d reference photos, such as %s, are missing in %s: they will be left out",
+            *(len(missing), len(images), missing[0], root),
+        )
+        passed, more = set(missing), 0
+    else:
+        passed, more = set(missing[SHOWN:]), len(missing) - SHOWN
+    remarks = []
     for image in images:
-        if not (root / image.name).exists():
-            missing += 1
-            if missing > SHOWN:
-                continue
+        if image.name in passed:
+            continue
         problem, remark = check_photo(root / image.name, image.camera)
         if problem:
             problems.append(problem)
         elif remark:
             remarks.append(remark)
-    if missing > SHOWN:
-        problems.append(f"and {missing - SHOWN} more photos are missing in {root}: was everything unpacked?")
+    if more > 0:
+        problems.append(f"and {more} more photos are missing in {root}: was everything unpacked?")
     for remark in remarks[:SHOWN]:
         log.warning("%s", remark)
     if len(remarks) > SHOWN:
@@ -98,14 +110,14 @@ def check_query_names(queries: list[Image], problems: list[str]) -> None:
     """Result files separate their fields by blanks, so a query's name must not hold one."""
     for query in queries:
         if len(query.name.split()) != 1:
-            problems.append(f"query {query.name!r} has a blank in its name, which result files cannot hold: rename it")
+            problems.append(f"query {blank_in([query.name])}")
 
 
 def refuse_photos(
     root: pathlib.Path, references: list[Image], query_root: pathlib.Path, queries: list[Image], problems: list[str]
 ) -> None:
     """InputError with the problems so far and those of the photos, the queries' in a folder of their own."""
-    check_photos(root, references, problems)
+    check_photos(root, references, problems, may_lack=True)
     check_photos(query_root, queries, problems)
     check_cameras(references, queries, problems)
     check_query_names(queries, problems)

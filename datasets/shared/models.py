@@ -3,10 +3,10 @@
 import pathlib
 from collections.abc import Mapping
 
-import PIL.Image
-
+from localize.io.images import open_photo
 from localize.io.models.colmap import read_colmap_images
 from localize.io.models.nvm import read_nvm_images
+from localize.io.names import Names, of_queries
 from localize.io.text import read_poses
 from localize.types import Camera, Image, ImageList, InputError
 
@@ -46,7 +46,7 @@ def model_images(
 def photo_size(path: pathlib.Path) -> tuple[int, int]:
     """Width and height in px from a photo's header."""
     try:
-        with PIL.Image.open(path) as photo:
+        with open_photo(path) as photo:
             return photo.size
     except OSError as e:
         raise InputError(f"photo {path} is missing or cannot be read") from e
@@ -56,8 +56,6 @@ def truth_of(path: str | None, queries: list[Image], problems: list[str]) -> Ima
     """Queries with their poses from a file of lines `name qw qx qy qz tx ty tz`; None without a file."""
     if path is None:
         return None
-    poses = read_poses(pathlib.Path(path), problems)
-    unknown = set(poses) - {q.name for q in queries}
-    if unknown:
-        problems.append(f"{path}: {len(unknown)} names, such as {min(unknown)}, are no queries")
+    names = Names(q.name for q in queries)
+    poses = of_queries(path, read_poses(pathlib.Path(path).expanduser(), problems, names), names, problems)
     return ImageList(tuple(Image(q.name, q.camera, poses[q.name], q.tags) for q in queries if q.name in poses))

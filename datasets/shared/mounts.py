@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+from localize.io.names import Names, of_queries
 from localize.io.rigs import read_rigs
 from localize.io.text import read_poses
 from localize.types import Image, Mounted, collecting
@@ -27,13 +28,13 @@ def mounted(
             "dataset.rigs and dataset.odometry are both given: take one; odometry may name the photos of all cameras"
         )
         return queries
-    names, found = {query.name for query in queries}, {}
+    names, found = Names(query.name for query in queries), {}
     if rigs:
         with collecting(problems):
             found = read_rigs(pathlib.Path(rigs), problems, names)
     if odometry:
         with collecting(problems):
-            poses = read_poses(pathlib.Path(odometry), problems)
-            problems += [f"{odometry}: {name} is not in the query list" for name in poses if name not in names]
+            poses = read_poses(pathlib.Path(odometry).expanduser(), problems, names)
+            poses = of_queries(odometry, poses, names, problems)
             found = {name: Mounted(SEQUENCE, pose, at, window) for at, (name, pose) in enumerate(poses.items())}
     return [dataclasses.replace(query, mounted=found.get(query.name)) for query in queries]

@@ -34,6 +34,7 @@ def evaluate_poses(estimates: Mapping[str, Pose | None], scene: Scene) -> Report
         median_deg=np.array([np.median(errors[m, 1]) if m.any() else np.inf for m in masks]),
         num_queries=np.array([m.sum() for m in masks]),
         num_localized=np.array([np.isfinite(errors[m, 0]).sum() for m in masks]),
+        unit=scene.unit,
     )
 
 

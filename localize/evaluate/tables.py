@@ -5,11 +5,11 @@ import numpy as np
 from localize.types import Report
 
 
-def threshold_name(threshold: tuple[float, float]) -> str:
-    """`1 cm / 0.1 deg` or `0.25 m / 2 deg`."""
-    metres, degrees = threshold
-    length = f"{metres * 100:g} cm" if metres < 0.25 else f"{metres:g} m"
-    return f"{length} / {degrees:g} deg"
+def threshold_name(threshold: tuple[float, float], unit: str = "m") -> str:
+    """`1 cm / 0.1 deg` or `0.25 m / 2 deg`; `250 mm / 2 deg` in another unit."""
+    length, degrees = threshold
+    small = unit == "m" and length < 0.25
+    return f"{length * 100:g} cm / {degrees:g} deg" if small else f"{length:g} {unit} / {degrees:g} deg"
 
 
 def text_table(header: list[str], rows: list[list[str]]) -> str:
@@ -32,14 +32,21 @@ def recall_table(report: Report) -> str:
     """
     tables = []
     for thresholds in dict.fromkeys(report.thresholds):
-        header = ["condition", *map(threshold_name, thresholds), "median cm", "median deg", "localized"]
+        names = [threshold_name(t, report.unit) for t in thresholds]
+        header = ["condition", *names, f"median {_small(report.unit)[0]}", "median deg", "localized"]
         judged = [i for i, own in enumerate(report.thresholds) if own == thresholds]
         tables.append(text_table(header, [_row(report, i) for i in judged]))
     return "\n\n".join(tables)
 
 
+def _small(unit: str) -> tuple[str, float, str]:
+    """The unit of median errors, how many of them are one of the map's, and their format."""
+    return ("cm", 100.0, ".2f") if unit == "m" else (unit, 1.0, ".4g")
+
+
 def _row(report: Report, i: int) -> list[str]:
-    medians = [(100 * report.median_m[i], ".2f"), (report.median_deg[i], ".3f")]
+    _, times, form = _small(report.unit)
+    medians = [(times * report.median_m[i], form), (report.median_deg[i], ".3f")]
     return [
         report.conditions[i],
         *(f"{100 * r:.1f} %" for r in report.recall[i]),

@@ -5,10 +5,10 @@ CIPA DC-008 (Exif 2.32): FocalLengthIn35mmFilm is the focal length with the same
 """
 
 import math
-import pathlib
 
 import PIL.Image
 
+from localize.io.images import Source, name_of, open_photo
 from localize.types import Camera, InputError, Prior
 
 FILM_DIAGONAL_MM = math.hypot(36, 24)
@@ -44,13 +44,18 @@ def guessed_camera(width: int, height: int, focal_px: float | None = None) -> tu
     return camera, Prior(focal="guessed" if known else "unknown")
 
 
-def camera_of_photo(path: str | pathlib.Path) -> tuple[Camera, Prior]:
+def camera_of_photo(source: Source | PIL.Image.Image) -> tuple[Camera, Prior]:
     """The same for a photo, from its EXIF; InputError if it cannot be opened."""
+    if isinstance(source, PIL.Image.Image):
+        return guessed_camera(*source.size, exif_focal_px(source))
+    path = name_of(source)
     try:
-        with PIL.Image.open(path) as photo:
+        with open_photo(source) as photo:
             return guessed_camera(*photo.size, exif_focal_px(photo))
     except FileNotFoundError as e:
         raise InputError(f"photo {path} is missing: put it there or take its name off the list") from e
+    except InputError:
+        raise
     except (OSError, SyntaxError, ValueError, EOFError, OverflowError) as e:
         raise InputError(f"photo {path} cannot be opened ({e}): replace it or take it out") from e
 

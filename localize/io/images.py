@@ -1,18 +1,30 @@
 """Photos from disk: a quick check of the header, and the grey or colour pixels. EXIF orientation is never applied."""
 
+import importlib
+import os
 import pathlib
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import BinaryIO, ClassVar
 
 import numpy as np
 import PIL.Image
 
+from localize.io.pixels import channel_bits, pixels_of
 from localize.types import Camera, InputError
 
 PIL.Image.MAX_IMAGE_PIXELS = None  # large photos are normal here, not an attack
-SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".ppm", ".pgm"}
+SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".ppm", ".pgm", ".heic", ".heif", ".avif"}
 _EXIF_ORIENTATION = 0x0112
 _BAD_FILE = (OSError, SyntaxError, ValueError, EOFError, OverflowError)  # what Pillow raises on one
+
+# Kinds that Pillow opens with a plugin only: where the file says so, what to install, to import and to call.
+_HEIC = "HEIC", "pillow-heif", "pillow_heif", "register_heif_opener"
+_PLUGINS = [
+    *((4, b"ftyp" + brand, *_HEIC) for brand in (b"hei", b"hev", b"mif1")),
+    (0, b"\0\0\0\x0cJXL ", "JPEG XL", "pillow-jxl-plugin", "pillow_jxl", None),
+]
+Source = str | os.PathLike | BinaryIO  # a path, or a file open for reading bytes
+_RAW = {".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".raf", ".rw2"}  # some hold a small picture that Pillow opens
 
 
 @dataclass(frozen=True)
@@ -28,14 +40,57 @@ def list_photos(folder: pathlib.Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
 
 
+def name_of(source: Source) -> str:
+    """What sentences call a photo: its path, or what it is instead."""
+    return str(
+        source if isinstance(source, str | os.PathLike) else getattr(source, "name", f"({type(source).__name__})")
+    )
+
+
+def open_photo(source: Source) -> PIL.Image.Image:
+    """The picture in a file; its pixels are not read yet.
+
+    InputError where Pillow needs something for its kind, else what Pillow raises: OSError and others.
+    """
+    path = name_of(source)
+    if pathlib.PurePath(path).suffix.lower() in _RAW:
+        raise InputError(f"photo {path} is a camera's raw file: develop it, and save it as PNG or TIFF")
+    try:
+        return PIL.Image.open(source)
+    except PIL.UnidentifiedImageError:
+        plugin = next((p for p in _PLUGINS if _head(source, p[0] + len(p[1])).endswith(p[1])), None)
+        if plugin is None:
+            raise
+        _, _, kind, package, module, register = plugin
+        try:
+            imported = importlib.import_module(module)
+        except ImportError as e:
+            todo = f"`pip install {package}`, or save it as JPEG"
+            raise InputError(f"photo {path} is of the kind {kind}, which Pillow cannot read: {todo}") from e
+        if register is not None:
+            getattr(imported, register)()
+        return PIL.Image.open(source)
+
+
+def _head(source, size: int) -> bytes:
+    """The first bytes of a file."""
+    if isinstance(source, str | os.PathLike):
+        with open(source, "rb") as f:
+            return f.read(size)
+    source.seek(0)
+    return source.read(size)
+
+
 def check_photo(path: pathlib.Path, camera: Camera) -> tuple[str | None, str | None]:
     """What is wrong with a photo (or None), and what is unusual but handled (or None), from its header alone."""
     try:
-        with PIL.Image.open(path) as photo:
+        with open_photo(path) as photo:
+            bits = channel_bits(photo)  # before Pillow loads a PNG to see whether EXIF follows
             size, mode, turned = photo.size, photo.mode, photo.getexif().get(_EXIF_ORIENTATION, 1)
-            bits = _bits(path, photo)
     except FileNotFoundError:
         return f"photo {path} is missing: put it there or take its name off the list", None
+    except InputError as e:
+        return str(e), None
     except _BAD_FILE as e:
         return f"photo {path} cannot be opened ({e}): replace it or take it out", None
     if bits > 16:
@@ -63,30 +118,30 @@ def check_photo(path: pathlib.Path, camera: Camera) -> tuple[str | None, str | N
     return None, f"photo {path} " + "; ".join(remarks) if remarks else None
 
 
-def _bits(path: pathlib.Path, photo: PIL.Image.Image) -> int:
-    """Bits per channel."""
-    if photo.format == "PNG":
-        with open(path, "rb") as f:
-            return f.read(25)[24]
-    return {"I": 32, "F": 32}.get(photo.mode, 16 if photo.mode.startswith("I;16") else 8)
+def is_deep(path: str | os.PathLike) -> bool:
+    """Whether a photo has 16 bits per channel; not, if it cannot be opened."""
+    try:
+        if _head(path, 2) == b"\xff\xd8":  # JPEG: nothing more to look for
+            return False
+        with PIL.Image.open(path) as photo:
+            return channel_bits(photo) == 16
+    except _BAD_FILE:
+        return False
 
 
-def read_photo(path: str | pathlib.Path, *, grey: bool = False) -> np.ndarray:
+def read_photo(source: Source | PIL.Image.Image, *, grey: bool = False) -> np.ndarray:
     """Pixels as stored: (H, W) uint8 if grey (0.299 R + 0.587 G + 0.114 B), else (H, W, 3) uint8 RGB.
 
     InputError, naming the file, if it is missing, truncated or no picture.
     """
     try:
-        with PIL.Image.open(path) as photo:
-            photo.load()
-            if photo.mode == "F" or (photo.mode == "I" and photo.format != "PNG"):
-                raise ValueError("32 bits per pixel, of unknown range")
-            if photo.mode.startswith("I"):
-                photo = PIL.Image.fromarray((np.asarray(photo, np.int64).clip(0, 65535) // 257).astype(np.uint8))
-            elif photo.mode == "LA":  # an alpha channel is no light: drop it
-                photo = photo.convert("L")
-            return np.ascontiguousarray(photo.convert("L" if grey else "RGB"))
+        if isinstance(source, PIL.Image.Image):
+            return pixels_of(source, grey=grey)
+        with open_photo(source) as photo:
+            return pixels_of(photo, lambda: open_photo(source), grey=grey)
     except FileNotFoundError as e:
-        raise InputError(f"photo {path} is missing") from e
+        raise InputError(f"photo {name_of(source)} is missing") from e
+    except InputError:
+        raise
     except _BAD_FILE as e:
-        raise InputError(f"photo {path} is damaged ({e}): replace it and run again") from e
+        raise InputError(f"photo {name_of(source)} is damaged ({e}): replace it and run again") from e

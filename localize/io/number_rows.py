@@ -1,5 +1,6 @@
 """Large text files of numbers, read a block at a time, so that memory holds one block and never the file."""
 
+import codecs
 import pathlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ def read_rows(file, path: pathlib.Path, line: int = 1, max_rows: int = 2**62) ->
     rest, left = b"", max_rows
     while left > 0:
         read = file.read(_BLOCK_BYTES)
-        text = rest + read
+        text = rest + (read.removeprefix(codecs.BOM_UTF8) if file.tell() == len(read) else read)
         stop = text.rfind(b"\n") + 1
         if stop:
             rows, used = parse_block(text[:stop], path, line, left)

@@ -11,21 +11,25 @@ import numpy as np
 from localize.geometry.colmap import pycolmap
 from localize.geometry.poses import rotation_from_qvec
 from localize.io.models.colmap import colmap_image_names
-from localize.io.text import read_lines
+from localize.io.names import Names, of_queries
+from localize.io.text import blank_in, read_lines
 from localize.types import InputError, Mounted, Pose
 
 _STILL = Pose(np.eye(3), np.zeros(3))
 _CAMERA = "CAMERA"  # the other sensors, such as IMU, take no photos
 
 
-def read_rigs(path: pathlib.Path, problems: list[str], known: set[str]) -> dict[str, Mounted]:
+def read_rigs(path: pathlib.Path, problems: list[str], known: Names) -> dict[str, Mounted]:
     """`Mounted` by name, from a folder of a COLMAP model or from a list; photos that are alone in a group are left out.
 
-    known: names of the queries. A list must name no others; of a model, which may hold the references too, only these
-    are read. What cannot be used goes to `problems`; InputError if the files are missing or damaged.
+    known: names of the queries, of which alone is read, as both may speak of others too. What cannot be used goes to
+    `problems`; InputError if the files are missing or damaged.
     """
     path = pathlib.Path(path).expanduser()
-    found = _of_model(path, problems, known) if path.is_dir() else _of_list(path, problems, known)
+    if path.is_dir():
+        found = _of_model(path, problems, known)
+    else:
+        found = of_queries(path, _of_list(path, problems), known, problems)
     sizes: dict[str, int] = {}
     for mounted in found.values():
         sizes[mounted.group] = sizes.get(mounted.group, 0) + 1
@@ -35,16 +39,16 @@ def read_rigs(path: pathlib.Path, problems: list[str], known: set[str]) -> dict[
     return together
 
 
-def _of_list(path: pathlib.Path, problems: list[str], known: set[str]) -> dict[str, Mounted]:
+def _of_list(path: pathlib.Path, problems: list[str]) -> dict[str, Mounted]:
     """From lines `group name qw qx qy qz tx ty tz`, cam_from_rig."""
     found = {}
     for number, fields in read_lines(path):
         try:
+            if len(fields) > 9:
+                raise ValueError(blank_in(fields[1:-7]))
             if len(fields) != 9:
                 raise ValueError(f"{len(fields)} fields, but expected 9: group name qw qx qy qz tx ty tz")
             group, name = fields[:2]
-            if name not in known:
-                raise ValueError(f"{name} is not in the query list")
             if name in found:
                 raise ValueError(f"{name} was listed before: a photo is in one group only")
             found[name] = Mounted(group, _pose(fields[2:]))
@@ -53,7 +57,7 @@ def _of_list(path: pathlib.Path, problems: list[str], known: set[str]) -> dict[s
     return found
 
 
-def _of_model(folder: pathlib.Path, problems: list[str], known: set[str]) -> dict[str, Mounted]:
+def _of_model(folder: pathlib.Path, problems: list[str], known: Names) -> dict[str, Mounted]:
     names = colmap_image_names(folder, problems)
     if all((folder / f"{stem}.bin").is_file() for stem in ("rigs", "frames")):
         mounts, frames = _binary(folder)
@@ -67,12 +71,14 @@ def _of_model(folder: pathlib.Path, problems: list[str], known: set[str]) -> dic
             name, mount = names.get(image), mounts.get((rig, camera))
             if name is None:
                 problems.append(f"{where}: frame {frame} holds image {image}, which images do not")
-            elif name in found:
+                continue
+            query = known.find(name)
+            if query in found:
                 problems.append(f"{where}: {name} was in a frame before: a photo is in one frame only")
-            elif name in known and mount is None:
+            elif query is not None and mount is None:
                 problems.append(f"{where}: {name} is of camera {camera}, whose pose in rig {rig} is not known")
-            elif name in known:
-                found[name] = Mounted(f"frame {frame}", mount)
+            elif query is not None:
+                found[query] = Mounted(f"frame {frame}", mount)
     return found
 
 

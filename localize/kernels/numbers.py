@@ -65,17 +65,19 @@ def _parse_number(text, start, end):
 def parse_rows(text, max_rows, values, row_end, row_line, unsure):
     """Parse the lines of text (B,) uint8, which ends with a line end, until max_rows lines with numbers are read.
 
-    Row i, found in line row_line[i] of the text (from 0), is values[row_end[i - 1]:row_end[i]]; blank lines and lines
-    that begin with # make no row. unsure (U, 3) gets (index of the value, start, end in the text) of what the caller
-    must convert. The outputs must be long enough. Returns (rows, values, unsure, lines and bytes used).
+    Row i, found in line row_line[i] of the text (from 0), is values[row_end[i - 1]:row_end[i]]; blank lines and those
+    whose first word begins with # make no row. unsure (U, 3) gets (index of the value, start, end in the text) of what
+    the caller must convert. The outputs must be long enough. Returns (rows, values, unsure, lines and bytes used).
     """
     at, line, rows, count, doubts, size = 0, 0, 0, 0, 0, text.shape[0]
     while at < size and rows < max_rows:
-        first = count
-        comment = text[at] == 35
+        first, comment = count, False
         while text[at] != 10:
             if comment or text[at] <= 32:
                 at += 1
+                continue
+            if text[at] == 35 and count == first:
+                comment = True
                 continue
             start = at
             while text[at] > 32:

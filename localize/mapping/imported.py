@@ -9,6 +9,10 @@ import numpy as np
 from localize.components import check_component
 from localize.types import ImageList, InputError, Map, SourceModel
 
+_OTHERS = (
+    "the features are not the ones the model was made from: name the COLMAP database whose keypoints it counts "
+    "(dataset.database of dataset=colmap), or take mapping=triangulation"
+)
 AGREE_PX = 1.0  # hloc rounds its keypoints by up to half a pixel
 
 
@@ -62,15 +66,13 @@ def _check_keypoints(model: SourceModel, images: ImageList, image: np.ndarray, k
         rows = order[bounds[i] : bounds[i + 1]]
         xy = keypoints[name]
         if len(rows) and model.keypoint[rows].max() >= len(xy):
-            raise InputError(
-                f"the supplied model counts keypoint {model.keypoint[rows].max()} of {name}, which has {len(xy)}: the "
-                "features are not the ones the model was made from"
-            )
+            last = model.keypoint[rows].max()
+            raise InputError(f"the supplied model counts keypoint {last} of {name}, which has {len(xy)}: {_OTHERS}")
         apart.append(model.xy[rows] - xy[model.keypoint[rows]])
     apart = np.concatenate(apart) if apart else np.zeros((0, 2))
     if len(apart) and np.median(np.linalg.norm(apart, axis=1)) > AGREE_PX:
         dx, dy = np.median(apart, axis=0)
         raise InputError(
             f"the supplied model's observations are not where the keypoints are (typically {dx:+.2f}, {dy:+.2f} px "
-            "away): the features are not the ones the model was made from; take mapping=triangulation for your own"
+            f"away): {_OTHERS}"
         )

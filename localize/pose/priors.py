@@ -28,8 +28,8 @@ def believed(
         spread = prior.position_covariance + position_sd_m**2 / 3 * np.eye(3)
         if off @ np.linalg.solve(spread, off) > FAR_SD**2:
             notes.append(
-                f"the position prior lies {np.linalg.norm(off):.3g} m from where the matches put the camera, with "
-                f"a radius of {prior.reach_m:.3g} m: it was not used for the pose"
+                f"the position prior lies {np.linalg.norm(off):.3g} (in the map's unit) from where the matches put "
+                f"the camera, with a radius of {prior.reach_m:.3g}: it was not used for the pose"
             )
             prior = dataclasses.replace(prior, position=None, radius_m=None, covariance=None)
     return prior, tuple(notes)

@@ -120,8 +120,8 @@ def _answer(pose: Pose, inliers: np.ndarray, own: PoseEstimate, asked: int) -> P
     if own.pose is not None and alone >= _WITNESS * asked and support < _SHARE * alone:
         metres, degrees = pose_error(own.pose, pose)
         note = (
-            f"{alone} inliers of this photo contradict the relative poses of its group by {metres:.3g} m and "
-            f"{degrees:.3g} deg, where {support} agree: its own pose was kept"
+            f"{alone} inliers of this photo contradict the relative poses of its group by {metres:.3g} (in the map's "
+            f"unit) and {degrees:.3g} deg, where {support} agree: its own pose was kept"
         )
         return dataclasses.replace(own, notes=(*own.notes, note))
     if support < MIN_MATCHES:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from localize.components import check_component
+from localize.io.names import Names
 from localize.io.text import read_pairs
 from localize.types import ImageList, InputError, Retrieval, Scene
 
@@ -36,37 +37,49 @@ class Pairs:
     def check_scene(self, scene: Scene) -> list[str]:
         """What of the list does not fit the scene, one sentence each."""
         try:
-            listed, problems = self._read(scene.queries, scene.references)
+            return self._misfit(*self._read(scene.queries, scene.references))
         except InputError as e:
             return list(e.problems)
-        if len(scene.queries) and not any(listed.values()):
-            problems.append(f"{self.path} lists none of the {len(listed)} queries, such as {next(iter(listed))}")
-        return problems
 
     def _read(self, queries: ImageList, references: ImageList) -> tuple[dict[str, list[int]], list[str]]:
-        """Rows of the references listed for each query, and the lines that name a reference there is not."""
+        """Rows of the references listed for each query, and a clause for each line of a query without a reference."""
+        asked, there = Names(queries.names), Names(references.names)
         rows = {name: i for i, name in enumerate(references.names)}
-        listed, problems = {name: [] for name in queries.names}, []
-        for number, query, reference in read_pairs(pathlib.Path(self.path)):
-            if query in listed and reference in rows:
+        listed, passed = {name: [] for name in queries.names}, []
+        for number, first, second in read_pairs(pathlib.Path(self.path).expanduser(), asked):
+            query, reference = asked.find(first), there.find(second)
+            if query is not None and reference is not None:
                 listed[query].append(rows[reference])
-            elif query in listed:
-                problems.append(f"{self.path}:{number}: the scene has no reference {reference}")
-        more = problems[SHOWN:]
-        return listed, problems[:SHOWN] + [f"and {len(more)} more such lines in {self.path}"] * bool(more)
+            elif query is not None:
+                with_what = _what(second, asked.find(second), query)
+                passed.append(f"{self.path}:{number} pairs {first} with {with_what}")
+        return listed, passed
+
+    def _misfit(self, listed: dict[str, list[int]], passed: list[str]) -> list[str]:
+        """Why none of the queries can be localized with the list, if so."""
+        if not listed or any(listed.values()):
+            return []
+        if not passed:
+            return [f"{self.path} lists none of the {len(listed)} queries, such as {next(iter(listed))}"]
+        more = [f"and {len(passed) - SHOWN} more such lines in {self.path}"] * (len(passed) > SHOWN)
+        return [f"{told}: references of the scene are needed" for told in passed[:SHOWN]] + more
 
     def ranking(self, queries: ImageList, references: ImageList, num_frames: int) -> Retrieval:
         """The first `num_frames` references of each query in the list; the score is minus the rank.
 
-        Lines of other queries are passed over. A query that is not listed has no frames, and is logged. InputError if
-        no query is listed, or a listed reference is not in the scene.
+        Lines of other queries are passed over; so are, with one remark, those whose second photo is no reference, such
+        as another query, or one that is not in the map. A query that is not listed has no frames, and is logged.
+        InputError if no query has any.
         """
-        listed, problems = self._read(queries, references)
+        listed, passed = self._read(queries, references)
+        problems = self._misfit(listed, passed)
         if problems:
             raise InputError(*problems)
+        if passed:
+            log.warning(
+                "%d lines name no reference of the map and are passed over, such as: %s", len(passed), passed[0]
+            )
         without = [name for name, found in listed.items() if not found]
-        if len(without) == len(listed) and listed:
-            raise InputError(f"{self.path} lists none of the {len(listed)} queries, such as {without[0]}")
         if without:
             log.warning("%s does not list %d queries, such as %s", self.path, len(without), without[0])
         num_frames = min(num_frames, max(map(len, listed.values()), default=0))
@@ -77,3 +90,10 @@ class Pairs:
         rank = -np.arange(num_frames, dtype=np.float32)
         score = np.where(index >= 0, rank[None], -np.inf)
         return Retrieval(queries.names, references.names, index, score)
+
+
+def _what(name: str, other: str | None, query: str) -> str:
+    """What a photo is that is no reference."""
+    if other is None:
+        return f"{name}, which is no photo of the scene"
+    return "itself" if other == query else f"the query {name}"

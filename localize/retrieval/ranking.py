@@ -21,12 +21,13 @@ def rank(
     restricted: bool = True,
     query_features=None,
     reference_features=None,
+    namesakes: bool = True,
 ) -> Retrieval:
     """The `num_frames` most similar references of each query by dot product, never the query itself.
 
     query_vectors (Q, D) float32, reference_vectors (R, D) float32 or float16; built: what `ranking.build` made of
     these, if it has one. Unless `restricted` is False, the ranking's restrictions hold and its re-rankers are applied;
-    those may look at the features, by photo name.
+    those may look at the features, by photo name. namesakes: a query and a reference of one name are one photo.
     """
     if query_vectors.shape[1] != reference_vectors.shape[1] and len(queries) and len(references):
         dims = query_vectors.shape[1], reference_vectors.shape[1]
@@ -35,8 +36,9 @@ def rank(
         )
     rerankers = ranking.rerank if restricted and isinstance(ranking, RerankedRanking) else ()
     num_ranked = max(num_frames, ranking.num_reranked) if rerankers else num_frames
-    found = _ranked(queries, query_vectors, references, reference_vectors, num_ranked, ranking, built, restricted)
-    sources = RankingSources(queries, query_vectors, references, reference_vectors, query_features, reference_features)
+    asked = queries, query_vectors, references, reference_vectors
+    found = _ranked(*asked, num_ranked, ranking, built, restricted, namesakes)
+    sources = RankingSources(*asked, query_features, reference_features)
     for reranker in rerankers:
         found = reranker.rerank(found, sources)
     return Retrieval(
@@ -44,10 +46,12 @@ def rank(
     )
 
 
-def _ranked(queries, query_vectors, references, vectors, num_ranked, ranking, built, restricted) -> Retrieval:
+def _ranked(
+    queries, query_vectors, references, vectors, num_ranked, ranking, built, restricted, namesakes
+) -> Retrieval:
     """By similarity alone."""
     num_ranked = min(num_ranked, len(references))
-    same = {name: i for i, name in enumerate(references.names)}
+    same = {name: i for i, name in enumerate(references.names) if namesakes}
     index = np.full((len(queries), num_ranked), -1, np.int32)
     score = np.full((len(queries), num_ranked), -np.inf, np.float32)
     at_once = max(1, QUERY_BYTES // (4 * max(1, query_vectors.shape[1])))

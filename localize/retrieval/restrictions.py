@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from localize.components import check_component, missing, query_field
+from localize.io.names import Names
 from localize.io.text import read_lines
 from localize.keys import file_stamp
 from localize.retrieval.base import Reranker
@@ -70,7 +71,8 @@ class Restrictions:
                 known = read_positions(self.prior)
             except InputError as e:
                 return [*problems, *e.problems]
-            if len(scene.queries) and not known.keys() & set(scene.queries.names):
+            names = Names(known)
+            if len(scene.queries) and not any(name in names for name in scene.queries.names):
                 name = scene.queries.names[0]
                 problems.append(
                     f"{self.prior} has a position of none of the {len(scene.queries)} queries, such as {name}"
@@ -80,25 +82,26 @@ class Restrictions:
     def searches(self, queries: ImageList, references: ImageList) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """(rows of queries, ascending rows of the references they may find or None for all), each query once."""
         known = _positions(self.prior, file_stamp(self.prior)) if self.prior is not None else {}
-        asking: dict[tuple, list[int]] = {}
+        names, asking = Names(known), {}
         for i, query in enumerate(queries):
-            asking.setdefault(self._asked(query, known), []).append(i)
+            asking.setdefault(self._asked(query, known.get(names.find(query.name))), []).append(i)
         placed = any(area for _, _, area in asking)
         centers = np.array([i.pose.center for i in references]).reshape(-1, 3) if placed else None
         for asked, rows in asking.items():
             allowed = None if not any(asked) and not self.only_tags else self._allowed(asked, references, centers)
             yield np.array(rows), allowed
 
-    def _asked(self, query, known: dict) -> tuple:
+    def _asked(self, query, listed: tuple | None) -> tuple:
         """What of a query decides which references it may find: its groups, its tags that bind, and its area.
 
         The area is () or position, radius (m), and how many of the nearest references count as within it anyway.
+        listed: its position in the file, if it has one there.
         """
         groups = query.groups if self.same_groups else ()
         tags = tuple(tag for tag in query.tags if tag in self.same_tags)
         if query.prior is not None and query.prior.position is not None:
             return groups, tags, (tuple(query.prior.position.tolist()), query.prior.reach_m, NEAREST)
-        return groups, tags, (known[query.name], self.radius_m, 0) if query.name in known else ()
+        return groups, tags, (listed, self.radius_m, 0) if listed is not None else ()
 
     def _allowed(self, asked: tuple, references: ImageList, centers: np.ndarray | None) -> np.ndarray:
         groups, tags, area = asked

@@ -10,7 +10,7 @@ from localize.features.base import LocalFeature, StoredFeature, photo_files
 from localize.io.images import Reader, read_photo
 from localize.keys import describe, file_digest, key_of
 from localize.stages.keypoints import GivenKeypoints
-from localize.stages.photos import PhotoList, Photos, Stamps, photo_digests, unless_replaced
+from localize.stages.photos import PhotoList, Photos, Stamps, unless_replaced, with_digests
 from localize.stages.workbench import Workbench
 from localize.types import Camera, Features, ImageList
 
@@ -82,8 +82,8 @@ def extract_features(
     given: keypoints to describe in place of the feature's own. Keyed by the photo's bytes, and those of its given
     keypoints and of the feature's files: what is replaced is new.
     """
-    digests = photo_digests(bench, photos)
-    asked = {i.name: _Photo(i.name, photos.paths[i.name], digests[i.name], i.camera) for i in photos.images}
+    found = with_digests(bench, photos)
+    asked = {i.name: _Photo(i.name, found.paths[i.name], found.digests[i.name], i.camera) for i in found.images}
     stamps, stage = Stamps(files_of(feature)), f"{photos.kind}_features"
     if isinstance(feature, StoredFeature):
         how, reader, ways = _FromFile(feature, stamps), None, {}
@@ -95,5 +95,5 @@ def extract_features(
     features = bench.fill(stage, shelf, keys, how.make, arguments=asked, leave_out=True, **ways)
     failed = {n: features.failures[k] for n, k in keys.items() if k in features.failures}
     bench.unreadable.update({str(photos.paths[name]): sentence for name, sentence in failed.items()})
-    images = ImageList(image for image in photos.images if image.name not in failed)
-    return Photos(photos.kind, images, photos.paths, digests, features)
+    images = ImageList(image for image in found.images if image.name not in failed)
+    return Photos(photos.kind, images, photos.paths, found.digests, features)

@@ -3,11 +3,12 @@
 import functools
 import logging
 import pathlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from localize.io.images import read_photo
+from localize.io.images import is_deep, read_photo
 from localize.keys import file_digest, file_stamp
 from localize.stages.workbench import Workbench
 from localize.store import Shelved
@@ -64,9 +65,19 @@ def check_enough(references: Photos) -> None:
 
 
 def find_photos(bench: Workbench, photos: PhotoList) -> Photos:
-    """Those that can be read, without features, for what looks at pixels alone."""
+    """Those that can be read to their end, without features, for what looks at pixels alone."""
+    return _without_unreadable(bench, photos, _whole_photo)
+
+
+def with_digests(bench: Workbench, photos: PhotoList) -> Photos:
+    """Those whose bytes can be read; whether they are pictures shows later."""
+    return _without_unreadable(bench, photos, _digest)
+
+
+def _without_unreadable(bench: Workbench, photos: PhotoList, look: Callable) -> Photos:
+    """Those of which `look(path)` makes a digest; the others, of which it makes an InputError, are named."""
     paths = photos.paths
-    found = dict(zip(paths, (digest for digest, _ in bench.map(_whole_photo, list(paths.values()))), strict=True))
+    found = dict(zip(paths, (digest for digest, _ in bench.map(look, list(paths.values()))), strict=True))
     digests = {name: digest for name, digest in found.items() if isinstance(digest, str)}
     bad = {str(paths[name]): str(found[name]) for name in found if name not in digests}
     for sentence in bad.values():
@@ -77,24 +88,27 @@ def find_photos(bench: Workbench, photos: PhotoList) -> Photos:
 
 
 def _whole_photo(path: pathlib.Path) -> str | InputError:
-    """The digest of a photo that can be read to its end, or why it cannot."""
     try:
         read_photo(path)
+    except InputError as e:
+        return e
+    return _digest(path)
+
+
+def _digest(path: pathlib.Path) -> str | InputError:
+    try:
         return photo_digest(path)
     except InputError as e:
         return e
 
 
-def photo_digests(bench: Workbench, photos: PhotoList) -> dict[str, str]:
-    """Of each photo's bytes, by name; InputError if one cannot be read."""
-    paths = photos.paths
-    return dict(zip(paths, (digest for digest, _ in bench.map(photo_digest, list(paths.values()))), strict=True))
-
-
 def photo_digest(path: pathlib.Path) -> str:
-    """Digest of a photo's bytes; InputError if it cannot be read."""
+    """Digest of a photo's bytes; InputError if it cannot be read.
+
+    One of 16 bits has another than it once had, as its values are read otherwise since.
+    """
     try:
-        return file_digest(path)
+        return file_digest(path) + ("-deep" if is_deep(path) else "")
     except OSError as e:
         raise InputError(f"photo {path} cannot be read ({e.strerror})") from e
 

@@ -21,6 +21,7 @@ from localize.stages.union import Matched
 from localize.stages.workbench import Workbench
 from localize.store import Shelved
 from localize.types import Camera, ImageList, Report, Scene
+from localize.types.scenes import NO_UNIT
 
 if TYPE_CHECKING:
     from localize.roles import Components
@@ -68,6 +69,7 @@ def _results(
     return {
         "localize": localize.__version__,
         "scene": scene.name,
+        "unit": scene.unit,
         "num_references": len(points.references),
         "num_queries": len(scene.queries),
         "num_localized": len(found),
@@ -150,7 +152,8 @@ def _conditions(report: Report) -> dict:
             "median_m": _number(report.median_m[i]),
             "median_deg": _number(report.median_deg[i]),
             "recall": {
-                threshold_name(t): float(r) for t, r in zip(report.thresholds[i], report.recall[i], strict=True)
+                threshold_name(t, report.unit): float(r)
+                for t, r in zip(report.thresholds[i], report.recall[i], strict=True)
             },
         }
         for i, condition in enumerate(report.conditions)
@@ -163,6 +166,8 @@ def _summary(report: Report, results: dict) -> str:
     lines = []
     if len(report.query_names):
         lines.append(recall_table(report))
+        if report.unit == NO_UNIT:
+            lines.append("Lengths are in units of the map: say dataset.unit=m, or what else it is, if you know.")
         if results["num_scored"] < results["num_queries"]:
             without = results["num_queries"] - results["num_scored"]
             lines.append(

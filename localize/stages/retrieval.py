@@ -34,6 +34,7 @@ def rank_photos(
     bench: Workbench, queries: DescribedPhotos, references: DescribedReferences, num_frames: int
 ) -> Retrieval:
     """The references most similar to each described query, best first."""
+    theirs, ours = queries.photos.paths, references.photos.paths
     with bench.stage("ranking") as record:
         record.computed = 1
         return rank(
@@ -46,4 +47,5 @@ def rank_photos(
             references.ranking.built,
             query_features=queries.photos.features,
             reference_features=references.photos.features,
+            namesakes=all(ours.get(name, path) == path for name, path in theirs.items()),
         )

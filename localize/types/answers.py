@@ -142,3 +142,4 @@ class Report:
     median_deg: np.ndarray  # (conditions,) float64
     num_queries: np.ndarray  # (conditions,) int64
     num_localized: np.ndarray  # (conditions,) int64
+    unit: str = "m"  # of the lengths, whatever the fields' names say; see `Scene`

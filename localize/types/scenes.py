@@ -13,9 +13,12 @@ from localize.types.priors import Prior
 CAMERA_MODELS = {
     "SIMPLE_PINHOLE": 3, "PINHOLE": 4, "SIMPLE_RADIAL": 4, "RADIAL": 5, "OPENCV": 8, "OPENCV_FISHEYE": 8,
     "FULL_OPENCV": 12, "FOV": 5, "SIMPLE_RADIAL_FISHEYE": 4, "RADIAL_FISHEYE": 5, "THIN_PRISM_FISHEYE": 12,
-    "RAD_TAN_THIN_PRISM_FISHEYE": 16,
+    "RAD_TAN_THIN_PRISM_FISHEYE": 16, "SIMPLE_DIVISION": 4, "DIVISION": 5, "SIMPLE_FISHEYE": 3, "FISHEYE": 4, "EUCM": 6,
 }  # fmt: skip
 MOST_PX = 10**6  # a side of a photo
+THRESHOLDS_M = ((0.25, 2.0), (0.5, 5.0), (5.0, 10.0))  # metres, degrees: the benchmarks' usual ones
+NO_UNIT = "units"  # of the map, where nothing says how long they are
+PANORAMA = "EQUIRECTANGULAR"  # COLMAP's camera without a plane of the picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,8 @@ class Camera:
     params: np.ndarray  # (P,) float64
 
     def __post_init__(self):
+        if self.model == PANORAMA:
+            raise ValueError("EQUIRECTANGULAR pictures are not supported: cut them into perspective views")
         if self.model not in CAMERA_MODELS:
             raise ValueError(f"unknown camera model {self.model!r}; known: {', '.join(CAMERA_MODELS)}")
         params = check_array(self, "params", np.float64, (None,))
@@ -169,10 +174,11 @@ class Scene:
     queries: ImageList = field(default_factory=ImageList)
     query_root: str | None = None  # None: the queries lie in image_root too
     ground_truth: ImageList | None = None  # queries with poses
-    thresholds: tuple[tuple[float, float], ...] = ((0.25, 2.0), (0.5, 5.0), (5.0, 10.0))  # (metres, degrees)
+    thresholds: tuple[tuple[float, float], ...] = THRESHOLDS_M  # (unit, degrees)
     tag_thresholds: dict[str, tuple] = field(default_factory=dict)  # as many pairs, for queries of this tag
     supplied: ModelFiles | None = None
     submission: Submission | None = None
+    unit: str = "m"  # of all lengths, those of the map and of the thresholds; NO_UNIT: not known
 
     def __post_init__(self):
         object.__setattr__(self, "thresholds", _bounds(self.thresholds))
@@ -182,6 +188,16 @@ class Scene:
                 raise InputError(f"{len(pairs)} thresholds for {tag}, but {len(self.thresholds)} for all: give as many")
         object.__setattr__(self, "tag_thresholds", own)
 
+    def mixed_up_by(self, what: str) -> list[str]:
+        """A sentence if a query and a reference, in folders of their own, share a name and `what` knows only names."""
+        shared = [name for name in self.queries.names if name in self.references.by_name]
+        if not shared:
+            return []
+        return [
+            f"{len(shared)} queries have names of references, such as {shared[0]}, and {what} cannot tell these photos "
+            "apart: name them from one folder above both"
+        ]
+
 
 def _bounds(thresholds) -> tuple[tuple[float, float], ...]:
     try:
@@ -189,5 +205,8 @@ def _bounds(thresholds) -> tuple[tuple[float, float], ...]:
     except (ValueError, TypeError):
         bounds = np.zeros(0)
     if bounds.ndim != 2 or bounds.shape[1] != 2 or not (bounds > 0).all():
-        raise InputError(f"thresholds are {thresholds}, but must be pairs of metres and degrees, all above 0")
+        raise InputError(
+            f"thresholds are {thresholds}, but must be pairs of metres and degrees, all above 0, or of the unit that "
+            "dataset.unit names and degrees"
+        )
     return tuple(map(tuple, bounds.tolist()))

@@ -12,11 +12,14 @@ from localize.pipelines.mapped_scene import MappedScene, map_scene
 from localize.roles import Components
 from localize.stages import Photos, Workbench, extract_features, query_photos, retrieve
 from localize.store import Store
-from localize.types import Image, Scene
+from localize.types import Image, InputError, Scene
 
 
 def run(scene: Scene, store: Store, *, workers: int = 1, progress: bool = False, output: str, **components) -> str:
     """Map the references, read the queries, write hloc's files into the folder `output`; returns what was written."""
+    problems = scene.mixed_up_by("one folder")
+    if problems:
+        raise InputError(*problems)
     use = Components(**components)
     bench = Workbench(store, workers, progress)
     mapped = map_scene(bench, use, scene)

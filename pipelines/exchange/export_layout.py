@@ -31,6 +31,9 @@ def run(
     if layout not in ("aachen", "robotcar"):
         raise InputError(f"pipeline.layout is {layout}, but must be aachen or robotcar")
     layouts.check_cameras([*scene.references, *scene.queries])
+    problems = scene.mixed_up_by("one folder")
+    if problems:
+        raise InputError(*problems)
     use = Components(**components)
     bench = Workbench(store, workers, progress)
     mapped = map_scene(bench, use, scene)

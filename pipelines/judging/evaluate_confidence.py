@@ -216,7 +216,7 @@ def _text(found: dict, right, notes: list[str]) -> str:
     ]
     titles = [f"{n} {k.replace('_', ' ')}" for n in ("position", "orientation") for k in _RATIOS]
     return "\n".join([
-        f"A pose is right within {right[0]:g} m and {right[1]:g} deg.\n",
+        f"A pose is right within {right[0]:g} (metres, or the unit of the map) and {right[1]:g} deg.\n",
         text_table(header, rows),
         "\nRisk: area under the share of wrong poses against coverage; least: if all wrong ones came last.\n",
         "Accepted poses, right + wrong, from so much confidence on, and by the number of inliers:\n",

@@ -69,7 +69,7 @@ def run(
         right = shared_points(points, queries.images, references.images, rule) >= min_share
         told = f"shows at least {100 * min_share:g} % of the query's visible map points"
     else:
-        right, told = distances_m(queries.images, references.images) <= radius_m, f"is within {radius_m:g} m"
+        right, told = distances_m(queries.images, references.images) <= radius_m, f"is within {radius_m:g} {scene.unit}"
     ranks = first_right(found.ranked, right)
     results = _results(scene, references.images, queries.images, ranks, right, ks)
     results |= _cost(bench, use.retrieval, asked, described)

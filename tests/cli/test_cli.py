@@ -149,7 +149,7 @@ def test_a_list_of_pairs_is_checked_before_the_work(run_cli, own_data, tmp_path)
     path.write_text(f"{name} nowhere.png\n" * 9)
     code, text = run_cli(*RUN, *arguments, "retrieval=pairs", f"retrieval.path={path}")
     assert code == 2
-    assert f"{path}:5: the scene has no reference nowhere.png" in text
+    assert f"{path}:5 pairs {name} with nowhere.png, which is no photo of the scene" in text
     assert "and 4 more such lines" in text
     assert "reference_features" not in text  # nothing was started
 

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from localize.geometry.colmap import pycolmap
+from localize.geometry.colmap import camera_rays, pycolmap
 from localize.io.files import whole_file, whole_folder
 from localize.io.models.colmap import read_colmap_images
-from localize.types import InputError
+from localize.types import CAMERA_MODELS, InputError
+
+_UNUSED = "2 SIMPLE_RADIAL 640 480 600\n"  # by no image, so nobody misses its distortion
 
 
 @pytest.fixture
@@ -38,19 +40,43 @@ def test_colmap_text_problems_name_file_and_line(models, tmp_path):
     first = next(i for i, line in enumerate(text) if line and line[0] != "#")
     fields = text[first].split()
     text[first] = " ".join([*fields[:5], "nan", *fields[6:]])
-    text[first + 2] = text[first + 2].replace(" 1 camera", " 9 camera")
+    for row, camera in ((2, 9), (4, 3), (6, 3), (8, 4)):
+        text[first + row] = text[first + row].replace(" 1 camera", f" {camera} camera")
     broken = tmp_path / "broken"
     broken.mkdir()
-    (broken / "cameras.txt").write_text(cameras + "2 SIMPLE_RADIAL 640 480 600\n3 MYSTERY 640 480 1 2 3\n")
+    (broken / "cameras.txt").write_text(cameras + _UNUSED + "3 MYSTERY 640 480 1 2 3\n4 EQUIRECTANGULAR 9 9 9 9\n")
     (broken / "images.txt").write_text("\n".join(text) + "\n7 0.1 0.2\n")
     problems = []
     images = read_colmap_images(broken, problems)
-    assert len(images) == 8
+    assert len(images) == 5
     places = [p.split(": ")[0].rsplit("/", 1)[1] for p in problems]
-    assert places[:2] == ["cameras.txt:5", "cameras.txt:6"]
-    assert places[2:] == [f"images.txt:{line}" for line in (first + 1, first + 3, len(text) + 1)]
-    for problem, word in zip(problems, ["takes 4 parameters", "MYSTERY", "NaN", "camera id", "cut off"], strict=True):
+    told = [f"images.txt:{first + 1}", f"images.txt:{first + 3}", "cameras.txt:6", "cameras.txt:7"]
+    assert places == [*told, f"images.txt:{len(text) + 1}"]  # a bad camera once, and only if an image uses it
+    for problem, word in zip(problems, ["NaN", "camera id", "MYSTERY", "perspective views", "cut off"], strict=True):
         assert word in problem
+
+
+def test_every_camera_of_the_installed_colmap_is_read(tmp_path, caplog):
+    """All models of the installed pycolmap but the panorama, text and binary; which of both is used is said."""
+    known = {n: m for n, m in pycolmap.CameraModelId.__members__.items() if n not in ("INVALID", "EQUIRECTANGULAR")}
+    made = [pycolmap.Camera.create_from_model_id(i, m, 500.0, 640, 480) for i, m in enumerate(known.values(), 1)]
+    assert {c.model_name: len(c.params) for c in made} == CAMERA_MODELS
+    model = pycolmap.Reconstruction()
+    for camera in made:
+        model.add_camera_with_trivial_rig(camera)
+        image = pycolmap.Image(name=f"{camera.model_name}.jpg", camera_id=camera.camera_id, image_id=camera.camera_id)
+        model.add_image_with_trivial_frame(image, pycolmap.Rigid3d())
+    model.add_camera_with_trivial_rig(pycolmap.Camera(model="EQUIRECTANGULAR", width=9, height=9, params=[9, 9]))
+    xy = np.array([[320.0, 240.0], [400.0, 300.0]])
+    for write, told in ((model.write_text, ""), (model.write_binary, "the .bin files are used")):
+        write(str(tmp_path))
+        images = read_colmap_images(tmp_path, problems := [])
+        assert problems == []
+        assert told in caplog.text
+        assert [i.camera.focal_px for i in images] == [
+            c.mean_focal_length() for c in sorted(made, key=lambda c: c.model_name)
+        ]
+        assert all(np.isfinite(camera_rays(image.camera, xy)).all() for image in images)
 
 
 def test_left_out_second_lines_are_noticed(models, tmp_path):

@@ -1,10 +1,16 @@
 """Photos from disk: every kind of pixel, or a sentence that says why not."""
 
+import re
+import struct
+import zlib
+
 import numpy as np
 import PIL.Image
 import pytest
+from PIL import ImageCms
 
-from localize.io.images import check_photo, read_photo
+from localize.io.exif import camera_of_photo
+from localize.io.images import check_photo, is_deep, read_photo
 from localize.types import Camera, InputError
 
 
@@ -42,24 +48,72 @@ def test_exif_orientation_is_named_and_not_applied(tmp_path):
     assert "save it upright" in check_photo(path, upright)[0]
 
 
-def test_deep_photos_are_reduced_or_refused(tmp_path):
-    import struct
-    import zlib
+def png_of_colours(path, values):
+    """Colours of 16 bits, (H, W, 3), which Pillow cannot write."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    row = b"\0" + struct.pack(">90H", *([65535, 32768, 0] * 30))
-    header = struct.pack(">IIBBBBB", 30, 20, 16, 2, 0, 0, 0)  # 16 bits per channel, RGB
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(row * 20)) + chunk(b"IEND", b"")
-    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
-    assert "16 bits" in check_photo(tmp_path / "deep.png", CAMERA)[1]
-    assert read_photo(tmp_path / "deep.png")[0, 0].tolist() == [255, 128, 0]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    return path
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_deep_values_are_stretched_by_the_depth_they_have(tmp_path, bits):
+    """In grey PNG, TIFF and PGM, and in colours, of which Pillow gives the upper bytes alone."""
+    top = (1 << bits) - 1
+    ramp = np.linspace(0, top, 600).reshape(20, 30).astype(np.uint16)
+    paths = [tmp_path / name for name in ("a.png", "a.tif", "a.pgm")]
+    for path in paths[:2]:
+        PIL.Image.fromarray(ramp).save(path)
+    paths[2].write_bytes(b"P5 30 20 %d\n" % top + ramp.astype(">u2").tobytes())
+    paths.append(png_of_colours(tmp_path / "colours.png", np.dstack([ramp] * 3)))
+    for path in paths:
+        assert "16 bits per pixel" in check_photo(path, CAMERA)[1]
+        assert is_deep(path)
+        for grey in (False, True):
+            np.testing.assert_allclose(
+                read_photo(path, grey=grey).reshape(20, 30, -1)[..., 0], (ramp / top * 255).astype(int), atol=1
+            )
+
+
+def test_values_without_a_known_range_are_refused(tmp_path):
     for dtype in (np.float32, np.int32):
         PIL.Image.fromarray(np.ones((20, 30), dtype)).save(tmp_path / "range.tif")
         assert "32 bits per pixel" in check_photo(tmp_path / "range.tif", CAMERA)[0]
         with pytest.raises(InputError, match="32 bits per pixel"):
             read_photo(tmp_path / "range.tif")
+
+
+def test_colours_of_print_and_of_measurement_are_converted(tmp_path):
+    ramp = PIL.Image.merge("RGB", [PIL.Image.linear_gradient("L").resize((30, 20))] * 3)
+    profile = ImageCms.createProfile
+    lab = ImageCms.profileToProfile(ramp, profile("sRGB"), profile("LAB"), outputMode="LAB")
+    for photo, name in ((lab, "lab.tif"), (ramp.convert("CMYK"), "cmyk.tif"), (ramp.convert("CMYK"), "cmyk.jpg")):
+        photo.save(tmp_path / name)
+        assert check_photo(tmp_path / name, CAMERA) == (None, None)
+        for grey in (False, True):
+            read = read_photo(tmp_path / name, grey=grey).reshape(20, 30, -1)[..., 0].astype(int)
+            assert np.abs(read - np.asarray(ramp)[..., 0]).max() < 8
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "sentence"),
+    [
+        ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "is of the kind HEIC, .* `pip install pillow-heif`"),
+        ("a.jpg", b"\0\0\0\x0cJXL \r\n\x87\n", "is of the kind JPEG XL, .* or save it as JPEG"),
+        ("a.NEF", b"II*\0", "is a camera's raw file: develop it"),
+    ],
+)
+def test_kinds_that_need_more_are_named_with_what_to_do(tmp_path, name, head, sentence):
+    (tmp_path / name).write_bytes(head + bytes(100))
+    assert re.search(sentence, check_photo(tmp_path / name, CAMERA)[0])
+    for read in (read_photo, camera_of_photo):
+        with pytest.raises(InputError, match=sentence):
+            read(tmp_path / name)
 
 
 def test_unusable_photos_are_named(tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from localize.io.number_rows import read_rows
 from localize.io.text import read_poses, read_query_list, write_poses, write_query_list
 from localize.keys import describe
 from localize.types import InputError
@@ -59,6 +60,23 @@ def test_a_malformed_word_on_a_query_is_refused_with_its_line(tmp_path):
         assert read_query_list(path, problems) == []
         assert problems[0].startswith(f"{path}:2: query a.jpg: ")
         assert sentence in problems[0]
+
+
+def test_lists_are_read_as_programs_write_them(tmp_path):
+    """Sizes as decimal numbers, tabs, indented comments; UTF-16, as Windows' shell writes what it is told to."""
+    text = "# list\r\n \t# more\r\nü.jpg\tPINHOLE\t640.0 4.8e2 5 5 10 10\r\n"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        (tmp_path / "queries.txt").write_bytes(text.encode(encoding))
+        (query,) = read_query_list(tmp_path / "queries.txt", problems := [])
+        assert not problems
+        assert (query.name, query.camera.width, query.camera.height) == ("ü.jpg", 640, 480)
+    (tmp_path / "queries.txt").write_text("a.jpg PINHOLE 640.5 480 5 5 10 10\n")
+    read_query_list(tmp_path / "queries.txt", problems)
+    assert "the size 640.5 is no whole number of pixels" in problems[0]
+    points = tmp_path / "points3D.txt"
+    points.write_bytes(b"\xef\xbb\xbf  # points\n\t1 2\n")
+    with open(points, "rb") as f:
+        assert [rows.values.tolist() for rows in read_rows(f, points)] == [[1, 2]]
 
 
 def test_lists_name_their_bad_lines(tmp_path):

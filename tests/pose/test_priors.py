@@ -58,8 +58,8 @@ def test_a_wrong_position_is_named_and_a_failure_says_what_it_was_looked_for():
     assert PoseLib().estimate(matches, PINHOLE, right).notes == ()
     (note,) = PoseLib().estimate(matches, PINHOLE, wrong).notes
     assert note == (
-        "the position prior lies 41 m from where the matches put the camera, with a radius of 5 m: it was not used "
-        "for the pose"
+        "the position prior lies 41 (in the map's unit) from where the matches put the camera, with a radius of 5: it "
+        "was not used for the pose"
     )
     sure = Prior(position=truth.center + np.array([4, 0, 0]), covariance=np.diag([1.0, 25, 25]))
     assert len(PoseLib().estimate(matches, PINHOLE, sure).notes) == 1  # 4 sd along x

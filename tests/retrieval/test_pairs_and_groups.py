@@ -8,7 +8,7 @@ import pytest
 from localize.geometry.poses import rotation_from_qvec
 from localize.retrieval.pairs import Pairs
 from localize.retrieval.ranking import rank, rank_by_pose
-from localize.types import Image, ImageList, InputError, Pose
+from localize.types import Image, ImageList, InputError, Pose, Scene
 from tests.conftest import PINHOLE, SHARED
 
 
@@ -48,13 +48,29 @@ def test_list_of_pairs_is_the_ranking(tmp_path, caplog):
     found = Pairs(str(path)).ranking(images("q1", "q2", "q3"), images(*"abc"), 2)
     assert found.ranked.tolist() == [[1, 0], [2, -1], [-1, -1]]
     assert "does not list 1 queries, such as q3" in caplog.text
-    with pytest.raises(InputError, match=r"pairs.txt:4: the scene has no reference c"):
-        Pairs(str(path)).ranking(images("q1"), images("a", "b"), 2)
     with pytest.raises(InputError, match=r"lists none of the 1 queries, such as z"):
         Pairs(str(path)).ranking(images("z"), images(*"abc"), 2)
     path.write_text("q1 b c\n")
     with pytest.raises(InputError, match=r"pairs.txt:1: 3 fields"):
         Pairs(str(path)).ranking(images("q1"), images(*"abc"), 2)
+
+
+def test_lines_of_a_list_that_the_map_does_not_know_are_passed_over(tmp_path, caplog):
+    """Pairs of queries, of a photo with itself, with photos that are elsewhere; scores, also as kapture has them."""
+    path, queries = tmp_path / "pairs.txt", images("#q1", "q2")
+    path.write_text("#q1 #q1 1.0\n#q1 q2 0.9\n#q1 gone 0.8\n#q1 ./b 0.7\n  # q2 a\nq2, c, 0.5\nq2,a,0.4\n")
+    assert Pairs(str(path)).ranking(queries, images(*"abc"), 2).ranked.tolist() == [[1, -1], [2, 0]]
+    assert caplog.text.count("passed over") == 1
+    assert (
+        f"3 lines name no reference of the map and are passed over, such as: {path}:1 pairs #q1 with itself"
+        in caplog.text
+    )
+    path.write_text("#q1 q2\nq2 gone\n" + "q2 x\n" * 9)
+    scene = Scene("town", "/", images(*"abc"), queries)
+    told = Pairs(str(path)).check_scene(scene)
+    assert told[0] == f"{path}:1 pairs #q1 with the query q2: references of the scene are needed"
+    assert told[1].startswith(f"{path}:2 pairs q2 with gone, which is no photo of the scene")
+    assert told[-1] == f"and 6 more such lines in {path}"
 
 
 def test_real_list_of_pairs_of_aachen(tmp_path):
@@ -79,3 +95,11 @@ def test_ranking_leaves_out_the_query_itself_and_orders_ties():
     ranking = rank(queries, vectors[[2, 2]], references, vectors, 3)
     assert ranking.ranked.tolist() == [[0, 3, 1], [0, 2, 3]]
     assert rank(queries, vectors[:2], references, vectors, 10).ranked.tolist()[0][-1] == -1  # no more than there are
+
+
+def test_in_a_folder_of_its_own_a_namesake_is_another_photo():
+    """It may be retrieved; a query that is found among the references by its path is never its own frame."""
+    references, query = images(*"abc"), images("b")
+    vectors = np.eye(3, dtype=np.float32)
+    assert rank(query, vectors[1:2], references, vectors, 1).ranked[0] != [1]
+    assert rank(query, vectors[1:2], references, vectors, 1, namesakes=False).ranked.tolist() == [[1]]

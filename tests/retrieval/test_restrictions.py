@@ -63,7 +63,7 @@ def test_a_query_looks_near_its_own_position_and_never_at_nothing(tmp_path, monk
     assert found(ExactRanking(), queries, references) == [[0, 1, 2, -1], [3, -1, -1, -1], [0, 1, 2, 3]]
     assert found(ExactRanking(only_tags=["day"]), queries, references)[:2] == [[2, -1, -1, -1]] * 2
     path = tmp_path / "prior.txt"
-    path.write_text("p 90 0 0\nr 90 0 0\n")
+    path.write_text("p 90 0 0\n./r 90 0 0\n")
     filed = found(ExactRanking(prior=str(path), radius_m=1), queries, references)
     assert filed == [[0, 1, 2, -1], [3, -1, -1, -1], [3, -1, -1, -1]]  # the query's own goes before the file
 

@@ -1,5 +1,6 @@
 """COLMAP models, text or binary: cameras and poses, and where wanted the points. Errors name the file and the line."""
 
+import logging
 import pathlib
 import struct
 from collections.abc import Iterator
@@ -9,17 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from localize.geometry.poses import rotation_from_qvec
+from localize.io.models.colmap_cameras import Cameras, binary_cameras, text_cameras
 from localize.io.models.colmap_points import drop_pages, map_file, read_colmap_points, row_finder
 from localize.io.number_rows import open_input, parse_block
-from localize.io.text import parse_camera, read_lines
 from localize.kernels.numbers import place_observations
-from localize.types import CAMERA_MODELS, Camera, Image, InputError, Pose, SourceModel, repeated_names
+from localize.types import Image, InputError, Pose, SourceModel, repeated_names
 
-# COLMAP's numbering of the models; the ones we cannot hold are missing.
-_MODEL_IDS = dict(enumerate(
-    ["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE", "FULL_OPENCV", "FOV",
-     "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "THIN_PRISM_FISHEYE", "RAD_TAN_THIN_PRISM_FISHEYE"]
-))  # fmt: skip
+log = logging.getLogger(__name__)
+
 _RADIAL = {"SIMPLE_RADIAL": 3, "RADIAL": 3, "OPENCV": 4, "FULL_OPENCV": 4}  # where k1 stands among the parameters
 _KEYPOINT = np.dtype([("xy", "<f8", 2), ("point", "<i8")])
 _DROP_BYTES = 32 << 20
@@ -50,6 +48,8 @@ def read_colmap_images(folder: pathlib.Path, problems: list[str]) -> list[Image]
             f"{folder} is no COLMAP model: expected cameras.bin and images.bin, or cameras.txt and images.txt"
         )
         return []
+    if all((folder / f"{stem}{s}").is_file() for stem in ("cameras", "images") for s in (".bin", ".txt")):
+        log.warning("%s holds a model as .bin and one as .txt: the .bin files are used", folder)
     with _sound(folder):
         cameras, entries = _open(folder, suffix, problems)
         images = [image for entry in entries for image in _image(entry, cameras, problems)]
@@ -112,11 +112,11 @@ def _sound(folder: pathlib.Path):
         raise InputError(f"the COLMAP model {folder} is cut off or damaged ({e}): copy it again") from e
 
 
-def _open(folder: pathlib.Path, suffix: str, problems: list[str]) -> tuple[dict, Iterator[_Entry]]:
-    """Cameras by id, and the images one by one."""
+def _open(folder: pathlib.Path, suffix: str, problems: list[str]) -> tuple[Cameras, Iterator[_Entry]]:
+    """The cameras, and the images one by one."""
     if suffix == ".bin":
-        return _binary_cameras(folder / "cameras.bin", problems), _binary_images(folder / "images.bin")
-    return _text_cameras(folder / "cameras.txt", problems), _text_images(folder / "images.txt", problems)
+        return binary_cameras(folder / "cameras.bin"), _binary_images(folder / "images.bin")
+    return text_cameras(folder / "cameras.txt"), _text_images(folder / "images.txt", problems)
 
 
 def _read_observed(folder: pathlib.Path, suffix: str, ids: np.ndarray, indptr: np.ndarray):
@@ -153,27 +153,20 @@ _NOT_THERE = f"points3D does not hold: {_DIFFERENT}"
 _TOO_SHORT = f"in points3D is too short for it: {_DIFFERENT}"
 
 
-def _image(entry: _Entry, cameras: dict, problems: list[str]) -> list[Image]:
-    """The image in a list of its own, or an empty list and a problem."""
+def _image(entry: _Entry, cameras: Cameras, problems: list[str]) -> list[Image]:
+    """The image in a list of its own, or an empty list and a problem; of a bad camera there is one problem in all."""
+    camera = cameras.get(entry.camera_id, cameras.get(None))
+    if isinstance(camera, str):
+        problems += [camera] * (camera not in problems)
+        return []
     try:
         numbers = np.array(entry.numbers, np.float64)
-        camera = cameras.get(entry.camera_id)
         if camera is None:
-            raise ValueError("its camera id is not in the cameras file, or that camera cannot be used")
+            raise ValueError("its camera id is not in the cameras file")
         return [Image(entry.name, camera, Pose(rotation_from_qvec(numbers[:4]), numbers[4:]))]
     except ValueError as e:
         problems.append(f"{entry.where}: image {entry.name}: {e}")
         return []
-
-
-def _text_cameras(path: pathlib.Path, problems: list[str]) -> dict[str, Camera]:
-    cameras = {}
-    for number, fields in read_lines(path):
-        try:
-            cameras[fields[0]] = parse_camera(fields[1:])
-        except ValueError as e:
-            problems.append(f"{path}:{number}: camera {fields[0]}: {e}")
-    return cameras
 
 
 def _text_images(path: pathlib.Path, problems: list[str]) -> Iterator[_Entry]:
@@ -220,23 +213,6 @@ def _keypoint_values(line: bytes, path: pathlib.Path, number: int) -> np.ndarray
     except InputError:
         return None
     return None if len(values) % 3 else values.reshape(-1, 3)
-
-
-def _binary_cameras(path: pathlib.Path, problems: list[str]) -> dict[int, Camera]:
-    data, cameras, at = map_file(path), {}, 8
-    for _ in range(*struct.unpack_from("<Q", data)):
-        camera_id, model_id, width, height = struct.unpack_from("<IiQQ", data, at)
-        if model_id not in _MODEL_IDS:
-            problems.append(f"{path}: camera {camera_id} has model {model_id}, which is not supported")
-            return cameras  # its length is unknown, so the rest cannot be read
-        model = _MODEL_IDS[model_id]
-        params = struct.unpack_from(f"<{CAMERA_MODELS[model]}d", data, at + 24)
-        at += 24 + 8 * len(params)
-        try:
-            cameras[camera_id] = Camera(model, width, height, params)
-        except ValueError as e:
-            problems.append(f"{path}: camera {camera_id}: {e}")
-    return cameras
 
 
 def _binary_images(path: pathlib.Path) -> Iterator[_Entry]:
