@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from localize.geometry.colmap import pycolmap
-from localize.geometry.poses import rotation_from_qvec
+from localize.geometry.poses import pose_from_numbers
 from localize.io.models.colmap import colmap_image_names
 from localize.io.text import read_lines
 from localize.types import InputError, Mounted, Pose
@@ -147,7 +147,6 @@ def _each_line(path: pathlib.Path, problems: list[str], read: Callable) -> Itera
 
 
 def _pose(fields: list[str]) -> Pose:
-    values = np.array(fields, np.float64)
-    if len(values) != 7:
+    if len(fields) != 7:
         raise IndexError
-    return Pose(rotation_from_qvec(values[:4]), values[4:])
+    return pose_from_numbers(fields)

@@ -149,6 +149,7 @@ class Scene:
     references: ImageList  # with poses
     queries: ImageList = field(default_factory=ImageList)
     query_root: str | None = None  # None: the queries lie in image_root too
+    masks: str | None = None  # folder of NAME.png, or one picture for all photos: black is ignored
     ground_truth: ImageList | None = None  # queries with poses
     thresholds: tuple[tuple[float, float], ...] = ((0.25, 2.0), (0.5, 5.0), (5.0, 10.0))  # (metres, degrees)
     tag_thresholds: dict[str, tuple] = field(default_factory=dict)  # as many pairs, for queries of this tag

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from localize.geometry.poses import rotation_from_qvec
+from localize.geometry.poses import pose_from_numbers
 from localize.io.models.colmap_points import drop_pages, map_file, read_colmap_points, row_finder
 from localize.io.number_rows import open_input, parse_block
 from localize.io.text import parse_camera, read_lines
 from localize.kernels.numbers import place_observations
-from localize.types import CAMERA_MODELS, Camera, Image, InputError, Pose, SourceModel, repeated_names
+from localize.types import CAMERA_MODELS, Camera, Image, InputError, SourceModel, repeated_names
 
 # COLMAP's numbering of the models; the ones we cannot hold are missing.
 _MODEL_IDS = dict(enumerate(
@@ -156,11 +156,10 @@ _TOO_SHORT = f"in points3D is too short for it: {_DIFFERENT}"
 def _image(entry: _Entry, cameras: dict, problems: list[str]) -> list[Image]:
     """The image in a list of its own, or an empty list and a problem."""
     try:
-        numbers = np.array(entry.numbers, np.float64)
         camera = cameras.get(entry.camera_id)
         if camera is None:
             raise ValueError("its camera id is not in the cameras file, or that camera cannot be used")
-        return [Image(entry.name, camera, Pose(rotation_from_qvec(numbers[:4]), numbers[4:]))]
+        return [Image(entry.name, camera, pose_from_numbers(entry.numbers))]
     except ValueError as e:
         problems.append(f"{entry.where}: image {entry.name}: {e}")
         return []
