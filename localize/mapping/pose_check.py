@@ -30,6 +30,7 @@ SAMPLE, TIMES = 24, 3  # pairs looked at again, and how often one reference is a
 LEAST, LEAST_SHARE = 15, 0.2  # of a pair's matches that fit some relative pose, more than chance gives
 LEAST_OF_REFERENCE = 30  # matches
 DISAGREES = 0.5  # of the usual share of a reference's matches that agree, and of those that fit some relative pose
+MANY = 0.2  # of the references; more do not disagree each for itself
 MOST_ASKED = 20  # references that may disagree with their neighbours
 TURNED_DEG = 1.0  # between the rays of a match that can stand still
 NARROW = 0.1  # a smaller share of matches whose rays meet at an angle that makes points is named
@@ -40,13 +41,13 @@ Poses = Mapping[str, Pose]  # by name
 
 @dataclass(frozen=True, eq=False)
 class PoseVerdict:
-    """What the matches between references say of the poses of these."""
+    """What the matches between references say of their poses."""
 
-    names: tuple[str, ...] = ()
-    compared: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, int))  # (I,) matches of each
-    agreeing: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, int))  # (I,) of these
-    fitting: float | None = None  # share that agrees of matches that fit some relative pose; None: not looked at
-    still: int = 0  # matches that stand still in the pictures while the cameras turn; 0: as few as by chance
+    names: tuple[str, ...]
+    compared: np.ndarray  # (I,) matches of each that were looked at
+    agreeing: np.ndarray  # (I,) of these
+    fitting: float | None  # share that agrees of matches that fit some relative pose; None: not looked at
+    still: int  # matches that stand still in the pictures while the cameras turn; 0: as few as by chance
     warnings: tuple[str, ...] = ()
     refusal: str = ""  # why a map of these poses is no use
 
@@ -118,12 +119,13 @@ def judge_poses(
     counts = _per_reference(judged)
     compared, agreeing = np.array([counts[name] for name in images.names], int).reshape(-1, 2).T
     rest, singles = _without_single(judged, poses)
-    fitting, sentence, no_use = _second_look(rest, poses)
+    many = len(singles) > max(2, MANY * len(images))
+    fitting, sentence, no_use = _second_look(judged if many else rest, poses)
     figures = images.names, compared, agreeing, fitting, still
     if no_use:
         return PoseVerdict(*figures, refusal=sentence)
-    singles = singles if name_single else []
-    return PoseVerdict(*figures, (*_narrow(judged, poses, min_angle_deg), *singles, *filter(None, [sentence])))
+    said = [sentence] if sentence else singles * name_single  # where all are in doubt, none is to blame
+    return PoseVerdict(*figures, (*_narrow(judged, poses, min_angle_deg), *said))
 
 
 def _pair(images: ImageList, names: tuple[str, str], rays_of: Callable, keypoints_of: Callable, rows) -> _Pair:

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from localize.keys import key_of
 from localize.mapping.focal_check import FocalDoubts, doubtful_focals
 from localize.mapping.observed import Reprojection, reprojection, track_matches
@@ -20,13 +22,12 @@ FEW_POINTS = 50  # a smaller map is named
 
 
 def told(figures: dict) -> str:
-    """How well the references' poses fit their photos, in one line."""
-    share, fitting = figures["matches_that_agree"], figures["of_those_that_fit_some_pose"]
+    """How well the references' poses fit their photos, in one line; nothing where there is nothing to tell."""
+    share, fitting = figures.get("matches_that_agree"), figures.get("of_those_that_fit_some_pose")
+    worst, error_px = figures.get("of_the_worst_references", {}), figures.get("median_reprojection_px")
     parts = [] if share is None else [f"{share:.0%} of the matches between references agree with their poses"]
     parts += [] if fitting is None else [f"{fitting:.0%} of those that fit some relative pose"]
-    worst = ", ".join(f"{name} {share:.0%}" for name, share in figures["of_the_worst_references"].items())
-    parts += [f"fewest of {worst}"] if worst else []
-    error_px = figures["median_reprojection_px"]
+    parts += ["fewest of " + ", ".join(f"{name} {of_it:.0%}" for name, of_it in worst.items())] if worst else []
     parts += [] if error_px is None else [f"the median reprojection error is {error_px:.2f} px"]
     return "; ".join(parts)
 
@@ -87,9 +88,10 @@ class Check:
 
         Where no more matches stand still than chance gives, the map stays as it is.
         """
-        notes = []
+        notes, still = [], np.zeros(0, bool)
         if verdict.still:
             still = still_points(points, {name: self.keypoints_of(name) for name in points.images.names})
+        if still.any():
             points, key = without(points, still), key_of([key, "without still points"])
             notes.append(
                 f"{still.sum()} of the map's {len(still)} points stand still in the pictures while the cameras turn, "

@@ -181,7 +181,7 @@ def _summary(report: Report, results: dict) -> str:
         + f" in a map of {results['map']['points']} points from {results['num_references']} photos."
     )
     poses = told(results["map"]["poses"])
-    lines += [poses[0].upper() + poses[1:] + "."] if poses else []
+    lines += [f"{poses[0].upper()}{poses[1:]}."] if poses else []
     steps = {k: v for k, v in results["seconds_per_query"].items() if v is not None}
     lines.append(
         f"Seconds per query: {sum(steps.values()):.2f} (" + ", ".join(f"{k} {v:.2f}" for k, v in steps.items()) + "); "
