@@ -31,6 +31,7 @@ LEAST, LEAST_SHARE = 15, 0.2  # of a pair's matches that fit some relative pose,
 LEAST_OF_REFERENCE = 30  # matches
 DISAGREES = 0.5  # of the usual share of a reference's matches that agree, and of those that fit some relative pose
 MANY = 0.2  # of the references; more do not disagree each for itself
+MOST_FIT = 0.5  # of the matches of a reference with a neighbour, for these to speak against it
 MOST_ASKED = 20  # references that may disagree with their neighbours
 TURNED_DEG = 1.0  # between the rays of a match that can stand still
 NARROW = 0.1  # a smaller share of matches whose rays meet at an angle that makes points is named
@@ -191,8 +192,9 @@ def _without_single(judged: list[Judged], poses: Poses) -> tuple[list[Judged], l
             break
         asked.add(worst)
         own = sorted((p for p, _ in rest if worst in p.names), key=lambda p: -len(p.x))
-        total, agreeing = _counted(_fitting(own[:TIMES]), poses)
-        if agreeing < DISAGREES * usual * total:
+        fit = _fitting(own[:TIMES], MOST_FIT)
+        total, agreeing = _counted(fit, poses)
+        if len(fit) > 1 and agreeing < DISAGREES * usual * total:  # repeated structure may deceive one pair
             rest = [(p, agree) for p, agree in rest if worst not in p.names]
             sentences.append(
                 f"the pose of reference {worst} contradicts its neighbours: {total} matches fit some relative pose of "
@@ -232,10 +234,10 @@ def _sample(pairs: list[_Pair]) -> list[_Pair]:
     return chosen
 
 
-def _fitting(pairs: list[_Pair]) -> list[_Pair]:
+def _fitting(pairs: list[_Pair], least_share: float = LEAST_SHARE) -> list[_Pair]:
     """The matches that fit a relative pose found without the given ones, where they are more than chance gives."""
     found = [(p, fit_some_pose(p.x, p.y, p.slack)) for p in pairs]
-    return [p.only(fit) for p, fit in found if fit.sum() >= max(LEAST, LEAST_SHARE * len(fit))]
+    return [p.only(fit) for p, fit in found if fit.sum() >= max(LEAST, least_share * len(fit))]
 
 
 def _counted(pairs: list[_Pair], poses: Poses) -> tuple[int, int]:

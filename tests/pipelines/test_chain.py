@@ -94,7 +94,8 @@ def test_poses_that_contradict_the_photos_make_no_map_unless_they_are_trusted(fi
     turned = dataclasses.replace(scene, references=turned)
     with pytest.raises(InputError, match=r"Read as camera to world they fit .* mapping.trust_poses=true"):
         mapped(turned)
-    assert "Read as camera to world" in mapped(turned, trust_poses=True)[0].notes[0]
+    with pytest.raises(InputError, match="no 3D point could be triangulated"):
+        mapped(turned, trust_poses=True)  # it goes on, and here makes nothing of it
     points, bench = mapped(scene, trust_poses=True)  # makes nothing else of right poses
     assert not [r.name for r in bench.records if r.computed and r.name not in UNKEPT]
     assert points.figures["matches_that_agree"] > 0.9
