@@ -28,7 +28,7 @@ SUSPICIOUS = 0.8  # a smaller share of all matches that agree is looked at again
 WARN, STOP = 0.8, 0.25  # share that agrees of the matches that fit some relative pose
 SAMPLE, TIMES = 24, 3  # pairs looked at again, and how often one reference is among them
 LEAST, LEAST_SHARE = 15, 0.2  # of a pair's matches that fit some relative pose, more than chance gives
-LEAST_OF_REFERENCE = 30  # matches
+LEAST_OF_REFERENCE = 30  # matches, and of those with one neighbour that speak against it
 DISAGREES = 0.5  # of the usual share of a reference's matches that agree, and of those that fit some relative pose
 MANY = 0.2  # of the references; more do not disagree each for itself
 MOST_FIT = 0.5  # of the matches of a reference with a neighbour, for these to speak against it
@@ -192,7 +192,7 @@ def _without_single(judged: list[Judged], poses: Poses) -> tuple[list[Judged], l
             break
         asked.add(worst)
         own = sorted((p for p, _ in rest if worst in p.names), key=lambda p: -len(p.x))
-        fit = _fitting(own[:TIMES], MOST_FIT)
+        fit = _fitting(own[:TIMES], LEAST_OF_REFERENCE, MOST_FIT)
         total, agreeing = _counted(fit, poses)
         if len(fit) > 1 and agreeing < DISAGREES * usual * total:  # repeated structure may deceive one pair
             rest = [(p, agree) for p, agree in rest if worst not in p.names]
@@ -234,10 +234,10 @@ def _sample(pairs: list[_Pair]) -> list[_Pair]:
     return chosen
 
 
-def _fitting(pairs: list[_Pair], least_share: float = LEAST_SHARE) -> list[_Pair]:
+def _fitting(pairs: list[_Pair], least: int = LEAST, share: float = LEAST_SHARE) -> list[_Pair]:
     """The matches that fit a relative pose found without the given ones, where they are more than chance gives."""
     found = [(p, fit_some_pose(p.x, p.y, p.slack)) for p in pairs]
-    return [p.only(fit) for p, fit in found if fit.sum() >= max(LEAST, least_share * len(fit))]
+    return [p.only(fit) for p, fit in found if fit.sum() >= max(least, share * len(fit))]
 
 
 def _counted(pairs: list[_Pair], poses: Poses) -> tuple[int, int]:
