@@ -98,7 +98,7 @@ def test_poses_that_contradict_the_photos_make_no_map_unless_they_are_trusted(fi
         mapped(turned, trust_poses=True)  # it goes on, and here makes nothing of it
     points, bench = mapped(scene, trust_poses=True)  # makes nothing else of right poses
     assert not [r.name for r in bench.records if r.computed and r.name not in UNKEPT]
-    assert points.figures["matches_that_agree"] > 0.9
+    assert points.figures["of_those_that_fit_some_pose"] > 0.9
     assert points.figures["median_reprojection_px"] < 1
 
 
