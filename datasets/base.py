@@ -1,10 +1,15 @@
-"""What adapters of data sets have in common beside their checks: references held out as queries."""
+"""What adapters of data sets have in common beside their checks: references held out as queries, masks."""
 
 import dataclasses
+import logging
+import pathlib
 from dataclasses import dataclass
 
 from localize.datasets.shared.checks import check_query_names
+from localize.io.masks import Masks
 from localize.types import ImageList, InputError, Scene
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,10 +17,11 @@ class Dataset:
     """An adapter that reads its data set in `scene`; it need not be one: whatever has `load` will do."""
 
     holdout: int | None = None  # every n-th reference becomes a query with its own pose as the ground truth
+    masks: str | None = None  # folder of NAME.png, or one picture for all photos: black is ignored
 
     def load(self) -> Scene:
         """The scene; InputError with all problems if a file, a line or a photo cannot be used."""
-        return held_out(self.scene(), self.holdout)
+        return masked(held_out(self.scene(), self.holdout), self.masks)
 
     def scene(self) -> Scene:
         """The scene as it is distributed."""
@@ -47,3 +53,21 @@ def held_out(scene: Scene, every: int | None) -> Scene:
         ground_truth=ImageList(truth),
         submission=None,
     )
+
+
+def masked(scene: Scene, masks: str | None) -> Scene:
+    """The scene with masks for its photos, COLMAP's form; InputError with all that cannot be used. None: as it is."""
+    if masks is None:
+        return scene
+    path = pathlib.Path(masks).expanduser().absolute()
+    if not path.exists():
+        raise InputError(f"dataset.masks={path} is missing: name a folder of masks, or one picture for all photos")
+    images = list({image.name: image for image in (*scene.references, *scene.queries)}.values())
+    found = Masks(path)
+    problems = found.problems(images)
+    if problems:
+        raise InputError(*problems)
+    without = sum(found.of(image.name) is None for image in images)
+    if without:
+        log.warning("%d of %d photos have no mask in %s: all of them counts", without, len(images), path)
+    return dataclasses.replace(scene, masks=str(path))

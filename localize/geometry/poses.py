@@ -4,6 +4,8 @@ import numpy as np
 
 from localize.types import Pose
 
+UNIT = 0.01  # how far the length of a quaternion in a file may be from 1
+
 
 def rotation_from_qvec(qvec_wxyz) -> np.ndarray:
     """Rotation matrix (3, 3) of a Hamilton quaternion w x y z, normalised first; ValueError if it is 0 or NaN."""
@@ -17,6 +19,24 @@ def rotation_from_qvec(qvec_wxyz) -> np.ndarray:
         [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
         [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
     ])  # fmt: skip
+
+
+def check_qvec(qvec_wxyz: np.ndarray) -> None:
+    """ValueError for a quaternion of a file whose length is not 1: no rounding, but something else in its place."""
+    norm = np.linalg.norm(qvec_wxyz)
+    if abs(norm - 1) > UNIT:
+        shown = " ".join(f"{q:g}" for q in qvec_wxyz)
+        raise ValueError(
+            f"the quaternion {shown} has length {norm:.4g}, but must have 1: check the order of the fields"
+        )
+
+
+def pose_from_numbers(numbers) -> Pose:
+    """cam_from_world of the seven numbers qw qx qy qz tx ty tz of a file; ValueError says what is wrong with them."""
+    values = np.asarray(numbers, np.float64)
+    rotation = rotation_from_qvec(values[:4])
+    check_qvec(values[:4])
+    return Pose(rotation, values[4:])
 
 
 def qvec_from_rotation(R: np.ndarray) -> np.ndarray:

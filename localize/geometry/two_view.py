@@ -1,7 +1,9 @@
 """What two known poses say about a match: the epipolar line, and how far from it the match lies."""
 
 import numpy as np
+import poselib
 
+from localize.geometry.poses import nearest_rotation
 from localize.types import Pose
 
 
@@ -23,6 +25,48 @@ def sampson_error(E: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     Ex, Ety = xh @ E.T, yh @ E
     with np.errstate(invalid="ignore", divide="ignore"):
         return (yh * Ex).sum(1) ** 2 / (Ex[:, 0] ** 2 + Ex[:, 1] ** 2 + Ety[:, 0] ** 2 + Ety[:, 1] ** 2)
+
+
+def could_meet(first: Pose, second: Pose, x: np.ndarray, y: np.ndarray, slack: np.ndarray | float) -> np.ndarray:
+    """Which (N,) of the rays x, y (N, 2) on the planes z = 1 of two cameras can be of one point before both, (N,) bool.
+
+    They pass each other within the slack (rad, at the image's centre), by Sampson's distance, in front of the cameras;
+    or are as good as parallel, as to a point far away and without a baseline. Where x or y is NaN they cannot be.
+    """
+    aa, bb, ab, ta, tb = _products(first, second, x, y)
+    parallel = (aa * bb - ab**2 <= slack**2 * aa * bb) & (ab > 0)
+    before = (ta * bb < tb * ab) & (ta * ab < tb * aa)  # (t x b)(a x b) < 0 and (t x a)(a x b) < 0: both depths above 0
+    return parallel | (before & (sampson_error(essential_matrix(first, second), x, y) <= slack**2))
+
+
+def ray_angles(first: Pose, second: Pose, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Angles (N,) rad between the rays x, y (N, 2) on the planes z = 1 of two cameras, in the world."""
+    aa, bb, ab, _, _ = _products(first, second, x, y)
+    return np.arctan2(np.sqrt(np.maximum(0, aa * bb - ab**2)), ab)
+
+
+def _products(first: Pose, second: Pose, x: np.ndarray, y: np.ndarray):
+    """Dot products (N,) in the second camera's frame: of the rays a and b with themselves, each other and the baseline.
+
+    Cross products come of them by Lagrange's identity, and cost less so.
+    """
+    R = second.rotation @ first.rotation.T
+    t = second.translation - R @ first.translation
+    a, b = np.column_stack([x, np.ones(len(x))]) @ R.T, np.column_stack([y, np.ones(len(y))])
+    return 1 + (x**2).sum(1), 1 + (y**2).sum(1), (a * b).sum(1), a @ t, b @ t
+
+
+def fit_some_pose(x: np.ndarray, y: np.ndarray, slack: float) -> np.ndarray:
+    """Which (M,) of the rays x, y (M, 2) on the planes z = 1 fit a relative pose of their cameras, found by RANSAC.
+
+    slack: as of `could_meet`. None do where there are fewer than five.
+    """
+    if len(x) < 5:
+        return np.zeros(len(x), bool)
+    camera = {"model": "PINHOLE", "width": 1, "height": 1, "params": [1.0, 1, 0, 0]}  # rays are its pixels
+    options = {"max_epipolar_error": slack, "max_iterations": 500, "seed": 0}
+    found, _ = poselib.estimate_relative_pose(x, y, camera, camera, options, {})
+    return could_meet(Pose(np.eye(3), np.zeros(3)), Pose(nearest_rotation(found.R), found.t), x, y, slack)
 
 
 def planes_through_baseline(first: Pose, second: Pose, x: np.ndarray, y: np.ndarray):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from localize.geometry.colmap import pycolmap
-from localize.geometry.poses import rotation_from_qvec
+from localize.geometry.poses import pose_from_numbers
 from localize.io.models.colmap import colmap_image_names
 from localize.io.names import Names, of_queries
 from localize.io.text import blank_in, read_lines
@@ -153,7 +153,6 @@ def _each_line(path: pathlib.Path, problems: list[str], read: Callable) -> Itera
 
 
 def _pose(fields: list[str]) -> Pose:
-    values = np.array(fields, np.float64)
-    if len(values) != 7:
+    if len(fields) != 7:
         raise IndexError
-    return Pose(rotation_from_qvec(values[:4]), values[4:])
+    return pose_from_numbers(fields)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 
 import numpy as np
 
-from localize.geometry.poses import nearest_rotation, qvec_from_rotation, rotation_from_qvec
+from localize.geometry.poses import nearest_rotation, pose_from_numbers, qvec_from_rotation
 from localize.io.files import write_bytes
 from localize.io.priors import parse_prior, prior_fields
 from localize.types import CAMERA_MODELS, Camera, Image, InputError, Pose, Prior
@@ -120,10 +120,9 @@ def read_poses(path: pathlib.Path, problems: list[str], names: Container[str] = 
         try:
             if len(fields) != 8:
                 raise ValueError(f"{len(fields)} fields, but expected 8: name qw qx qy qz tx ty tz")
-            values = np.array(fields[1:], np.float64)
             if fields[0] in poses:
                 raise ValueError("this name was listed before")
-            poses[fields[0]] = Pose(rotation_from_qvec(values[:4]), values[4:])
+            poses[fields[0]] = pose_from_numbers(fields[1:])
         except ValueError as e:
             problems.append(f"{path}:{number}: pose of {fields[0]}: {e}")
     return poses

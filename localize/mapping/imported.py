@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from localize.components import check_component
+from localize.components import check_component, query_field
 from localize.types import ImageList, InputError, Map, SourceModel
 
 _OTHERS = (
@@ -21,6 +21,7 @@ class Imported:
     """Nothing is matched or triangulated. The model must count the keypoints the features were described at."""
 
     min_observations: int = 2  # of a point, in the references; held-out and unreadable photos do not count
+    trust_poses: bool = query_field(False)  # map references all the same whose poses contradict their photos
 
     VERSION: ClassVar[int] = 1
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from localize.components import check_component
+from localize.components import check_component, query_field
 from localize.geometry.colmap import camera_rays, pycolmap, to_pycolmap_camera, to_pycolmap_pose
 from localize.geometry.two_view import essential_matrix, sampson_error
 from localize.mapping.pairs import PAIRS, check_number, model_of_pairs
@@ -29,6 +29,7 @@ class Triangulation:
     min_angle_deg: float = 1.5  # between the rays of a point
     two_view_tracks: bool = True  # keep points seen twice only
     seed: int = 0
+    trust_poses: bool = query_field(False)  # map references all the same whose poses contradict their photos
 
     VERSION: ClassVar[int] = 1
     LIBRARIES: ClassVar[tuple] = ("pycolmap",)

@@ -8,9 +8,10 @@ import numpy as np
 from localize.components import files_of
 from localize.features.base import LocalFeature, StoredFeature, photo_files
 from localize.io.images import Reader, read_photo
+from localize.io.masks import read_mask, seen
 from localize.keys import describe, file_digest, key_of
 from localize.stages.keypoints import GivenKeypoints
-from localize.stages.photos import PhotoList, Photos, Stamps, unless_replaced, with_digests
+from localize.stages.photos import PhotoList, Photos, Stamps, photo_digest, unless_replaced, with_digests
 from localize.stages.workbench import Workbench
 from localize.types import Camera, Features, ImageList
 
@@ -23,6 +24,21 @@ class _Photo:
     path: pathlib.Path
     digest: str  # of its bytes
     camera: Camera
+    mask: pathlib.Path | None = None
+    mask_digest: str = ""
+
+    @property
+    def key(self) -> str:
+        """Of what of it can be seen."""
+        return self.digest if self.mask is None else key_of([self.digest, "mask", self.mask_digest])
+
+    def masked(self, features: Features, width: int, height: int, *, keep_rows: bool) -> Features:
+        """The features without those that the mask hides. keep_rows: a model counts them, so these become zeros."""
+        if self.mask is None:
+            return features
+        shown = seen(read_mask(self.mask, width, height), features.keypoints)
+        unless_replaced(self.mask, self.mask_digest)
+        return features.undescribed(~shown) if keep_rows else features.only(shown)
 
 
 @dataclass(frozen=True)
@@ -34,7 +50,7 @@ class _FromPixels:
     stamps: Stamps
 
     def key(self, photo: _Photo) -> str:
-        return photo.digest if self.given is None else key_of([photo.digest, *self.given.of(photo.name)])
+        return photo.key if self.given is None else key_of([photo.key, *self.given.of(photo.name)])
 
     def read(self, photo: _Photo) -> np.ndarray:
         return read_photo(photo.path, grey=self.feature.grey)
@@ -45,6 +61,7 @@ class _FromPixels:
         else:
             features = self.feature.extract(pixels)
             self._check_inside(features, photo, *pixels.shape[:2])
+        features = photo.masked(features, *pixels.shape[1::-1], keep_rows=self.given is not None)
         unless_replaced(photo.path, photo.digest)
         self.stamps.check()
         return features
@@ -64,14 +81,14 @@ class _FromFile:
 
     def key(self, photo: _Photo) -> str:
         own = [file_digest(path) for path in photo_files(self.feature, photo.name)]
-        return key_of([photo.digest, photo.name, photo.camera.width, photo.camera.height, *own])
+        return key_of([photo.key, photo.name, photo.camera.width, photo.camera.height, *own])
 
     def make(self, photo: _Photo) -> Features:
         own = Stamps(photo_files(self.feature, photo.name))
         features = self.feature.read(photo.name, photo.camera.width, photo.camera.height)
         own.check()
         self.stamps.check()
-        return features
+        return photo.masked(features, photo.camera.width, photo.camera.height, keep_rows=True)
 
 
 def extract_features(
@@ -79,11 +96,19 @@ def extract_features(
 ) -> Photos:
     """The photos that can be read, with their features: found or described in the pixels, or read from a file by name.
 
-    given: keypoints to describe in place of the feature's own. Keyed by the photo's bytes, and those of its given
-    keypoints and of the feature's files: what is replaced is new.
+    given: keypoints to describe in place of the feature's own. Keyed by the photo's bytes, and those of its mask, its
+    given keypoints and the feature's files: what is replaced is new.
     """
     found = with_digests(bench, photos)
-    asked = {i.name: _Photo(i.name, found.paths[i.name], found.digests[i.name], i.camera) for i in found.images}
+    masks = {i.name: photos.masks and photos.masks.of(i.name) for i in found.images}
+    of_mask = {path: photo_digest(path) for path in set(masks.values()) - {None}}
+    asked = {
+        i.name: _Photo(
+            *(i.name, found.paths[i.name], found.digests[i.name], i.camera),
+            *(masks[i.name], of_mask.get(masks[i.name], "")),
+        )
+        for i in found.images
+    }
     stamps, stage = Stamps(files_of(feature)), f"{photos.kind}_features"
     if isinstance(feature, StoredFeature):
         how, reader, ways = _FromFile(feature, stamps), None, {}

@@ -1,10 +1,9 @@
 """From photos with known poses to a map that can be searched."""
 
 import dataclasses
-import functools
 import logging
 import pathlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +11,12 @@ import numpy as np
 from localize.io.models.supplied import read_model
 from localize.keys import describe, file_digest, key_of
 from localize.mapping.base import MapImport, Mapping
-from localize.mapping.focal_check import FocalDoubts, doubtful_focals, looked_at
+from localize.mapping.focal_check import looked_at
 from localize.mapping.pairs import all_pairs, model_of_pairs, neighbour_pairs, rank_by_covisibility
 from localize.matching.base import PairMatcher, PosedPairMatcher
 from localize.retrieval.ranking import rank, rank_by_pose
 from localize.stages.descriptors import DescribedReferences
+from localize.stages.map_checks import Check, CheckedReferences
 from localize.stages.photos import Photos, check_enough
 from localize.stages.workbench import Workbench
 from localize.store import Shelved
@@ -39,6 +39,7 @@ class LocalizationMap:
     rows_key: str
     model: Map  # which keypoint of which reference sees each point
     notes: tuple[str, ...] = ()  # what of the references contradicts their matches, one sentence each
+    figures: dict = field(default_factory=dict)  # how well the references' poses fit their photos, for results.json
 
     @property
     def num_observations(self) -> int:
@@ -54,30 +55,31 @@ def map_points(
     described: None where nothing compares the references. InputError for fewer than two of them.
     """
     check_enough(references)
+    check = Check(bench, references, getattr(use.mapping, "trust_poses", False))
     if isinstance(use.mapping, MapImport):
-        return import_map(bench, use.mapping, scene.supplied, references)
+        points, key = import_map(bench, use.mapping, scene.supplied, references)
+        return _finished(check, points, key, check.model(points, key))
     pairs = choose_pairs(bench, use.mapping, references, described, scene.supplied)
-    matches = match_pairs(bench, use.pair_matching, pairs, references)
-    points = triangulate(bench, use.mapping, references, matches)
-    if isinstance(use.pair_matching, PosedPairMatcher):  # its matches agree with the poses, right or wrong
-        few = [pair for of_camera in looked_at(references.images, pairs, POSED_PAIRS) for pair in of_camera]
-        matches = match_pairs(bench, use.pair_matching, few, references, posed=False)
-    return dataclasses.replace(points, notes=check_focals(bench, references, matches))
+    posed = isinstance(use.pair_matching, PosedPairMatcher)  # its matches agree with the poses, right or wrong
+    few = _few(references.images, pairs) if posed else pairs
+    matches = match_pairs(bench, use.pair_matching, few, references, posed=False)
+    min_angle_deg = getattr(use.mapping, "min_angle_deg", 0.0)
+    said = check.matches(matches.item_keys, matches.__getitem__, _of_matches(references, matches), min_angle_deg)
+    matches = match_pairs(bench, use.pair_matching, pairs, references) if posed else matches
+    return _finished(check, *triangulate(bench, use.mapping, references, matches), said)
 
 
-def check_focals(bench: Workbench, references: Photos, matches: Shelved) -> tuple[str, ...]:
-    """What the references' matches say against their focal lengths, on the log too."""
-    features = references.features
-    spec = {"focal_check": FocalDoubts.VERSION, **_of_matches(references, matches)}
+def _few(images: ImageList, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The pairs that are matched without their poses, where the others are matched with them."""
+    of_one_camera = [pair for of_camera in looked_at(images, pairs, POSED_PAIRS) for pair in of_camera]
+    return of_one_camera or pairs[:: max(1, len(pairs) // POSED_PAIRS)]
 
-    def check() -> FocalDoubts:
-        keypoints_of = functools.cache(lambda name: features[name].keypoints)
-        return FocalDoubts(doubtful_focals(references.images, matches.item_keys, keypoints_of, matches.__getitem__))
 
-    found, _ = bench.artifact("focal_check", spec, check)
-    for sentence in found.sentences:
-        log.warning("%s", sentence)
-    return found.sentences
+def _finished(check: Check, points: Map, key: str, said: CheckedReferences) -> LocalizationMap:
+    """The map without what stands still in the pictures, with its descriptors and all that is to be said of it."""
+    points, key, notes = check.points(points, key, said.poses)
+    found = collect_rows(check.bench, points, key, check.references.features)
+    return dataclasses.replace(found, notes=(*said.notes, *notes), figures=check.figures(points, key, said.poses))
 
 
 def choose_pairs(
@@ -127,25 +129,24 @@ def match_pairs(
     return bench.fill("pair_matches", bench.store.shelf("pair_matches", spec), keys, match)
 
 
-def triangulate(bench: Workbench, mapping: Mapping, references: Photos, matches: Shelved) -> LocalizationMap:
-    """The map of the references from the matches of pairs of them, and its descriptors."""
+def triangulate(bench: Workbench, mapping: Mapping, references: Photos, matches: Shelved) -> tuple[Map, str]:
+    """The map of the references from the matches of pairs of them, and its key."""
     features = references.features
-    spec = {"mapping": describe(mapping), **_of_matches(references, matches)}
+    spec = {"mapping": describe(mapping, building=True), **_of_matches(references, matches)}
 
     def build() -> Map:
         keypoints = {name: features[name].keypoints for name in references.images.names}
         return mapping.build(references.images, keypoints, {pair: matches[pair] for pair in matches.item_keys})
 
-    points, key = bench.artifact("map", spec, build)
-    return collect_rows(bench, points, key, features)
+    return bench.artifact("map", spec, build)
 
 
-def import_map(bench: Workbench, mapping: MapImport, files: ModelFiles, references: Photos) -> LocalizationMap:
-    """The supplied model as the map, with the descriptors of the references at its observations."""
+def import_map(bench: Workbench, mapping: MapImport, files: ModelFiles, references: Photos) -> tuple[Map, str]:
+    """The supplied model as the map of the references, and its key."""
     path, features = pathlib.Path(files.model), references.features
     parts = sorted(path.iterdir()) if path.is_dir() else [path]
     spec = {
-        "mapping": describe(mapping),
+        "mapping": describe(mapping, building=True),
         "model": [file_digest(part) for part in parts if part.is_file()],
         "features": features.key,
         "references": [(_placed(i), files.names.get(i.name), features.item_keys[i.name]) for i in references.images],
@@ -155,8 +156,7 @@ def import_map(bench: Workbench, mapping: MapImport, files: ModelFiles, referenc
         keypoints = {name: features[name].keypoints for name in references.images.names}
         return mapping.import_model(_supplied_model(path), references.images, files.names, keypoints)
 
-    points, key = bench.artifact("map", spec, build)
-    return collect_rows(bench, points, key, features)
+    return bench.artifact("map", spec, build)
 
 
 def _supplied_model(path: pathlib.Path) -> SourceModel:

@@ -1,12 +1,13 @@
 """What contradicts the user's data in more than one query, in one sentence."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from localize.evaluate.truth_check import other_truth
 from localize.pose.focal import focal_in
-from localize.types import PoseEstimate
+from localize.types import Pose, PoseEstimate, Scene
 
 log = logging.getLogger(__name__)
 
@@ -30,3 +31,12 @@ def warn_of_focals(estimates: Iterable[PoseEstimate]) -> None:
     """The same on the log."""
     for sentence in focal_notes(estimates):
         log.warning("%s", sentence)
+
+
+def truth_notes(estimates: Mapping[str, Pose], scene: Scene) -> list[str]:
+    """One sentence if the ground truth is written in another convention or frame, on the log too."""
+    sentence = other_truth(estimates, {image.name: image.pose for image in scene.ground_truth or ()})
+    if sentence is None:
+        return []
+    log.warning("%s", sentence)
+    return [sentence]

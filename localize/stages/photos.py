@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from localize.io.images import is_deep, read_photo
+from localize.io.masks import Masks
 from localize.keys import file_digest, file_stamp
 from localize.stages.workbench import Workbench
 from localize.store import Shelved
@@ -24,6 +25,7 @@ class PhotoList:
     kind: str  # reference or query: of the stages' names
     root: str
     images: ImageList
+    masks: Masks | None = None
 
     @functools.cached_property
     def paths(self) -> dict[str, pathlib.Path]:
@@ -33,12 +35,18 @@ class PhotoList:
 
 def reference_photos(scene: Scene) -> PhotoList:
     """The references."""
-    return PhotoList("reference", scene.image_root, scene.references)
+    return PhotoList("reference", scene.image_root, scene.references, masks_of(scene))
 
 
 def query_photos(scene: Scene, images: ImageList | None = None) -> PhotoList:
     """The queries, or those of the images, such as the ones whose true poses are known."""
-    return PhotoList("query", scene.query_root or scene.image_root, scene.queries if images is None else images)
+    images = scene.queries if images is None else images
+    return PhotoList("query", scene.query_root or scene.image_root, images, masks_of(scene))
+
+
+def masks_of(scene: Scene) -> Masks | None:
+    """What of the photos is to be ignored, if something is."""
+    return None if scene.masks is None else Masks(pathlib.Path(scene.masks))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,10 @@ from localize.evaluate.tables import recall_table, threshold_name
 from localize.index.bits import Coding
 from localize.io.text import write_poses, write_text
 from localize.stages.index import BuiltIndex
+from localize.stages.map_checks import told
 from localize.stages.mapping import LocalizationMap
 from localize.stages.memory import array_bytes
-from localize.stages.notes import focal_notes
+from localize.stages.notes import focal_notes, truth_notes
 from localize.stages.union import Matched
 from localize.stages.workbench import Workbench
 from localize.store import Shelved
@@ -43,10 +44,12 @@ def write_results(
     found = {name: estimates[name].pose for name in scene.queries.names if name in estimates}
     found = {name: pose for name, pose in found.items() if pose is not None}
     report = evaluate_poses(found, scene)
+    notes = truth_notes(found, scene)
     if output is not None:
         folder = pathlib.Path(output)
         folder.mkdir(parents=True, exist_ok=True)
         results = _results(bench, scene, points, matched, poses, estimates, report)
+        results["notes"] += notes
         write_poses(folder / "poses.txt", found)
         results["fallback_poses_in_submission"] = []
         if scene.submission:
@@ -84,6 +87,7 @@ def _results(
             "bytes": array_bytes(points.rows),
             "index_bytes": array_bytes(index.built) if index else 0,
             "bits": _bits(index),
+            "poses": points.figures,
             "notes": list(points.notes),
         },
         "notes": focal_notes(estimates.values()),
@@ -181,6 +185,8 @@ def _summary(report: Report, results: dict) -> str:
         + (f" (median {inliers:.0f} inliers)" if inliers is not None else "")
         + f" in a map of {results['map']['points']} points from {results['num_references']} photos."
     )
+    poses = told(results["map"]["poses"])
+    lines += [f"{poses[0].upper()}{poses[1:]}."] if poses else []
     steps = {k: v for k, v in results["seconds_per_query"].items() if v is not None}
     lines.append(
         f"Seconds per query: {sum(steps.values()):.2f} (" + ", ".join(f"{k} {v:.2f}" for k, v in steps.items()) + "); "

@@ -1,6 +1,6 @@
 """What is extracted from photos, and how photos relate."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -29,6 +29,15 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.keypoints)
+
+    def only(self, kept: np.ndarray) -> "Features":
+        """Those of some keypoints, (N,) bool."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Features(**{name: None if rows is None else rows[kept] for name, rows in found.items()})
+
+    def undescribed(self, rows: np.ndarray) -> "Features":
+        """The same rows, with zeros as the descriptors of some, (N,) bool: nothing is like them."""
+        return replace(self, descriptors=np.where(rows[:, None], 0, self.descriptors).astype(self.descriptors.dtype))
 
 
 @dataclass(frozen=True, eq=False)

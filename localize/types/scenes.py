@@ -173,6 +173,7 @@ class Scene:
     references: ImageList  # with poses
     queries: ImageList = field(default_factory=ImageList)
     query_root: str | None = None  # None: the queries lie in image_root too
+    masks: str | None = None  # folder of NAME.png, or one picture for all photos: black is ignored
     ground_truth: ImageList | None = None  # queries with poses
     thresholds: tuple[tuple[float, float], ...] = THRESHOLDS_M  # (unit, degrees)
     tag_thresholds: dict[str, tuple] = field(default_factory=dict)  # as many pairs, for queries of this tag

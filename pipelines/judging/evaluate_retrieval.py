@@ -65,7 +65,7 @@ def run(
     found = rank_photos(bench, asked, described, max(ks))
     if radius_m is None:
         matches = match_pairs(bench, use.pair_matching, choose_pairs(bench, use.mapping, references), references)
-        points = triangulate(bench, use.mapping, references, matches).model
+        points, _ = triangulate(bench, use.mapping, references, matches)
         right = shared_points(points, queries.images, references.images, rule) >= min_share
         told = f"shows at least {100 * min_share:g} % of the query's visible map points"
     else:

@@ -8,16 +8,26 @@ import numpy as np
 import pytest
 
 from localize.datasets.synthetic import Synthetic
+from localize.geometry.poses import inverse
 from localize.index.faiss_index import FaissFlat
 from localize.index.random_trees import RandomTrees
+from localize.mapping.triangulation import Triangulation
 from localize.pipelines import direct, parallel_search, serial
 from localize.pipelines.mapped_scene import map_scene
 from localize.pose.poselib import PoseLib
 from localize.roles import Components
 from localize.search.prior import Frames, Leaves, Union
-from localize.stages import PriorFrames, Workbench, extract_features, match_points, query_photos, retrieve
+from localize.stages import (
+    LocalizationMap,
+    PriorFrames,
+    Workbench,
+    extract_features,
+    match_points,
+    query_photos,
+    retrieve,
+)
 from localize.store import Store
-from localize.types import Camera, Image, ImageList, InputError, Pose
+from localize.types import Camera, Image, ImageList, InputError, Pose, Scene
 from tests.conftest import FEATURE, UNKEPT, computed, poses, results
 
 
@@ -71,7 +81,35 @@ def test_a_moved_reference_is_another_map(finished, scene, tmp_path):
     other = dataclasses.replace(scene, references=ImageList((moved(first), *rest)))
     parallel_search.run(other, finished[0], feature=FEATURE, output=str(tmp_path))
     done = {n for n, c in computed(tmp_path).items() if c} - UNKEPT
-    assert done == {"focal_check", "map", "map_descriptors", "index", "matches", "poses"}
+    checks = {"focal_check", "pose_check", "reprojection"}
+    assert done == {*checks, "map", "map_descriptors", "index", "matches", "poses"}
+
+
+def test_poses_that_contradict_the_photos_make_no_map_unless_they_are_trusted(finished, scene):
+    def mapped(scene: Scene, **settings) -> tuple[LocalizationMap, Workbench]:
+        use, bench = Components(feature=FEATURE, mapping=Triangulation(**settings)), Workbench(finished[0])
+        return map_scene(bench, use, scene).points, bench
+
+    turned = ImageList(dataclasses.replace(image, pose=inverse(image.pose)) for image in scene.references)
+    turned = dataclasses.replace(scene, references=turned)
+    with pytest.raises(InputError, match=r"Read as camera to world they fit .* mapping.trust_poses=true"):
+        mapped(turned)
+    with pytest.raises(InputError, match="no 3D point could be triangulated"):
+        mapped(turned, trust_poses=True)  # it goes on, and here makes nothing of it
+    points, bench = mapped(scene, trust_poses=True)  # makes nothing else of right poses
+    assert not [r.name for r in bench.records if r.computed and r.name not in UNKEPT]
+    assert points.figures["of_those_that_fit_some_pose"] > 0.9
+    assert points.figures["median_reprojection_px"] < 1
+
+
+def test_ground_truth_in_another_convention_is_named_in_the_results(finished, scene, tmp_path):
+    turned = ImageList(dataclasses.replace(image, pose=inverse(image.pose)) for image in scene.ground_truth)
+    parallel_search.run(
+        dataclasses.replace(scene, ground_truth=turned), finished[0], feature=FEATURE, output=str(tmp_path)
+    )
+    (note,) = results(tmp_path)["notes"]
+    assert "fits 3 of 3 localized queries only if it is read as camera to world" in note
+    assert note in (tmp_path / "summary.txt").read_text()
 
 
 def test_another_query_camera_is_another_pose(finished, scene, tmp_path):

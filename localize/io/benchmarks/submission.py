@@ -109,7 +109,7 @@ def _pose(fields: list[str]) -> Pose:
     if not np.isfinite(values).all():
         raise ValueError("it holds NaN or infinite numbers: leave a failed query out")
     norm = np.linalg.norm(values[:4])
-    if abs(norm - 1) > 1e-3:
+    if abs(norm - 1) > 1e-3:  # servers are stricter than we are
         raise ValueError(f"the quaternion's length is {norm:.6g}, but must be 1")
     if (values == [1, 0, 0, 0, 0, 0, 0]).all():
         raise ValueError("the pose is the identity, which marks a failure in some tools: leave a failed query out")

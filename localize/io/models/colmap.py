@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from localize.geometry.poses import rotation_from_qvec
+from localize.geometry.poses import pose_from_numbers
 from localize.io.models.colmap_cameras import Cameras, binary_cameras, text_cameras
 from localize.io.models.colmap_points import drop_pages, map_file, read_colmap_points, row_finder
 from localize.io.number_rows import open_input, parse_block
 from localize.kernels.numbers import place_observations
-from localize.types import Image, InputError, Pose, SourceModel, repeated_names
+from localize.types import Image, InputError, SourceModel, repeated_names
 
 log = logging.getLogger(__name__)
 
@@ -160,10 +160,9 @@ def _image(entry: _Entry, cameras: Cameras, problems: list[str]) -> list[Image]:
         problems += [camera] * (camera not in problems)
         return []
     try:
-        numbers = np.array(entry.numbers, np.float64)
         if camera is None:
             raise ValueError("its camera id is not in the cameras file")
-        return [Image(entry.name, camera, Pose(rotation_from_qvec(numbers[:4]), numbers[4:]))]
+        return [Image(entry.name, camera, pose_from_numbers(entry.numbers))]
     except ValueError as e:
         problems.append(f"{entry.where}: image {entry.name}: {e}")
         return []

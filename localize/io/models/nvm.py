@@ -10,7 +10,7 @@ import pathlib
 
 import numpy as np
 
-from localize.geometry.poses import qvec_from_rotation, rotation_from_qvec
+from localize.geometry.poses import check_qvec, qvec_from_rotation, rotation_from_qvec
 from localize.io.files import whole_file
 from localize.io.number_rows import Rows, open_input, read_rows
 from localize.types import InputError, Pose, SourceModel, repeated_names
@@ -105,6 +105,7 @@ def _read_cameras(file, path: pathlib.Path, line: int, count: int) -> tuple[int,
             values = np.array(fields[1:10], np.float64)
             if not np.isfinite(values).all() or values[0] <= 0 or not np.abs(values[1:5]).max() > 1e-9:
                 raise ValueError("numbers must be finite, the focal length positive and the quaternion not 0")
+            check_qvec(values[1:5])
         except ValueError as e:
             bad.append(f"{path}:{line}: camera {i} of {count} ({fields[0]}): {e}")
             continue
