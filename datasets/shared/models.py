@@ -3,8 +3,7 @@
 import pathlib
 from collections.abc import Mapping
 
-import PIL.Image
-
+from localize.io.images import open_photo
 from localize.io.models.colmap import read_colmap_images
 from localize.io.models.nvm import read_nvm_images
 from localize.io.text import read_poses
@@ -46,9 +45,11 @@ def model_images(
 def photo_size(path: pathlib.Path) -> tuple[int, int]:
     """Width and height in px from a photo's header."""
     try:
-        with PIL.Image.open(path) as photo:
+        with open_photo(path) as photo:
             return photo.size
-    except OSError as e:
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, OverflowError) as e:
         raise InputError(f"photo {path} is missing or cannot be read") from e
 
 

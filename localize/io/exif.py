@@ -9,6 +9,7 @@ import pathlib
 
 import PIL.Image
 
+from localize.io.images import open_photo
 from localize.types import Camera, InputError, Prior
 
 FILM_DIAGONAL_MM = math.hypot(36, 24)
@@ -47,10 +48,12 @@ def guessed_camera(width: int, height: int, focal_px: float | None = None) -> tu
 def camera_of_photo(path: str | pathlib.Path) -> tuple[Camera, Prior]:
     """The same for a photo, from its EXIF; InputError if it cannot be opened."""
     try:
-        with PIL.Image.open(path) as photo:
+        with open_photo(path) as photo:
             return guessed_camera(*photo.size, exif_focal_px(photo))
     except FileNotFoundError as e:
         raise InputError(f"photo {path} is missing: put it there or take its name off the list") from e
+    except InputError:
+        raise
     except (OSError, SyntaxError, ValueError, EOFError, OverflowError) as e:
         raise InputError(f"photo {path} cannot be opened ({e}): replace it or take it out") from e
 

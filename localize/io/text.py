@@ -9,12 +9,13 @@ import numpy as np
 from localize.geometry.poses import nearest_rotation, qvec_from_rotation, rotation_from_qvec
 from localize.io.files import write_bytes
 from localize.io.priors import parse_prior, prior_fields
-from localize.types import Camera, Image, InputError, Pose, Prior
+from localize.types import Camera, Image, InputError, Pose, Prior, check_regular
 from localize.types.priors import DOWN
 
 
 def read_text(path: pathlib.Path) -> str:
     """The file's text, a byte order mark left out; InputError if it is missing or no UTF-8."""
+    check_regular(path)
     try:
         return pathlib.Path(path).read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError) as e:

@@ -13,7 +13,7 @@ from localize.networks.netvlad import NetVlad
 from localize.networks.vgg import VGG16, Normalise
 from localize.types import InputError
 from localize.weights.backbones import fill_backbone
-from localize.weights.tensors import read_tensors
+from localize.weights.tensors import check_numbers, read_tensors
 
 WRONG = KeyError, AttributeError, IndexError, TypeError, ValueError, NotImplementedError  # of another file
 DAMAGED = OSError, MatReadError, zlib.error
@@ -45,6 +45,7 @@ def _of_checkpoint(tensors: dict, path: pathlib.Path) -> NetVlad:
     if lacking:
         raise InputError(f"{path} has no {' and no '.join(lacking)}: {HINT}")
     centers = tensors["pool.centroids"]
+    check_numbers({name: t for name, t in tensors.items() if name.startswith("pool.")}, path)
     return NetVlad(tensors["pool.conv.weight"].flatten(1), centers, bias=tensors.get("pool.conv.bias")).eval()
 
 
@@ -70,6 +71,7 @@ def _of_matlab(path: pathlib.Path) -> tuple[nn.Module, NetVlad]:
         raise InputError(f"{path} is cut off or no NetVLAD network as a plain struct ({e}): {HINT}") from e
     if head.matrix.shape[1] != head.centers.numel() or head.centers.shape[1] != network.channels:
         raise InputError(f"the layers of {path} do not fit each other: {HINT}")
+    check_numbers(network.state_dict() | head.state_dict(), path)
     network.normalise = Normalise("caffe", tuple(mean.reshape(-1, 3)[0].tolist()))
     return network.eval(), head.eval()
 

@@ -1,11 +1,19 @@
 """Photos from disk: every kind of pixel, or a sentence that says why not."""
 
+import os
+import pathlib
+
 import numpy as np
 import PIL.Image
 import pytest
 
+from localize.io.exif import camera_of_photo
 from localize.io.images import check_photo, read_photo
+from localize.io.models.supplied import read_model
+from localize.io.text import read_text
+from localize.keys import file_digest
 from localize.types import Camera, InputError
+from localize.weights.tensors import read_tensors
 
 
 def photo_with(tmp_path, mode, name="photo.png", size=(30, 20), **save):
@@ -60,6 +68,29 @@ def test_deep_photos_are_reduced_or_refused(tmp_path):
         assert "32 bits per pixel" in check_photo(tmp_path / "range.tif", CAMERA)[0]
         with pytest.raises(InputError, match="32 bits per pixel"):
             read_photo(tmp_path / "range.tif")
+
+
+def test_a_header_that_lies_takes_no_memory(tmp_path, monkeypatch):
+    """A few kilobytes of gigapixels, a drawing that another program would draw, a pipe and a device."""
+    path = tmp_path / "large.png"
+    PIL.Image.new("1", (25_000, 20_000)).save(path)
+    assert path.stat().st_size < 100_000
+    for looked in (lambda: camera_of_photo(path), lambda: read_photo(path)):
+        with pytest.raises(InputError, match="has 25000 x 20000 px, more than the 400 megapixels"):
+            looked()
+    with pytest.raises(InputError, match="is 30 x 20 px, but its camera is for 60 x 40 px"):
+        read_photo(photo_with(tmp_path, "L", "small.png"), size=(60, 40))
+    monkeypatch.setenv("LOCALIZE_MAX_MEGAPIXELS", "0.0005")
+    assert "0.0005 megapixels" in check_photo(tmp_path / "small.png", CAMERA)[0]
+    monkeypatch.delenv("LOCALIZE_MAX_MEGAPIXELS")
+    (tmp_path / "plot.jpg").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 30 20\n%%EndComments\n")
+    assert "a drawing and no photo" in check_photo(tmp_path / "plot.jpg", CAMERA)[0]
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert "is a named pipe and no regular file" in check_photo(tmp_path / "pipe.jpg", CAMERA)[0]
+    for read in (read_photo, file_digest, read_text, lambda path: read_model(path, []), read_tensors):
+        for path in (tmp_path / "pipe.jpg", pathlib.Path("/dev/zero")):
+            with pytest.raises(InputError, match=r"is a (named pipe|device) and no regular file|is missing"):
+                read(path)
 
 
 def test_unusable_photos_are_named(tmp_path):
