@@ -334,7 +334,7 @@ def _read_whitening(folder):
     return read_whitening(folder / "w.safetensors")
 
 
-def _make_mat(folder):
+def _make_mat(folder, packed=True):
     import scipy.io
 
     layer = {"weights": np.empty(2, object), "type": "conv"}
@@ -342,7 +342,7 @@ def _make_mat(folder):
     layers = np.empty(3, object)
     layers[:] = [layer] * 3
     net = {"layers": layers, "meta": {"normalization": {"averageImage": np.zeros((1, 1, 3))}}}
-    scipy.io.savemat(folder / "a.mat", {"net": net}, do_compression=True)
+    scipy.io.savemat(folder / "a.mat", {"net": net}, do_compression=packed)
     return folder / "a.mat"
 
 
@@ -479,7 +479,8 @@ KINDS = (
         ("keypoints", "keypoints.txt"), ("keypoints", "a.jpg.kpt"), ("descriptors", "a.jpg.desc"))),
     Kind("weights safetensors", _make_safetensors, _read_safetensors),
     Kind("weights whitening", _make_whitening, _read_whitening), Kind("weights pth", _make_pth, _read_pth),
-    Kind("weights mat", _make_mat, _read_mat),
+    Kind("weights mat packed", _make_mat, _read_mat),
+    Kind("weights mat", lambda folder: _make_mat(folder, False), _read_mat),
     *map(saved_map, ("localizer.json", "rows/record.json", "references/record.json", "rows/point.npy",
                      "rows/image_indptr.npy", "rows/points.npy", "vectors.npy", "index/nodes.npy",
                      "index/block_items.npy", "index/first_block.npy", "index/record.json")),

@@ -35,10 +35,10 @@ def refused_reading(error: BaseException, path: pathlib.Path) -> UnreadableError
 
     h5py puts the system's number into its own text.
     """
-    if not isinstance(error, OSError) or isinstance(error, GONE):
+    if isinstance(error, GONE) or not isinstance(error, OSError | MemoryError):
         return None
     found = re.search(r"errno = (\d+)", str(error))
-    number = error.errno or (int(found[1]) if found else 0)
+    number = getattr(error, "errno", errno.ENOMEM) or (int(found[1]) if found else 0)
     if not number:
         return None
     what_to_do = {

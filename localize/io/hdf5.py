@@ -45,5 +45,5 @@ def values_in(group: h5py.Group, name: str) -> np.ndarray:
         raise OSError(f"{name} holds references and no values")
     size = math.prod(found.shape or ()) * found.dtype.itemsize
     if found.shape is None or size > SMALL + PACKED * found.file.id.get_filesize():
-        raise OSError(f"{name} is said to take {size} bytes, which its file cannot hold")
+        raise OSError(f"{name} is said to take more than its file can hold: {size} bytes")
     return found[()]

@@ -115,6 +115,9 @@ def read_photo(path: str | pathlib.Path, *, grey: bool = False, size: tuple[int,
             if size not in (None, photo.size):
                 found = " x ".join(map(str, photo.size))
                 raise InputError(f"the photo {path} is {found} px, but its camera is for {size[0]} x {size[1]} px")
+            if photo.format == "PNG":
+                with PIL.Image.open(path) as again:
+                    again.verify()  # its checksums, which decoding does not look at to the end
             photo.load()
             if photo.mode == "F" or (photo.mode == "I" and photo.format != "PNG"):
                 raise ValueError("32 bits per pixel, of unknown range")

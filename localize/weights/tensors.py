@@ -21,6 +21,7 @@ DAMAGED = (  # what torch and zipfile raise on a file that was harmed
     RuntimeError, EOFError, OSError, LookupError, ValueError, AttributeError, AssertionError, TypeError,
     ArithmeticError, MemoryError, NotImplementedError, struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
+ROOM = 64 << 20  # bytes that a small archive may hold beyond four times its size: torch packs nothing
 NUMBERS = [  # numpy's, which training scripts keep beside the weights
     (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
     (np.float64(0).__reduce__()[0], "numpy._core.multiarray.scalar"),
@@ -63,6 +64,8 @@ def _check_zip(path: pathlib.Path) -> None:
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as z:
+        if sum(info.file_size for info in z.infolist()) > 4 * path.stat().st_size + ROOM:
+            raise ValueError("it is packed, and holds far more than its own size")
         wrong = [info.filename for info in z.infolist() if info.file_size and not _sound(z, info)]
         if 0 < len(wrong) < sum(info.file_size > 0 for info in z.infolist()):
             raise ValueError(f"the checksum of {wrong[0]} is wrong")

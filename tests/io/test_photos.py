@@ -98,6 +98,12 @@ def test_unusable_photos_are_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(InputError, match=r"photo\.jpg is damaged"):
         read_photo(path)
+    path = photo_with(tmp_path, "RGB", "photo.png", size=(300, 200))
+    data = bytearray(path.read_bytes())
+    data[-14] ^= 1  # of the last checksum but one
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"photo\.png is damaged"):
+        read_photo(path)
     (tmp_path / "text.jpg").write_text("hello")
     assert "cannot be opened" in check_photo(tmp_path / "text.jpg", CAMERA)[0]
     assert "is missing" in check_photo(tmp_path / "nothing.jpg", CAMERA)[0]

@@ -51,11 +51,11 @@ def test_interrupted_unpacking_shows_nothing_and_goes_on(tmp_path, monkeypatch):
     archive, folder = make_zip(tmp_path / "a.zip", {f"{i}.jpg": bytes([i]) for i in range(9)}), tmp_path / "photos"
     written, write = [], unpack_module._write
 
-    def stopping(aside, entry):
+    def stopping(aside, entry, room):
         if len(written) == 4:
             raise KeyboardInterrupt
         written.append(entry.name)
-        return write(aside, entry)
+        return write(aside, entry, room)
 
     monkeypatch.setattr(unpack_module, "_write", stopping)
     with pytest.raises(KeyboardInterrupt):

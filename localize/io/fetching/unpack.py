@@ -27,7 +27,7 @@ from localize.types import InputError
 log = logging.getLogger(__name__)
 
 KINDS = (".zip", ".tar", ".tar.gz", ".tgz", ".gz")
-PACKED, ROOM = 300, 64 << 20  # times an archive's size, and bytes beyond, that may come out of it
+PACKED, ROOM = 300, 16 << 20  # times an archive's size, and bytes beyond, that may come out of it
 LITTER = ("Thumbs.db", ".DS_Store", "__MACOSX")  # what file browsers leave in archives
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, NotImplementedError)
 
