@@ -109,8 +109,8 @@ def test_a_harmed_byte_of_an_artifact_is_named_and_mended(store, caplog, monkeyp
     file = store.root / "map" / key / name
     whole, rng = file.read_bytes(), np.random.default_rng(0)
     end = len(whole) if small or name == "record.json" else 128
-    harmed = [whole[: rng.integers(len(whole))] for _ in range(20)] + [b"[1]", b"[" * 10**5]
-    for at in rng.integers(end, size=100):
+    harmed = [whole[: rng.integers(len(whole))] for _ in range(8)] + [b"[1]", b"[" * 10**5]
+    for at in rng.integers(end, size=40):
         harmed.append(whole[:at] + bytes([whole[at] ^ 1 << rng.integers(8)]) + whole[at + 1 :])
     for data in harmed:
         file.write_bytes(data)
