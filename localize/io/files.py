@@ -39,7 +39,7 @@ def refused_reading(error: BaseException, path: pathlib.Path) -> UnreadableError
         return None
     found = re.search(r"errno = (\d+)", str(error))
     number = getattr(error, "errno", errno.ENOMEM) or (int(found[1]) if found else 0)
-    if not number:
+    if number in (0, errno.EINVAL):  # a harmed file may name a place before its first byte
         return None
     what_to_do = {
         errno.EACCES: "permit it",

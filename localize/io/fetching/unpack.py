@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from localize.io.fetching.filecheck import bytes_text
-from localize.io.files import locked, writing
+from localize.io.files import locked, refused_reading, writing
 from localize.io.text import write_text
 from localize.keys import sha256_of
 from localize.types import InputError
@@ -118,7 +118,9 @@ def _unpack(archive: pathlib.Path, folder: pathlib.Path) -> list[str]:
         _same_archive(aside, f"{was.st_size} {was.st_mtime_ns}")
     try:
         files = _extract(archive, aside, folder)
-    except DAMAGED as e:
+    except (*DAMAGED, OSError) as e:
+        if refused := refused_reading(e, archive):
+            raise InputError(str(refused)) from e
         raise InputError(f"{archive} is damaged ({e}): delete it and run again to fetch it anew") from e
     top = {name.partition("/")[0] for name in files}
     inner = f"{folder.name}/" if top == {folder.name} and all("/" in name for name in files) else ""
