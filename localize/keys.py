@@ -11,7 +11,7 @@ import os
 import numpy as np
 
 from localize.components import comes_from_files
-from localize.types import InputError
+from localize.types import InputError, check_regular
 
 FORMER_NAMES = {  # classes that moved or were renamed: what was stored under the former name is still theirs
     "localize.evaluate.search.descriptor_sets.DescriptorSet": "localize.evaluate.descriptor_sets.DescriptorSet",
@@ -105,12 +105,14 @@ def key_of(spec) -> str:
 
 def file_digest(path: str | os.PathLike) -> str:
     """Digest of a file's bytes, so that a replaced photo of the same name is another photo."""
+    check_regular(path)
     with open(path, "rb") as f:
         return hashlib.file_digest(f, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def sha256_of(path: str | os.PathLike) -> str:
     """SHA-256 of a file, in hexadecimal: what others publish for their files."""
+    check_regular(path)
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 

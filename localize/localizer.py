@@ -3,11 +3,10 @@
 import dataclasses
 import functools
 import io
-import json
 import logging
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -16,11 +15,11 @@ import PIL.Image
 
 from localize.features.base import LocalFeature
 from localize.geometry.intrinsics import camera_doubts
+from localize.index.base import FitsRows
 from localize.io.exif import camera_of_photo, guessed_camera
 from localize.io.files import whole_folder
 from localize.io.images import read_photo
-from localize.io.records import load_record, record_from_json, record_to_json, save_array, save_record
-from localize.keys import describe
+from localize.io.records import DAMAGED, trusted_by
 from localize.pose.base import SolvesRigs
 from localize.pose.priors import refuse_unhonoured
 from localize.pose.refinement.base import SeenPoints
@@ -29,6 +28,7 @@ from localize.retrieval.base import GlobalDescriptor, PreparedRanking, StoredDes
 from localize.retrieval.ranking import rank
 from localize.retrieval.restrictions import Restrictions
 from localize.roles import ANSWERING, BUILT_INTO_MAPS, Components
+from localize.saved_maps import PARTS, SavedMap, write_map
 from localize.stages import BuiltIndex, BuiltRanking, global_vector, match_query
 from localize.types import (
     Camera,
@@ -47,9 +47,7 @@ from localize.types import (
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3  # of the folder; raise it when old folders can no longer be read
 Picture = str | os.PathLike | BinaryIO | bytes | PIL.Image.Image | np.ndarray
-PARTS = {"rows", "learned", "references", "index", "ranking", "vectors.npy", "localizer.json"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +64,7 @@ class Localizer:
 
     def __post_init__(self):
         check_answers(self.use)
+        check_parts_fit(self)
 
     @functools.cached_property
     def _seen(self) -> SeenPoints:
@@ -118,8 +117,8 @@ class Localizer:
 
     def _view(self, image, camera: Camera, prior: Prior | None) -> View:
         of_frames = self.use.search.uses_frames and self.use.retrieval.needs != "features"
-        grey = self.use.feature.grey and not of_frames
-        pixels = _pixels(_source(image), grey=grey)  # read once, in colours if one needs them
+        grey, size = self.use.feature.grey and not of_frames, (camera.width, camera.height)
+        pixels = _pixels(_source(image), grey=grey, size=size)  # read once, in colours if one needs them
         photo = _pixels(pixels, grey=True) if self.use.feature.grey else pixels
         if photo.shape[1::-1] != (camera.width, camera.height):
             size = f"{photo.shape[1]} x {photo.shape[0]}"
@@ -143,68 +142,63 @@ class Localizer:
         final = pathlib.Path(folder).expanduser().absolute()
         if final.exists() and {p.name for p in final.iterdir()} - PARTS:
             raise InputError(f"folder {final} holds other files: choose an empty one for the map")
-        with whole_folder(final) as new:
-            self._write(new)
-
-    def _write(self, folder: pathlib.Path) -> None:
-        save_record(folder / "rows", self.rows)
-        save_record(folder / "learned", self.learned)
-        save_record(folder / "references", self.references)
-        save_array(folder / "vectors.npy", self.vectors)
+        records = {"rows": self.rows, "learned": self.learned, "references": self.references}
         for name, made in (("index", self.index), ("ranking", self.ranking)):
             if made is not None and made.built is not None:
-                save_record(folder / name, made.built)
+                records[name] = made.built
         components = {role: getattr(self.use, role) for role in ANSWERING if role != "index" or self.index is not None}
-        text = {
-            "format": FORMAT,
-            "components": {n: record_to_json(c) for n, c in components.items()},
-            "made_by": {n: describe(c) for n, c in components.items()},
-        }
-        (folder / "localizer.json").write_text(json.dumps(text, indent=1))
+        with whole_folder(final) as new:
+            write_map(new, components, records, self.vectors)
 
     @classmethod
-    def load(cls, folder: str | os.PathLike, *, verify: bool = False, **changed) -> "Localizer":
+    def load(
+        cls, folder: str | os.PathLike, *, verify: bool = False, classes: Collection[type] = (), **changed
+    ) -> "Localizer":
         """The map in a folder; `changed` replaces search, matching, pose or refinement, as
         pose=PoseLib(max_error_px=4.0) does.
 
-        It is memory-mapped: opening takes no time, and only what a query touches is read. verify: read everything once
-        and compare checksums; StoreError where a file is damaged. InputError if it holds no map, or one that other
-        versions of the components or their libraries made.
+        It is memory-mapped: opening takes no time, and only what a query touches is read. Parts of less than 256 MB are
+        compared with their checksums, all of them with `verify`, which reads everything; StoreError where a file is
+        damaged. classes: your own components that the map was built with, as a folder may come from anywhere and is not
+        to choose what is imported. InputError if it holds no map, or one that other versions of the components or their
+        libraries made.
         """
         folder = pathlib.Path(folder).expanduser().absolute()
-        head = folder / "localizer.json"
-        if not head.is_file():
-            raise InputError(f"{folder} holds no map: build one with localize.build_map or +pipeline=build_map")
-        text = json.loads(head.read_text())
-        if text["format"] != FORMAT:
-            raise InputError(f"the map {folder} was written by another version of localize: build it again")
-        try:
-            components = {n: record_from_json(c) for n, c in text["components"].items()}
-        except StoreError as e:
-            raise InputError(f"the map {folder} was built with other components, {e}: build it again") from e
-        for name, component in components.items():
-            if name in BUILT_INTO_MAPS and describe(component) != text["made_by"][name]:
-                kind = type(component).__name__
-                raise InputError(
-                    f"the map {folder} was built with another version of {kind}, its libraries or files: build it again"
-                )
+        saved = SavedMap(folder, verify, trusted_by([*classes, *map(type, changed.values())]))
+        components = saved.components()
         fixed = sorted(changed.keys() - ANSWERING.keys() | changed.keys() & BUILT_INTO_MAPS)
         if fixed:
             raise InputError(f"{', '.join(fixed)} cannot be changed after the map is built; build another map")
         use = Components(**{**components, **changed})
-        parts = {name: load_record(folder / name, verify=verify) for name in ("references", "rows", "learned")}
-        index = load_record(folder / "index", verify=verify) if "index" in components else None
-        prepared = isinstance(use.ranking, PreparedRanking)
-        localizer = cls(
-            use,
-            **parts,
-            index=None if index is None else BuiltIndex(use.index, index, ""),
-            ranking=BuiltRanking(use.ranking, load_record(folder / "ranking", verify=verify) if prepared else None),
-            vectors=np.load(folder / "vectors.npy", mmap_mode="r"),
-        )
+        index = BuiltIndex(use.index, saved.part("index"), "") if "index" in components else None
+        ranking = saved.part("ranking") if isinstance(use.ranking, PreparedRanking) else None
+        parts = {name: saved.part(name) for name in ("references", "rows", "learned")}
+        try:
+            localizer = cls(
+                use, **parts, index=index, ranking=BuiltRanking(use.ranking, ranking), vectors=saved.vectors()
+            )
+        except InputError:
+            raise
+        except DAMAGED as e:
+            raise StoreError(f"the map {folder} is damaged ({e}): build it again") from e
         if use.search.uses_leaves and localizer.index is None:
             raise InputError(f"the map {folder} has no index, as it was built with search=frames: build it again")
         return localizer
+
+
+def check_parts_fit(parts: Localizer) -> None:
+    """ValueError for parts that are not of one map: each may be sound by itself."""
+    references, rows, vectors = parts.references, parts.rows, parts.vectors
+    if not isinstance(references, ImageList) or not isinstance(rows, PointRows):
+        raise ValueError(f"its parts are a {type(references).__name__} and a {type(rows).__name__}")
+    if any(image.pose is None for image in references):
+        raise ValueError("a reference has no pose")
+    if len(rows.image_indptr) != len(references) + 1 or len(vectors) != len(references):
+        raise ValueError(
+            f"{len(references)} references, {len(rows.image_indptr) - 1} with rows, {len(vectors)} vectors"
+        )
+    if parts.index is not None and isinstance(parts.index.built, FitsRows):
+        parts.index.built.check_rows(rows)
 
 
 def check_answers(use: Components) -> None:
@@ -251,10 +245,10 @@ def _say_once(sentence: str) -> None:
     log.warning("%s", sentence)
 
 
-def _pixels(image, *, grey: bool) -> np.ndarray:
+def _pixels(image, *, grey: bool, size: tuple[int, int] | None = None) -> np.ndarray:
     """The pixels a feature wants, from a picture or from pixels."""
     if not isinstance(image, np.ndarray):
-        return read_photo(image, grey=grey)
+        return read_photo(image, grey=grey, size=size)
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
         raise InputError(f"pixels of shape {image.shape} {image.dtype}, but expected (H, W) or (H, W, 3) uint8")
     return np.ascontiguousarray(PIL.Image.fromarray(image).convert("L" if grey else "RGB"))

@@ -24,12 +24,22 @@ import h5py
 import numpy as np
 
 from localize.components import check_value
-from localize.io.files import HDF5_DAMAGED, wait_for_lock, whole_file, whole_folder, write_bytes, writing
+from localize.io.files import (
+    HDF5_DAMAGED,
+    refused_reading,
+    wait_for_lock,
+    whole_file,
+    whole_folder,
+    write_bytes,
+    writing,
+)
+from localize.io.hdf5 import group_in, values_in
 from localize.io.records import load_record, record_from_arrays, record_to_arrays, save_record
 from localize.keys import describe, key_of
-from localize.types import InputError, StoreError
+from localize.types import InputError, StoreError, UnreadableError, check_regular
 
 log = logging.getLogger(__name__)
+READ_ONLY = errno.EROFS, errno.EACCES, errno.EPERM
 
 
 def _digest(arrays: dict[str, np.ndarray], text: str) -> str:
@@ -56,6 +66,17 @@ def _refused(error: OSError, root: pathlib.Path) -> StoreError:
     )
 
 
+def _makers(spec) -> frozenset[str]:
+    """The modules, by their first names, of the components in a specification, which the caller holds.
+
+    Of the records in the store, whoever put them there, these and the package's own are the only ones made.
+    """
+    if isinstance(spec, dict):
+        own = {spec["type"].partition(".")[0]} if isinstance(spec.get("type"), str) else set()
+        return frozenset(own).union(*map(_makers, spec.values()))
+    return frozenset().union(*map(_makers, spec)) if isinstance(spec, list | tuple) else frozenset()
+
+
 class Store:
     """A folder of results. Safe for several processes at once: each key has a lock."""
 
@@ -71,12 +92,16 @@ class Store:
         return writing(self.root, _refused)
 
     def check_writable(self) -> None:
-        """StoreError now rather than after hours."""
+        """StoreError now rather than after hours. One that can be read alone may hold all that will be asked for."""
         probe = self.root / f".probe-{os.getpid()}"
-        with self.writing():
+        try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"x" * 4096)
             probe.unlink()
+        except OSError as e:
+            if e.errno not in READ_ONLY or not self.root.is_dir() or not any(self.root.iterdir()):
+                raise _refused(e, self.root) from e
+            log.warning("the store %s can only be read (%s): what is not in it is not computed", self.root, e.strerror)
 
     @contextlib.contextmanager
     def lock(self, path: pathlib.Path) -> Iterator[None]:
@@ -90,13 +115,13 @@ class Store:
 
     def artifact(self, stage: str, spec: dict, build: Callable[[], object]) -> tuple[object, str, bool]:
         """The record of this specification, built now if it is not there. Returns (record, key, reused)."""
-        key = key_of({"stage": stage, "spec": spec})
+        key, makers = key_of({"stage": stage, "spec": spec}), _makers(describe(spec))
         final = self.root / stage / key
-        record = self._finished(final)
+        record = self._finished(final, makers)
         if record is not None:
             return record, key, True
         with self.lock(final):
-            record = self._finished(final)  # another process may have built it while we waited
+            record = self._finished(final, makers)  # another process may have built it while we waited
             if record is not None:
                 return record, key, True
             for leftover in final.parent.glob(f"{key}*.partial"):
@@ -105,14 +130,17 @@ class Store:
             with self.writing(), whole_folder(final) as new:
                 save_record(new, record)
                 (new / "spec.json").write_text(json.dumps(describe(spec), indent=1))
-        return load_record(final), key, False  # read back: computed now or reused, the caller gets the same arrays
+        record = load_record(final, trusted=makers)  # computed now or reused, the caller gets the same arrays
+        return record, key, False
 
-    def _finished(self, folder: pathlib.Path):
-        """The record in a folder; None if there is none, or none that can be read: that one is set aside."""
+    def _finished(self, folder: pathlib.Path, makers: frozenset[str]):
+        """The record in a folder; None if there is none, or only a damaged one: that is set aside."""
         if not folder.is_dir():
             return None
         try:
-            return load_record(folder, verify=self.verify)
+            return load_record(folder, verify=self.verify, trusted=makers)
+        except UnreadableError:
+            raise
         except StoreError as e:
             aside = folder.with_name(f"{folder.name}.damaged")
             log.warning("%s; it is set aside as %s and computed again", e, aside.name)
@@ -138,6 +166,7 @@ class Shelf:
 
     def __init__(self, store: Store, folder: pathlib.Path, key: str, spec: dict):
         self.store, self.folder, self.key, self.spec = store, folder, key, spec
+        self.makers = _makers(describe(spec))
         self._where: dict[str, pathlib.Path] = {}
         self._scanned: set[pathlib.Path] = set()
         self.refresh()
@@ -148,11 +177,14 @@ class Shelf:
             if path in self._scanned:
                 continue
             try:
+                check_regular(path)
                 with h5py.File(path, "r") as f:
                     if f.attrs.get("shelf") != self.key:
                         raise OSError("it is not a shard of this shelf")
                     self._where.update(dict.fromkeys(f, path))
                 self._scanned.add(path)
+            except FileNotFoundError:  # another process has just set it aside
+                continue
             except HDF5_DAMAGED as e:
                 self._set_aside(path, e)
 
@@ -166,6 +198,9 @@ class Shelf:
             yield
 
     def _set_aside(self, path: pathlib.Path, why: Exception) -> None:
+        """Take a damaged shard out of the way; UnreadableError, and nothing done, where the system refuses to read."""
+        if refused := refused_reading(why, path):
+            raise refused from why
         aside = path.with_suffix(".damaged")
         log.warning(
             "%s cannot be read (%s); it is set aside as %s and its items are computed again",
@@ -173,7 +208,7 @@ class Shelf:
             str(why).split(",")[0],
             aside.name,
         )
-        with self.store.writing():
+        with self.store.writing(), contextlib.suppress(FileNotFoundError):  # another process may have been faster
             os.replace(path, aside)
         self._where = {k: p for k, p in self._where.items() if p != path}
         self._scanned.discard(path)
@@ -187,7 +222,7 @@ class Shelf:
         path = self._where[item]
         try:
             with h5py.File(path, "r") as f:
-                yield f[item]
+                yield group_in(f, item)
         except HDF5_DAMAGED as e:
             self._set_aside(path, e)
             raise StoreError(f"{path} is damaged and was set aside; run again to compute its items anew") from e
@@ -199,10 +234,10 @@ class Shelf:
     def read(self, item: str) -> tuple[object, float]:
         """The record of an item, and how long it took when it was computed; StoreError if it is damaged."""
         with self._group(item) as group:
-            arrays, text = {k: v[()] for k, v in group.items()}, group.attrs["record"]
+            arrays, text = {k: values_in(group, k) for k in group}, group.attrs["record"]
             if group.attrs["digest"] != _digest(arrays, text):
                 raise ValueError(f"the digest of item {item} is wrong")
-            return record_from_arrays(arrays, text), float(group.attrs["seconds"])
+            return record_from_arrays(arrays, text, self.makers), float(group.attrs["seconds"])
 
     def seconds(self, item: str) -> float:
         """How long this item took when it was computed; StoreError if it is damaged."""
@@ -291,7 +326,10 @@ class Shelved:
         for key, record, seconds in results:
             arrays, text = record_to_arrays(record)
             self._seconds[key] = seconds
-            self._hold(key, record_from_arrays({k: np.ascontiguousarray(a) for k, a in arrays.items()}, text))
+            self._hold(
+                key,
+                record_from_arrays({k: np.ascontiguousarray(a) for k, a in arrays.items()}, text, self.shelf.makers),
+            )
             yield key, record, seconds
 
     def _hold(self, key: str, record) -> None:

@@ -37,7 +37,7 @@ def build_map(
     if store is None:
         with tempfile.TemporaryDirectory(prefix="localize-store-") as temporary:
             build_map(scene, folder, store=Store(temporary), workers=workers, progress=progress, **components)
-        return Localizer.load(folder)
+        return Localizer.load(folder, classes=[type(component) for component in components.values()])
     use = Components(**components)
     check_answers(use)
     bench = Workbench(store, workers, progress)

@@ -1,10 +1,13 @@
+import contextlib
 import errno
+import json
 import multiprocessing
 import os
 import pathlib
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
 import h5py
 import numpy as np
@@ -12,10 +15,11 @@ import pytest
 
 from localize.features.sift import Sift
 from localize.index.random_trees import RandomTrees
+from localize.io import records
 from localize.keys import describe, key_of
 from localize.pose.poselib import PoseLib
 from localize.store import Store
-from localize.types import Features, Image, ImageList, PairMatches, Pose, StoreError
+from localize.types import Features, Image, ImageList, PairMatches, Pose, StoreError, UnreadableError
 from tests.conftest import CHECKOUT, PINHOLE, random_features
 
 
@@ -80,29 +84,97 @@ def test_unfinished_artifact_is_never_read(store):
     assert not partial.exists()
 
 
-def test_damaged_artifact_is_named_and_made_again(store, caplog):
-    _, key, _ = store.artifact("map", {"x": 3}, lambda: pairs(100))
-    file = store.root / "map" / key / "rows.npy"
-    file.write_bytes(file.read_bytes()[:50])
-    record, _, reused = store.artifact("map", {"x": 3}, lambda: pairs(100))
-    assert not reused
-    assert len(record.rows) == 100
-    assert f"{key} is damaged" in caplog.text
-    assert store.artifact("map", {"x": 3}, lambda: pairs(0))[2]
-
-
-def test_a_flipped_bit_of_an_artifact_is_noticed_where_checksums_are_compared(store, caplog):
+def test_a_flipped_bit_of_an_artifact_is_noticed_where_checksums_are_compared(store, caplog, monkeypatch):
     _, key, _ = store.artifact("map", {"x": 4}, lambda: pairs(100))
     file = store.root / "map" / key / "rows.npy"
     data = bytearray(file.read_bytes())
     data[-5] ^= 1
     file.write_bytes(data)
-    assert store.artifact("map", {"x": 4}, lambda: pairs(0))[2]  # only the pages that are used are read
+    monkeypatch.setattr(records, "SMALL", 0)
+    assert store.artifact("map", {"x": 4}, lambda: pairs(0))[2]  # of a large one only the pages that are used are read
     careful = Store(store.root, verify=True)
     _, _, reused = careful.artifact("map", {"x": 4}, lambda: pairs(100))
     assert not reused
     assert "rows.npy is damaged (its checksum is wrong)" in caplog.text
     assert careful.artifact("map", {"x": 4}, lambda: pairs(0))[2]
+
+
+@pytest.mark.parametrize("name", ["rows.npy", "record.json"])
+@pytest.mark.parametrize("small", [records.SMALL, 0])
+def test_a_harmed_byte_of_an_artifact_is_named_and_mended(store, caplog, monkeypatch, name, small):
+    """Any byte of the header, whatever is compared; the file cut anywhere; and any byte where it is small."""
+    monkeypatch.setattr(records, "SMALL", small)
+    wanted = np.arange(2e3, dtype=np.int32).reshape(-1, 2)
+    _, key, _ = store.artifact("map", {}, lambda: PairMatches(wanted))
+    file = store.root / "map" / key / name
+    whole, rng = file.read_bytes(), np.random.default_rng(0)
+    end = len(whole) if small or name == "record.json" else 128
+    harmed = [whole[: rng.integers(len(whole))] for _ in range(8)] + [b"[1]", b"[" * 10**5]
+    for at in rng.integers(end, size=40):
+        harmed.append(whole[:at] + bytes([whole[at] ^ 1 << rng.integers(8)]) + whole[at + 1 :])
+    for data in harmed:
+        file.write_bytes(data)
+        caplog.clear()
+        record, _, reused = store.artifact("map", {}, lambda: PairMatches(wanted))
+        np.testing.assert_array_equal(record.rows, wanted)
+        assert reused or f"{key}.damaged and computed again" in caplog.text
+    for file in (store.root / "map" / f"{key}.damaged").iterdir():
+        file.unlink()
+
+
+@dataclass(frozen=True, eq=False)
+class Own:
+    rows: np.ndarray
+
+
+def test_data_files_choose_nothing_to_import(store, tmp_path, monkeypatch, caplog):
+    """Neither a module on the path, nor one beside the checkout by the package's name, nor a class of a library."""
+    (tmp_path / "evil.py").write_text("import dataclasses; raise SystemExit('ran')")
+    monkeypatch.syspath_prepend(tmp_path)
+    shelf = store.shelf("s", {})
+    for name in ("evil:Evil", "localize.tests.conftest:Own", "tests.test_store:Own", "pathlib:Path"):
+        _, key, _ = store.artifact("map", {}, lambda: pairs(3))
+        head = json.loads((store.root / "map" / key / "record.json").read_text()) | {"record": name}
+        head["crc32"] = records.text_checksum(json.dumps({"record": name, "fields": head["fields"]}))
+        (store.root / "map" / key / "record.json").write_text(json.dumps(head))
+        assert not store.artifact("map", {}, lambda: pairs(3))[2]
+        assert f"{name} is no class of localize, and what a file names is not imported" in caplog.text
+        with monkeypatch.context() as m:
+            m.setattr(records, "_name", lambda cls, name=name: name)
+            with contextlib.suppress(StoreError):
+                shelf.fill(iter([(name[:4], pairs(1), 0.1)]))
+        with pytest.raises(StoreError, match="is damaged and was set aside"):
+            store.shelf("s", {}).get(name[:4])
+    assert "evil" not in sys.modules
+    by_own = {"index": {"type": f"{__name__}.OwnIndex", "version": 1}}  # a component that the caller holds
+    assert isinstance(store.artifact("index", by_own, lambda: Own(np.arange(3)))[0], Own)
+
+
+def test_what_the_system_refuses_to_read_is_left_as_it_is(store, monkeypatch):
+    store.artifact("map", {}, lambda: pairs(3))
+    shelf = store.shelf("s", {})
+    shelf.fill(iter(items(3)))
+
+    def refusing(number):
+        def refuse(path, *_, **__):
+            raise OSError(number, os.strerror(number), str(path))
+
+        return refuse
+
+    with monkeypatch.context() as m:
+        m.setattr(records, "open", refusing(errno.EMFILE), raising=False)
+        with pytest.raises(UnreadableError, match=r"rows\.npy: Too many open files; raise the number.*left as it is"):
+            store.artifact("map", {}, lambda: pairs(0))
+    for number, said in ((errno.EACCES, "Permission denied; permit it"), (errno.EIO, "check the disk")):
+        with monkeypatch.context() as m:
+            m.setattr(h5py, "File", refusing(number))
+            with pytest.raises(UnreadableError, match=said):
+                shelf.get("01")
+            with pytest.raises(UnreadableError, match=said):
+                store.shelf("s", {})
+    assert not list(store.root.glob("*/*.damaged")) + list(store.root.glob("*/*/*.damaged"))
+    assert store.artifact("map", {}, lambda: pairs(0))[2]
+    assert len(store.shelf("s", {}).get("01").rows) == 1
 
 
 def test_a_result_of_another_format_is_not_read(store, caplog):
@@ -248,7 +320,7 @@ def test_leftovers_of_a_crash_are_cleared(store):
     assert "00" in shelf
 
 
-def test_read_only_store_can_still_be_read(store, monkeypatch):
+def test_read_only_store_can_still_be_read(store, monkeypatch, caplog):
     shelf = store.shelf("s", {})
     shelf.fill(iter(items(2)))
     store.artifact("map", {}, lambda: pairs(1))
@@ -263,8 +335,10 @@ def test_read_only_store_can_still_be_read(store, monkeypatch):
     monkeypatch.setattr(pathlib.Path, "write_bytes", lambda *a: read_only("x", "w"))
     assert store.artifact("map", {}, lambda: pairs(1))[2]
     assert len(store.shelf("s", {}).get("01").rows) == 1
+    store.check_writable()  # all that is asked for may be there
+    assert "can only be read" in caplog.text
     with pytest.raises(StoreError, match="the disk is read-only"):
-        store.check_writable()
+        Store(store.root / "new").check_writable()
     with pytest.raises(StoreError, match="the disk is read-only"):
         store.artifact("map", {"new": 1}, lambda: pairs(1))
 

@@ -29,7 +29,7 @@ LAYERS = [
     {"store", "roles"},
     {"stages", "train"},
     {"datasets"},
-    {"pipelines", "localizer", "preflight"},
+    {"pipelines", "localizer", "saved_maps", "preflight"},
     {"cli", "arguments", "__main__"},
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -48,7 +48,9 @@ def photo_size(path: pathlib.Path) -> tuple[int, int]:
     try:
         with open_photo(path) as photo:
             return photo.size
-    except OSError as e:
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, OverflowError) as e:
         raise InputError(f"photo {path} is missing or cannot be read") from e
 
 

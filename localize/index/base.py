@@ -26,6 +26,15 @@ class Index(Protocol):
 
 
 @runtime_checkable
+class FitsRows(Protocol):
+    """What an index built, if it can tell whether it was built on these rows: kernels trust the numbers in it."""
+
+    def check_rows(self, rows: PointRows) -> None:
+        """ValueError if it names points or rows that these have not."""
+        ...
+
+
+@runtime_checkable
 class Swept(Protocol):
     """An index that can trade time for recall when it is asked; a benchmark measures others once, as they are."""
 

@@ -8,6 +8,7 @@ from localize.index.itq import itq_rotation
 from localize.kernels.codes import pack_codes, project_rows
 from localize.kernels.rows import as_stored
 from localize.types import InputError
+from localize.types.checks import check_array, check_finite
 
 BITS = ("auto", "sign", "median", "itq")
 ITQ_BITS = 256
@@ -23,6 +24,17 @@ class Coding:
     binarisation: str  # sign, median or itq
     rotation: np.ndarray  # (D, K) float32; (0, 0): none, bit k is made of value k
     thresholds: np.ndarray  # (K,) float32, bit = value > threshold
+
+    def __post_init__(self):
+        check_array(self, "thresholds", np.float32, (None,))
+        check_array(self, "rotation", np.float32, (None, len(self.thresholds) if np.size(self.rotation) else 0))
+        check_finite(self, "thresholds", "rotation")
+
+    def check_length(self, length: int) -> None:
+        """ValueError unless it is made for descriptors of this length."""
+        made_for = len(self.rotation) or len(self.thresholds)
+        if made_for != length:
+            raise ValueError(f"the index is of descriptors of {made_for} values, but those of the map have {length}")
 
     def projected(self, descriptors: np.ndarray) -> np.ndarray:
         """The values (N, K) that the thresholds are for; without a rotation the descriptors themselves."""

@@ -17,6 +17,7 @@ from localize.index.rescore import nearest_of_rows
 from localize.kernels.faiss_indexes import num_inverted_lists, sample
 from localize.kernels.threads import available_cores
 from localize.types import InputError, Nearest, PointRows
+from localize.types.checks import check_range
 
 SWEEPS = {"ivf": PROBES, "hnsw": WIDTHS, "multihash": ("num_flips", (0, 1, 2))}  # by structure
 
@@ -28,6 +29,11 @@ class FaissBits(Coding):
     data: np.ndarray  # (B,) uint8
     descriptors: np.ndarray  # (N, D) float16 means; (0, D) where the map's own rows serve
     point: np.ndarray  # (N,) int32
+
+    def check_rows(self, rows: PointRows) -> None:
+        """See `index.base.FitsRows`."""
+        self.check_length(rows.descriptors.shape[1])
+        check_range(self, "point", 0, len(rows.points))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import numpy as np
 from localize.index.items import Items
 from localize.index.rescore import nearest_of_rows
 from localize.kernels.faiss_indexes import fill, opened_once
-from localize.types import LEAF, Nearest, PointRows
+from localize.types import LEAF, Nearest, PointRows, StoreError
+from localize.types.checks import check_range
 
 BLOCK = 1 << 16  # items converted to float32 at a time
 PROBES = "num_probes", (1, 2, 4, 8, 16, 32, 64, 128)  # what benchmarks sweep: lists visited
@@ -22,10 +23,24 @@ class FaissItems:
     data: np.ndarray  # (B,) uint8
     point: np.ndarray  # (N,) int32
 
+    def check_rows(self, rows: PointRows) -> None:
+        """See `index.base.FitsRows`."""
+        check_range(self, "point", 0, len(rows.points))
+
 
 def opened(built, read=faiss.deserialize_index):
-    """The faiss index of a record with `data`; it lives as long as the record does."""
-    return opened_once(built, lambda record: read(np.array(record.data)))
+    """The faiss index of a record with `data`; it lives as long as the record does. StoreError if it is damaged."""
+
+    def checked(record):
+        try:
+            index = read(np.array(record.data))
+        except RuntimeError as e:
+            raise StoreError(f"the index is damaged ({str(e).splitlines()[0]}): build it again") from e
+        if index.ntotal != len(record.point):
+            raise StoreError(f"the index holds {index.ntotal} items, but there are {len(record.point)}: build it again")
+        return index
+
+    return opened_once(built, checked)
 
 
 def filled(index: faiss.Index, items: Items) -> FaissItems:

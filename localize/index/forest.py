@@ -4,12 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from localize.index.bits import BLOCK, SAMPLE, Coding, sample_rows
+from localize.index.bits import BLOCK as ROWS
+from localize.index.bits import SAMPLE, Coding, sample_rows
 from localize.kernels.codes import first_and_last_rows, flip_codes
 from localize.kernels.nibble_tables import WORDS
 from localize.kernels.rows import as_stored
 from localize.kernels.threads import on_threads, sliced
+from localize.kernels.vector_code import BLOCK
 from localize.types import InputError, PointRows
+from localize.types.checks import check_array, check_finite, check_indptr, check_range
 
 LINE = 64  # bytes of a cache line
 
@@ -29,6 +32,47 @@ class Forest(Coding):
     point: np.ndarray  # (I,) int32 into PointRows.points
     mean: float
     sigma: float
+
+    def __post_init__(self):
+        super().__post_init__()
+        blocks = len(self.block_items) // BLOCK
+        check_array(self, "nodes", np.int64, (None,))
+        check_array(self, "roots", np.int32, (None,))
+        leaves = len(check_array(self, "leaf_items", np.int32, (None,)))
+        check_array(self, "first_block", np.int64, (leaves + 1,))
+        check_array(self, "block_items", np.int32, (blocks * BLOCK,))
+        check_array(self, "codes", np.uint8, (8 * blocks * BLOCK * num_words(len(self.thresholds)),))
+        items = len(check_array(self, "values", np.int8, (None, None)))
+        check_array(self, "scale", np.float32, (items,))
+        check_array(self, "point", np.int32, (items,))
+        check_finite(self, "scale", "mean", "sigma")
+        check_indptr(self, "first_block", blocks)
+        check_range(self, "block_items", 0, items)
+        check_range(self, "point", 0, 2**31)
+        if (-(-self.leaf_items // BLOCK) != np.diff(self.first_block)).any():
+            raise ValueError("Forest.leaf_items do not fill the blocks of their leaves")
+        self._check_nodes(leaves)
+
+    def _check_nodes(self, leaves: int) -> None:
+        """A walk ends: each node hangs at one parent before it, or is a root, and each leaf is one node's."""
+        number = len(self.nodes)
+        inner = np.flatnonzero(self.nodes >= 0)
+        child, bit = self.nodes[inner] >> 10, self.nodes[inner] & 1023
+        reached = np.concatenate([child, child + 1, self.roots])
+        own = -1 - self.nodes[self.nodes < 0]
+        if (
+            (child <= inner).any()
+            or (bit >= len(self.thresholds)).any()
+            or not np.array_equal(np.sort(reached), np.arange(number))
+            or not np.array_equal(np.sort(own), np.arange(leaves))
+        ):
+            raise ValueError("Forest.nodes are no trees")
+
+    def check_rows(self, rows: PointRows) -> None:
+        """See `index.base.FitsRows`."""
+        self.check_length(self.values.shape[1])
+        self.check_length(rows.descriptors.shape[1])
+        check_range(self, "point", 0, len(rows.points))
 
 
 def num_words(num_bits: int) -> int:
@@ -59,8 +103,8 @@ def point_flips(rows: PointRows, coding: Coding, words: int, threads: int):
         if not coding.rotation.size:
             flip_codes(*as_stored(rows.descriptors), coding.thresholds, first[part], last[part], flips[part])
             return
-        for at in range(part.start, part.stop, BLOCK):  # a point without rows, -1, has twice the last one
-            block = slice(at, min(at + BLOCK, part.stop))
+        for at in range(part.start, part.stop, ROWS):  # a point without rows, -1, has twice the last one
+            block = slice(at, min(at + ROWS, part.stop))
             values = [coding.projected(np.asarray(rows.descriptors[rows_of[block]])) for rows_of in (first, last)]
             pairs = np.arange(len(values[0]))
             flip_codes(np.concatenate(values), False, coding.thresholds, pairs, pairs + len(pairs), flips[block])

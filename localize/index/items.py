@@ -7,6 +7,7 @@ import numpy as np
 
 from localize.kernels.point_sums import add_rows, count_rows
 from localize.types import PointRows
+from localize.types.checks import check_array, check_range
 
 ITEMS = ("mean", "all")
 SUM_BYTES = 1 << 30  # of sums in memory at a time; each block of them is one pass over the rows
@@ -19,6 +20,15 @@ class Items:
 
     descriptors: np.ndarray  # (N, D) float16 or float32, unit length
     point: np.ndarray  # (N,) int32
+
+    def __post_init__(self):
+        check_array(self, "point", np.int32, (len(check_array(self, "descriptors", None, (None, None))),))
+
+    def check_rows(self, rows: PointRows) -> None:
+        """See `index.base.FitsRows`."""
+        check_range(self, "point", 0, len(rows.points))
+        if self.descriptors.shape[1] != rows.descriptors.shape[1]:
+            raise ValueError("the items have descriptors of another length than the map")
 
 
 def index_items(rows: PointRows, items: str, workers: int = 1) -> Items:

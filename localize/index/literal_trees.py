@@ -17,6 +17,7 @@ from localize.kernels.literal_trees_build import build_tree
 from localize.kernels.literal_trees_search import rows_of_best_leaves
 from localize.kernels.threads import allowed_threads, on_threads, sliced
 from localize.types import Nearest, PointRows
+from localize.types.checks import check_array, check_finite, check_range
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,29 @@ class Trees(Coding):
     roots: np.ndarray  # (trees,) int32
     mean: float
     sigma: float
+
+    def __post_init__(self):
+        super().__post_init__()
+        number = len(check_array(self, "bit", np.int16, (None,)))
+        for name in ("left", "right", "lo", "hi"):
+            check_array(self, name, np.int32, (number,))
+        check_array(self, "order", np.int32, (None,))
+        check_array(self, "roots", np.int32, (None,))
+        check_finite(self, "mean", "sigma")
+        check_range(self, "bit", -1, len(self.thresholds))
+        check_range(self, "lo", 0, len(self.order) + 1)
+        check_range(self, "hi", 0, len(self.order) + 1)
+        check_range(self, "order", 0, len(self.order) // max(1, len(self.roots)))
+        children = np.concatenate([self.left, self.right])
+        there, parents = children >= 0, np.tile(np.arange(number), 2)
+        reached = np.sort(np.concatenate([children[there], self.roots]))  # each node hangs at one parent, or is a root
+        if (children[there] <= parents[there]).any() or not np.array_equal(reached, np.arange(number)):
+            raise ValueError("Trees.left and Trees.right make no trees")
+
+    def check_rows(self, rows: PointRows) -> None:
+        """See `index.base.FitsRows`."""
+        self.check_length(rows.descriptors.shape[1])
+        check_range(self, "order", 0, len(rows.point))
 
 
 @dataclass(frozen=True)

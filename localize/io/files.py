@@ -6,14 +6,17 @@ import fcntl
 import logging
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 
-from localize.types import InputError
+from localize.types import InputError, UnreadableError
 
 log = logging.getLogger(__name__)
-HDF5_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what h5py raises on a file that was harmed
+HDF5_DAMAGED = (  # what h5py, and what makes records of its values, raise on a file that was harmed
+    OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError,
+)  # fmt: skip
 
 
 def refused(error: OSError, path: pathlib.Path) -> InputError:
@@ -22,6 +25,33 @@ def refused(error: OSError, path: pathlib.Path) -> InputError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(f"the disk of {where} is full: free some space and run again; what has arrived is kept")
     return InputError(f"cannot write {where}: {error.strerror or error}; choose a folder that you may write")
+
+
+GONE = FileNotFoundError, IsADirectoryError, NotADirectoryError  # what a file in the wrong place is, whatever it held
+
+
+def refused_reading(error: BaseException, path: pathlib.Path) -> UnreadableError | None:
+    """What to say if the system refuses to read a file, which says nothing about the file; None for any other error.
+
+    h5py puts the system's number into its own text.
+    """
+    if isinstance(error, GONE) or not isinstance(error, OSError | MemoryError):
+        return None
+    found = re.search(r"errno = (\d+)", str(error))
+    number = getattr(error, "errno", errno.ENOMEM) or (int(found[1]) if found else 0)
+    if number in (0, errno.EINVAL):  # a harmed file may name a place before its first byte
+        return None
+    what_to_do = {
+        errno.EACCES: "permit it",
+        errno.EPERM: "permit it",
+        errno.EMFILE: "raise the number of files that a process may open (ulimit -n)",
+        errno.ENFILE: "close other programs",
+        errno.EIO: "check the disk",
+    }.get(number, "mend that")
+    return UnreadableError(
+        f"cannot read {path}: {os.strerror(number)}; {what_to_do} and run again; it is left as it is, as nothing says "
+        "that it is damaged"
+    )
 
 
 @contextlib.contextmanager

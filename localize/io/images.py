@@ -1,5 +1,6 @@
 """Photos from disk: a quick check of the header, and the grey or colour pixels. EXIF orientation is never applied."""
 
+import contextlib
 import importlib
 import os
 import pathlib
@@ -10,9 +11,12 @@ import numpy as np
 import PIL.Image
 
 from localize.io.pixels import channel_bits, pixels_of
-from localize.types import Camera, InputError
+from localize.types import Camera, InputError, check_regular
 
-PIL.Image.MAX_IMAGE_PIXELS = None  # large photos are normal here, not an attack
+PIL.Image.MAX_IMAGE_PIXELS = None  # large photos are normal here: `open_photo` has a limit of its own
+MAX_MEGAPIXELS = 400  # of a photo that is decoded, which takes 3 bytes a pixel and more
+LIMIT = "LOCALIZE_MAX_MEGAPIXELS"  # the variable that sets another
+PROGRAMS = ("EPS", "WMF")  # kinds that Pillow draws by running another program
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".ppm", ".pgm", ".heic", ".heif", ".avif"}
 _EXIF_ORIENTATION = 0x0112
 _BAD_FILE = (OSError, SyntaxError, ValueError, EOFError, OverflowError)  # what Pillow raises on one
@@ -48,10 +52,22 @@ def name_of(source: Source) -> str:
 
 
 def open_photo(source: Source) -> PIL.Image.Image:
-    """The picture in a file; its pixels are not read yet.
+    """The picture in a file; its pixels are not read yet, but its header has been asked whether they may be.
 
-    InputError where Pillow needs something for its kind, else what Pillow raises: OSError and others.
+    InputError for what is no regular file, too large, or of a kind for which Pillow needs something; else what Pillow
+    raises: OSError and others.
     """
+    if isinstance(source, str | os.PathLike):
+        check_regular(source)
+    photo = _opened(source)
+    with contextlib.ExitStack() as closing:
+        closing.enter_context(photo)
+        check_decodable(name_of(source), photo)
+        closing.pop_all()
+    return photo
+
+
+def _opened(source: Source) -> PIL.Image.Image:
     path = name_of(source)
     if pathlib.PurePath(path).suffix.lower() in _RAW:
         raise InputError(f"photo {path} is a camera's raw file: develop it, and save it as PNG or TIFF")
@@ -79,6 +95,22 @@ def _head(source, size: int) -> bytes:
             return f.read(size)
     source.seek(0)
     return source.read(size)
+
+
+def check_decodable(path: str | os.PathLike, photo: PIL.Image.Image) -> None:
+    """InputError for a picture that is better not decoded: a few kilobytes may stand for gigabytes of pixels."""
+    if photo.format in PROGRAMS:
+        raise InputError(f"photo {path} is {photo.format}, a drawing and no photo: save it as PNG")
+    (width, height), text = photo.size, os.environ.get(LIMIT, str(MAX_MEGAPIXELS))
+    try:
+        limit = float(text)
+    except ValueError as e:
+        raise InputError(f"{LIMIT} is {text!r}, but must be a number of megapixels") from e
+    if not width * height <= limit * 1e6:
+        raise InputError(
+            f"photo {path} has {width} x {height} px, more than the {limit:g} megapixels that are decoded: shrink it, "
+            f"or set {LIMIT} if there is memory for it"
+        )
 
 
 def check_photo(path: pathlib.Path, camera: Camera) -> tuple[str | None, str | None]:
@@ -129,14 +161,29 @@ def is_deep(path: str | os.PathLike) -> bool:
         return False
 
 
-def read_photo(source: Source | PIL.Image.Image, *, grey: bool = False) -> np.ndarray:
+def _check_size(source, photo: PIL.Image.Image, size: tuple[int, int] | None) -> None:
+    if size not in (None, photo.size):
+        found = " x ".join(map(str, photo.size))
+        raise InputError(f"the photo {name_of(source)} is {found} px, but its camera is for {size[0]} x {size[1]} px")
+
+
+def read_photo(
+    source: Source | PIL.Image.Image, *, grey: bool = False, size: tuple[int, int] | None = None
+) -> np.ndarray:
     """Pixels as stored: (H, W) uint8 if grey (0.299 R + 0.587 G + 0.114 B), else (H, W, 3) uint8 RGB.
 
-    InputError, naming the file, if it is missing, truncated or no picture.
+    size: (width, height) px that it must have, by its header. InputError, naming the file, if it has not, or is
+    missing, truncated or no picture.
     """
     try:
         if isinstance(source, PIL.Image.Image):
+            _check_size(source, source, size)
             return pixels_of(source, grey=grey)
+        with open_photo(source) as photo:
+            _check_size(source, photo, size)
+            if photo.format != "PNG":
+                return pixels_of(photo, lambda: open_photo(source), grey=grey)
+            photo.verify()  # its checksums, which decoding does not look at to the end; then it must be opened anew
         with open_photo(source) as photo:
             return pixels_of(photo, lambda: open_photo(source), grey=grey)
     except FileNotFoundError as e:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from localize.kernels.numbers import parse_rows
-from localize.types import InputError
+from localize.types import InputError, check_regular
 
 _BLOCK_BYTES = 4 << 20
 _MAX_LINE_BYTES = 64 << 20  # a point seen a million times
@@ -40,6 +40,7 @@ class Rows:
 
 def open_input(path: pathlib.Path):
     """The file opened for reading bytes; InputError if it is missing."""
+    check_regular(path)
     try:
         return open(path, "rb")
     except (FileNotFoundError, IsADirectoryError) as e:

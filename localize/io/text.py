@@ -10,12 +10,13 @@ import numpy as np
 from localize.geometry.poses import nearest_rotation, pose_from_numbers, qvec_from_rotation
 from localize.io.files import write_bytes
 from localize.io.priors import parse_prior, prior_fields
-from localize.types import CAMERA_MODELS, Camera, Image, InputError, Pose, Prior
+from localize.types import CAMERA_MODELS, Camera, Image, InputError, Pose, Prior, check_regular
 from localize.types.priors import DOWN
 
 
 def read_text(path: pathlib.Path) -> str:
     """The file's text, a byte order mark left out; InputError if it is missing or no UTF-8 (UTF-16 with its mark)."""
+    check_regular(path)
     try:
         data = pathlib.Path(path).read_bytes()
         wide = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # as Windows' shell writes it

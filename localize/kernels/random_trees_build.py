@@ -123,9 +123,9 @@ def lay_out(codes, item, leaf_lo, leaf_hi, first_block, blocks, block_items):
     """Write each leaf's codes and items in blocks: codes (N, bytes) uint8, blocks (B, bytes, BLOCK), block_items
     (B, BLOCK).
 
-    first_block (L + 1,) says where each leaf's begin; what fills a last block up is 0, and no item.
+    first_block (L + 1,) says where each leaf's begin; what fills a last block up is 0.
     """
-    blocks[:], block_items[:] = 0, -1
+    blocks[:], block_items[:] = 0, 0
     for leaf in range(leaf_lo.shape[0]):
         for row in range(leaf_lo[leaf], leaf_hi[leaf]):
             k = row - leaf_lo[leaf]

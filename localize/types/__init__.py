@@ -8,7 +8,7 @@ Conventions, everywhere inside the package:
 """
 
 from localize.types.answers import FRAME, LEAF, Evidence, Matches2D3D, Nearest, PoseEstimate, Report, View
-from localize.types.checks import InputError, StoreError, collecting
+from localize.types.checks import InputError, StoreError, UnreadableError, check_regular, collecting
 from localize.types.features import Features, GlobalVector, PairMatches, Retrieval
 from localize.types.maps import Map, PointRows, SourceModel
 from localize.types.priors import Prior
@@ -52,7 +52,9 @@ __all__ = [
     "SourceModel",
     "StoreError",
     "Submission",
+    "UnreadableError",
     "View",
+    "check_regular",
     "collecting",
     "repeated_names",
 ]

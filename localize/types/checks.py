@@ -1,6 +1,8 @@
 """Errors a user can act on, and the checks of the records' arrays."""
 
 import contextlib
+import os
+import stat
 from collections.abc import Iterator
 
 import numpy as np
@@ -25,6 +27,35 @@ def collecting(problems: list[str]) -> Iterator[None]:
 
 class StoreError(RuntimeError):
     """Stored results cannot be read or written; the sentence says where and what to do."""
+
+
+class UnreadableError(StoreError):
+    """Stored results are there, but the system refuses to read them: nothing says that they are damaged."""
+
+
+def check_regular(path: str | os.PathLike) -> None:
+    """InputError for what is there and no file: a pipe or a device would be read for ever. A missing one passes."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # what opens it says why
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        kind = "a named pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+        raise InputError(f"{path} is {kind} and no regular file: put the file itself there")
+
+
+def check_range(owner, name: str, low: int, stop: int) -> None:
+    """Refuse a field of whole numbers that are not all from `low` to below `stop`."""
+    values = getattr(owner, name)
+    if values.size and (values.min() < low or values.max() >= stop):
+        raise ValueError(f"{type(owner).__name__}.{name} must lie between {low} and {stop - 1}")
+
+
+def check_indptr(owner, name: str, total: int) -> None:
+    """Refuse a field that does not rise from 0 to the number of rows that it cuts into parts."""
+    values = getattr(owner, name)
+    if not len(values) or values[0] != 0 or values[-1] != total or (values[1:] < values[:-1]).any():
+        raise ValueError(f"{type(owner).__name__}.{name} must rise from 0 to {total}")
 
 
 def check_array(owner, name: str, dtype, shape: tuple) -> np.ndarray:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from localize.types.checks import check_array, check_finite
+from localize.types.checks import check_array, check_finite, check_range
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +63,7 @@ class Retrieval:
     def __post_init__(self):
         check_array(self, "ranked", np.int32, (len(self.query_names), None))
         check_array(self, "scores", np.float32, self.ranked.shape)
+        check_range(self, "ranked", -1, len(self.reference_names))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,3 +74,4 @@ class PairMatches:
 
     def __post_init__(self):
         check_array(self, "rows", np.int32, (None, 2))
+        check_range(self, "rows", 0, 2**31)

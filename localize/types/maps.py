@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from localize.types.checks import check_array, check_finite
+from localize.types.checks import check_array, check_finite, check_indptr, check_range
 from localize.types.scenes import Camera, ImageList, Pose
 
 
@@ -20,10 +20,13 @@ class Map:
 
     def __post_init__(self):
         points = check_array(self, "points", np.float64, (None, 3))
-        indptr = check_array(self, "indptr", np.int64, (len(points) + 1,))
-        check_array(self, "image", np.int32, (int(indptr[-1]),))
-        check_array(self, "keypoint", np.int32, self.image.shape)
+        check_array(self, "indptr", np.int64, (len(points) + 1,))
+        seen = len(check_array(self, "image", np.int32, (None,)))
+        check_array(self, "keypoint", np.int32, (seen,))
         check_finite(self, "points")
+        check_indptr(self, "indptr", seen)
+        check_range(self, "image", 0, len(self.images))
+        check_range(self, "keypoint", 0, 2**31)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +54,9 @@ class SourceModel:
         ):  # fmt: skip
             check_array(self, name, dtype, shape)
         check_finite(self, "focal_px", "radial", "rotations", "translations", "points", "xy")
-        if self.indptr[0] != 0 or self.indptr[-1] != m or (self.indptr[1:] < self.indptr[:-1]).any():
-            raise ValueError(f"SourceModel.indptr must rise from 0 to the number of observations, {m}")
-        if m and (self.image.min() < 0 or self.image.max() >= i or self.keypoint.min() < 0):
-            raise ValueError(f"SourceModel.image must be 0 to {i - 1} and SourceModel.keypoint at least 0")
+        check_indptr(self, "indptr", m)
+        check_range(self, "image", 0, i)
+        check_range(self, "keypoint", 0, 2**31)
         if len(self.cameras) not in (0, i):
             raise ValueError(f"SourceModel has {len(self.cameras)} cameras for {i} images")
 
@@ -73,7 +75,10 @@ class PointRows:
     image_indptr: np.ndarray  # (I + 1,) int64: rows of image i are image_indptr[i] to image_indptr[i + 1]
 
     def __post_init__(self):
-        check_array(self, "points", np.float64, (None, 3))
+        points = check_array(self, "points", np.float64, (None, 3))
         rows = len(check_array(self, "descriptors", None, (None, None)))
         check_array(self, "point", np.int32, (rows,))
         check_array(self, "image_indptr", np.int64, (None,))
+        check_finite(self, "points")
+        check_range(self, "point", 0, len(points))
+        check_indptr(self, "image_indptr", rows)

@@ -6,7 +6,7 @@ from torch import nn
 
 from localize.networks.backbones import backbone
 from localize.types import InputError
-from localize.weights.tensors import read_tensors
+from localize.weights.tensors import check_numbers, read_tensors
 
 PREFIXES = {  # of the names of a backbone's tensors
     "vgg16": ("features.", "dense_feature_extraction.model.", "encoder.", "encoder.module."),
@@ -32,13 +32,14 @@ def fill_backbone(network: nn.Module, name: str, tensors: dict, path) -> None:
     if hasattr(network, "load_gluon"):
         try:
             network.load_gluon(tensors)
-        except (KeyError, RuntimeError) as e:
+        except (KeyError, RuntimeError, TypeError, AttributeError) as e:
             raise InputError(f"{path} is not of backbone {name} ({e}): give other weights, or another backbone") from e
-        return
+        return check_numbers(network.state_dict(), path)
     wanted = {n: t.shape for n, t in network.state_dict().items() if not n.endswith("num_batches_tracked")}
     for prefix in PREFIXES[name]:
         found = {n: tensors.get(prefix + n.removeprefix("features.")) for n in wanted}
-        if all(t is not None and t.shape == wanted[n] for n, t in found.items()):
+        if all(getattr(t, "shape", None) == wanted[n] for n, t in found.items()):
+            check_numbers(found, path)
             network.load_state_dict({n: t.float() for n, t in found.items()}, strict=False)
             return
     example, shape = next(iter(wanted.items()))

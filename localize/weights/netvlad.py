@@ -1,6 +1,8 @@
 """Trained NetVLAD networks as others publish them: the authors' Matlab file and checkpoints of pytorch-NetVlad."""
 
 import pathlib
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -9,14 +11,24 @@ import torch
 from scipy.io.matlab import MatReadError
 from torch import nn
 
+from localize.keys import sha256_of
 from localize.networks.netvlad import NetVlad
 from localize.networks.vgg import VGG16, Normalise
 from localize.types import InputError
 from localize.weights.backbones import fill_backbone
-from localize.weights.tensors import read_tensors
+from localize.weights.manifest import read_manifest
+from localize.weights.tensors import check_numbers, read_tensors
 
 WRONG = KeyError, AttributeError, IndexError, TypeError, ValueError, NotImplementedError  # of another file
-DAMAGED = OSError, MatReadError, zlib.error
+DAMAGED = OSError, MatReadError, zlib.error, MemoryError, UnboundLocalError  # scipy's own fault
+MEMORY = 4, 2 << 30  # times the file's size, and bytes beyond, that reading it may take
+SECONDS = 300
+READ = """
+import resource, sys, scipy.io
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+scipy.io.loadmat(sys.argv[1], struct_as_record=False)
+"""
 VLAD, WPCA = 30, 33  # layers of the authors' network
 HINT = "give VGG16-NetVLAD-Pitts30K.mat (Pitts30K_struct.mat), or a checkpoint of pytorch-NetVlad"
 
@@ -45,6 +57,7 @@ def _of_checkpoint(tensors: dict, path: pathlib.Path) -> NetVlad:
     if lacking:
         raise InputError(f"{path} has no {' and no '.join(lacking)}: {HINT}")
     centers = tensors["pool.centroids"]
+    check_numbers({name: t for name, t in tensors.items() if name.startswith("pool.")}, path)
     return NetVlad(tensors["pool.conv.weight"].flatten(1), centers, bias=tensors.get("pool.conv.bias")).eval()
 
 
@@ -52,6 +65,7 @@ def _of_matlab(path: pathlib.Path) -> tuple[nn.Module, NetVlad]:
     if not path.is_file():
         raise InputError(f"weights file {path} is missing")
     try:
+        check_loads(path)
         net = scipy.io.loadmat(path, struct_as_record=False, squeeze_me=True)["net"]
         layers, mean = net.layers, np.asarray(net.meta.normalization.averageImage, np.float64)
         network = VGG16()
@@ -70,8 +84,28 @@ def _of_matlab(path: pathlib.Path) -> tuple[nn.Module, NetVlad]:
         raise InputError(f"{path} is cut off or no NetVLAD network as a plain struct ({e}): {HINT}") from e
     if head.matrix.shape[1] != head.centers.numel() or head.centers.shape[1] != network.channels:
         raise InputError(f"the layers of {path} do not fit each other: {HINT}")
+    check_numbers(network.state_dict() | head.state_dict(), path)
     network.normalise = Normalise("caffe", tuple(mean.reshape(-1, 3)[0].tolist()))
     return network.eval(), head.eval()
+
+
+def check_loads(path: pathlib.Path) -> None:
+    """ValueError for a Matlab file that crashes its reader or takes too much: another process tries it first.
+
+    scipy's reader trusts the numbers in a file, and a flipped bit may end the process. Not asked of a published file.
+    """
+    if any(entry.size == path.stat().st_size and entry.sha256 == sha256_of(path) for entry in read_manifest().values()):
+        return
+    limit = MEMORY[0] * path.stat().st_size + MEMORY[1]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", READ, str(path), str(limit)], capture_output=True, timeout=SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as e:
+        raise ValueError(f"reading it took more than {SECONDS} s") from e
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise ValueError("its reader crashed" if done.returncode < 0 or not lines else lines[-1][:200])
 
 
 def _fill(convolution: nn.Conv2d, weights: np.ndarray, bias: np.ndarray, *, first: bool) -> None:

@@ -1,7 +1,6 @@
 """Weights of a patch network in one file: safetensors, half precision, with what they are and were made from."""
 
 import pathlib
-import pickle
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -9,7 +8,7 @@ from torch import nn
 
 from localize.networks.patches import NAMES, TFeat, patch_network
 from localize.types import InputError
-from localize.weights.tensors import write_tensors
+from localize.weights.tensors import check_numbers, filled, read_tensors, write_tensors
 
 
 def save_weights(path: str | pathlib.Path, module: nn.Module, network: str, metadata: dict[str, str]) -> None:
@@ -40,6 +39,7 @@ def load_weights(path: str | pathlib.Path) -> tuple[nn.Module, dict[str, str]]:
     wanted = {name: tensor.shape for name, tensor in module.state_dict().items()}
     if wanted != {name: tensor.shape for name, tensor in tensors.items()}:
         raise InputError(f"{path} says that it is of {network}, but its tensors are others: copy or train it again")
+    check_numbers(tensors, path)
     float32 = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     module.load_state_dict(float32, assign=True)
     return module.eval().requires_grad_(), metadata
@@ -47,12 +47,4 @@ def load_weights(path: str | pathlib.Path) -> tuple[nn.Module, dict[str, str]]:
 
 def load_tfeat(path: str | pathlib.Path) -> nn.Module:
     """TFeat in eval mode from its authors' file of one training set; InputError if it holds something else."""
-    network = TFeat()
-    try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError) as e:
-        reason = str(e).splitlines()[0]
-        raise InputError(
-            f"{path} holds no weights of TFeat ({reason}): give a file such as tfeat-liberty.params"
-        ) from e
-    return network.eval()
+    return filled(TFeat(), read_tensors(path)[0], path, "TFeat, such as tfeat-liberty.params").eval()

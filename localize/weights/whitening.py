@@ -22,8 +22,12 @@ def read_whitening(path: str | pathlib.Path) -> tuple[np.ndarray, np.ndarray, st
         raise InputError(f"whitening {path} is missing: give a file that +pipeline=learn_whitening wrote")
     try:
         with safe_open(path, "np") as file:
-            return file.get_tensor("mean"), file.get_tensor("projection"), (file.metadata() or {})["made_with"]
+            found = {name: file.get_tensor(name) for name in ("mean", "projection")}
+            made_with = (file.metadata() or {})["made_with"]
     except (SafetensorError, KeyError) as e:
         raise InputError(
             f"{path} is cut off or no whitening ({e}): learn it again with +pipeline=learn_whitening"
         ) from e
+    if not all(np.isfinite(values).all() for values in found.values()):
+        raise InputError(f"{path} holds NaN or infinite numbers: learn it again with +pipeline=learn_whitening")
+    return *found.values(), made_with

@@ -5,12 +5,12 @@ import json
 import pathlib
 
 import numpy as np
-import PIL.Image
 
 import localize
 from localize.evaluate.grids import as_text
 from localize.evaluate.mma import LEFT_OUT, THRESHOLDS_PX, PairAccuracy, by_kind, mma_table, shares_within
 from localize.io.benchmarks.sequences import PhotoSequence, read_sequences
+from localize.io.images import open_photo
 from localize.io.text import write_text
 from localize.matching.mutual import MutualNearest
 from localize.stages import PhotoList, Workbench, extract_features
@@ -63,7 +63,7 @@ def _name(sequence: PhotoSequence, k: int) -> str:
 def _image(name: str, path: pathlib.Path) -> Image:
     """The photo under a camera of its size, which features in files ask for; the focal length is not used."""
     try:
-        with PIL.Image.open(path) as photo:
+        with open_photo(path) as photo:
             width, height = photo.size
     except (OSError, SyntaxError, ValueError) as e:
         raise InputError(f"photo {path} cannot be opened ({e}): replace it") from e

@@ -41,4 +41,4 @@ def test_descriptors_are_the_networks_at_unit_length(feature):
 
 def test_weights_of_something_else_are_named_before_the_work(tmp_path):
     torch.save({"other": torch.zeros(3)}, tmp_path / "other.params")
-    assert "holds no weights of TFeat" in SiftTfeat(weights=str(tmp_path / "other.params")).preflight()[0]
+    assert "give weights of TFeat" in SiftTfeat(weights=str(tmp_path / "other.params")).preflight()[0]

@@ -118,7 +118,7 @@ def test_source_model_refuses_what_cannot_be():
     assert SourceModel(**fields).pose(0).center == pytest.approx(pose.center)
     two = (Camera("SIMPLE_PINHOLE", 2, 2, [1, 1, 1]),) * 2
     for name, value, sentence in (
-        ("indptr", [0, 2], "must rise"), ("image", [1], "must be 0 to 0"), ("keypoint", [-1], "at least 0"),
+        ("indptr", [0, 2], "must rise"), ("image", [1], "between 0 and 0"), ("keypoint", [-1], "between 0 and"),
         ("points", [[0, 0, np.nan]], "NaN"), ("xy", [[1.0]], "expected"), ("cameras", two, "2 cameras for 1 images"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=sentence):

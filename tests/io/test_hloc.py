@@ -202,3 +202,33 @@ def test_features_are_kept_by_name_and_by_the_files_content(tmp_path):
     found, bench = read(Changing(str(path)), _1=6, _2=7)
     assert found == {}
     assert set(bench.unreadable.values()) == {f"file {path} was replaced while the run was going on: run again"}
+
+
+def test_what_lies_in_another_file_or_is_too_much_is_refused(tmp_path):
+    """Links, datasets stored elsewhere or made of parts of others, and a petabyte that was never written."""
+    d = unit(np.random.default_rng(0), 3, 8)
+    hloc_writes(tmp_path / "whole.h5", "1.jpg", {"keypoints": np.ones((3, 2)), "descriptors": d.T})
+    (tmp_path / "secret").write_bytes(bytes(48))
+    for how in ("link", "soft", "external", "virtual", "petabyte"):
+        path = tmp_path / f"{how}.h5"
+        with h5py.File(path, "w") as f:
+            group = f.create_group("1.jpg")
+            group["descriptors"] = d.T
+            if how == "link":
+                group["keypoints"] = h5py.ExternalLink("whole.h5", "1.jpg/keypoints")
+            elif how == "soft":
+                group["keypoints"] = h5py.SoftLink("/1.jpg/descriptors")
+            elif how == "external":
+                group.create_dataset("keypoints", (3, 2), "f8", external=[(str(tmp_path / "secret"), 0, 48)])
+            elif how == "virtual":
+                layout = h5py.VirtualLayout((3, 2), "f2")
+                layout[:] = h5py.VirtualSource(str(tmp_path / "whole.h5"), "1.jpg/keypoints", (3, 2))
+                group.create_virtual_dataset("keypoints", layout)
+            else:
+                group.create_dataset("keypoints", (2**47, 2), "f4", chunks=(1024, 2))
+        with pytest.raises(InputError, match=r"link to another place|lie in another file|more than its file can hold"):
+            read_local_features(path, "1.jpg", WIDTH, HEIGHT)
+    with h5py.File(tmp_path / "group.h5", "w") as f:
+        f["1.jpg"] = h5py.ExternalLink("whole.h5", "1.jpg")
+    with pytest.raises(InputError, match=r"1\.jpg is a link to another place"):
+        read_local_features(tmp_path / "group.h5", "1.jpg", WIDTH, HEIGHT)

@@ -173,6 +173,7 @@ def test_nvm_cut_anywhere_is_refused(tmp_path):
         ("20.125", "20,125", r":8: expected a number, but found '20,125'"),
         ("1599.9876", "1_599", r":12: expected a number, but found '1_599'"),
         ("1599.9876", "1e999", r":12: expected a number, but found '1e999'"),
+        ("1599.9876", "1e308", r"holds no model \(SourceModel\.xy holds NaN or infinite"),
     ],
 )
 def test_broken_nvm_is_named(tmp_path, old, new, sentence):

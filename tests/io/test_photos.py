@@ -1,5 +1,7 @@
 """Photos from disk: every kind of pixel, or a sentence that says why not."""
 
+import os
+import pathlib
 import re
 import struct
 import zlib
@@ -11,7 +13,11 @@ from PIL import ImageCms
 
 from localize.io.exif import camera_of_photo
 from localize.io.images import check_photo, is_deep, read_photo
+from localize.io.models.supplied import read_model
+from localize.io.text import read_text
+from localize.keys import file_digest
 from localize.types import Camera, InputError
+from localize.weights.tensors import read_tensors
 
 
 def photo_with(tmp_path, mode, name="photo.png", size=(30, 20), **save):
@@ -116,10 +122,39 @@ def test_kinds_that_need_more_are_named_with_what_to_do(tmp_path, name, head, se
             read(tmp_path / name)
 
 
+def test_a_header_that_lies_takes_no_memory(tmp_path, monkeypatch):
+    """A few kilobytes of gigapixels, a drawing that another program would draw, a pipe and a device."""
+    path = tmp_path / "large.png"
+    PIL.Image.new("1", (25_000, 20_000)).save(path)
+    assert path.stat().st_size < 100_000
+    for looked in (lambda: camera_of_photo(path), lambda: read_photo(path)):
+        with pytest.raises(InputError, match="has 25000 x 20000 px, more than the 400 megapixels"):
+            looked()
+    with pytest.raises(InputError, match="is 30 x 20 px, but its camera is for 60 x 40 px"):
+        read_photo(photo_with(tmp_path, "L", "small.png"), size=(60, 40))
+    monkeypatch.setenv("LOCALIZE_MAX_MEGAPIXELS", "0.0005")
+    assert "0.0005 megapixels" in check_photo(tmp_path / "small.png", CAMERA)[0]
+    monkeypatch.delenv("LOCALIZE_MAX_MEGAPIXELS")
+    (tmp_path / "plot.jpg").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 30 20\n%%EndComments\n")
+    assert "a drawing and no photo" in check_photo(tmp_path / "plot.jpg", CAMERA)[0]
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert "is a named pipe and no regular file" in check_photo(tmp_path / "pipe.jpg", CAMERA)[0]
+    for read in (read_photo, file_digest, read_text, lambda path: read_model(path, []), read_tensors):
+        for path in (tmp_path / "pipe.jpg", pathlib.Path("/dev/zero")):
+            with pytest.raises(InputError, match=r"is a (named pipe|device) and no regular file|is missing"):
+                read(path)
+
+
 def test_unusable_photos_are_named(tmp_path):
     path = photo_with(tmp_path, "RGB", "photo.jpg", size=(300, 200))
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(InputError, match=r"photo\.jpg is damaged"):
+        read_photo(path)
+    path = photo_with(tmp_path, "RGB", "photo.png", size=(300, 200))
+    data = bytearray(path.read_bytes())
+    data[-14] ^= 1  # of the last checksum but one
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"photo\.png is damaged"):
         read_photo(path)
     (tmp_path / "text.jpg").write_text("hello")
     assert "cannot be opened" in check_photo(tmp_path / "text.jpg", CAMERA)[0]

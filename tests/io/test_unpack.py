@@ -5,7 +5,9 @@ import hashlib
 import io
 import json
 import pathlib
+import subprocess
 import tarfile
+import zipfile
 
 import pytest
 
@@ -50,11 +52,11 @@ def test_interrupted_unpacking_shows_nothing_and_goes_on(tmp_path, monkeypatch):
     archive, folder = make_zip(tmp_path / "a.zip", {f"{i}.jpg": bytes([i]) for i in range(9)}), tmp_path / "photos"
     written, write = [], unpack_module._write
 
-    def stopping(aside, entry):
+    def stopping(aside, entry, room):
         if len(written) == 4:
             raise KeyboardInterrupt
         written.append(entry.name)
-        return write(aside, entry)
+        return write(aside, entry, room)
 
     monkeypatch.setattr(unpack_module, "_write", stopping)
     with pytest.raises(KeyboardInterrupt):
@@ -114,3 +116,35 @@ def test_tar_and_gz_unpack_and_a_list_that_is_replaced_is_kept(tmp_path, caplog)
     (tmp_path / "all.out.gz").write_bytes(gzip.compress(BODY))
     assert unpack(tmp_path / "all.out.gz", tmp_path / "models") == ["all.out"]
     assert (tmp_path / "models/all.out").read_bytes() == BODY
+
+
+def test_an_archive_that_holds_far_more_than_itself_is_refused(tmp_path):
+    """Zeros packed, zeros packed twice, and a file with holes: a few bytes would fill the disk."""
+    zeros = bytes(40 << 20)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as z:
+        z.writestr("1.jpg", zeros)
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(zeros))
+    with tarfile.open(tmp_path / "twice.tar", "w:xz", preset=0) as t:
+        info = tarfile.TarInfo("1.jpg")
+        info.size = len(zeros)
+        t.addfile(info, io.BytesIO(zeros))
+    for name in ("a.zip", "b.txt.gz", "twice.tar"):
+        with pytest.raises(InputError, match=f"{name} holds more than 300 times its own size"):
+            unpack(tmp_path / name, tmp_path / "out")
+    with open(tmp_path / "holes", "wb") as f:
+        f.truncate(3 << 30)
+    subprocess.run(["tar", "--sparse", "-czf", "holes.tar.gz", "holes"], cwd=tmp_path, check=True)
+    with pytest.raises(InputError, match="holds 'holes' with holes in it"):
+        unpack(tmp_path / "holes.tar.gz", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob("*.unpacking/*.jpg*"))
+
+
+def test_a_wrong_checksum_at_the_end_of_a_packed_tar_is_noticed(tmp_path):
+    archive = make_tar(tmp_path / "a.tar.gz", {"1.jpg": BODY})
+    data = bytearray(archive.read_bytes())
+    data[-8] ^= 1
+    archive.write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.tar\.gz is damaged"):
+        unpack(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

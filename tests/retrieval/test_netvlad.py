@@ -11,6 +11,7 @@ from localize.networks.netvlad import sharpness
 from localize.retrieval.base import NothingLearned
 from localize.retrieval.netvlad import NetVlad
 from localize.types import InputError
+from localize.weights import netvlad as netvlad_weights
 from localize.weights.netvlad import load_netvlad
 from tests.retrieval.test_global_networks import photo, small_weights
 
@@ -145,6 +146,17 @@ def test_other_files_are_refused_by_name(matlab, tmp_path):
     for name in ("cut.mat", "empty.mat", "other.mat", "a.tar", "b.pth", "none.mat"):
         with pytest.raises(InputError, match=name):
             load_netvlad(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [("import os; os.abort()", "its reader crashed"), ("bytes(1 << 50)", "MemoryError"), ("while True: pass", "0.5 s")],
+)
+def test_a_matlab_file_that_ends_its_reader_is_a_sentence(matlab, monkeypatch, end, said):
+    monkeypatch.setattr(netvlad_weights, "READ", end)
+    monkeypatch.setattr(netvlad_weights, "SECONDS", 0.5 if "while" in end else 60)
+    with pytest.raises(InputError, match=f"no NetVLAD network as a plain struct .*{said}"):
+        load_netvlad(matlab)
 
 
 def test_component_takes_the_published_network(matlab, expected):

@@ -9,16 +9,21 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from localize.io.fetching.download import MIRROR, fetch
+from localize.networks.patches import NAMES, TFeat, patch_network
 from localize.pipelines.exchange import download, weights
 from localize.types import InputError
 from localize.weights import manifest as published
 from localize.weights.manifest import FOLDER, PublishedWeights, checked, read_manifest, weights_folder
+from localize.weights.patches import load_tfeat, load_weights
 from localize.weights.shipped import weights_file
 from localize.weights.tensors import read_tensors
+from localize.weights.whitening import read_whitening, write_whitening
 from tests.conftest import CHECKOUT, SHARED, break_file
 from tests.local_server import BODY, names
 
@@ -261,6 +266,31 @@ def test_files_without_weights_by_name_are_refused(tmp_path):
     torch.save({"weight": torch.zeros(3)}, path, _use_new_zipfile_serialization=False)
     path.write_bytes(path.read_bytes()[:200])
     refused(lambda: read_tensors(path), ("odd.pth is cut off or no weights file",))
+
+
+def test_weights_that_are_no_numbers_or_were_harmed_are_refused(tmp_path):
+    """NaN in a network of any file, in a whitening, and a flipped bit that only the zip's checksum shows."""
+    state = TFeat().state_dict()
+    name = next(iter(state))
+    torch.save(state, tmp_path / "right.pth")
+    load_tfeat(tmp_path / "right.pth")
+    data = bytearray((tmp_path / "right.pth").read_bytes())
+    data[data.index(state[name].numpy().tobytes()[:64]) + 5] ^= 1
+    (tmp_path / "flipped.pth").write_bytes(data)
+    with pytest.raises(InputError, match=r"flipped\.pth is cut off.*the checksum of .* is wrong"):
+        load_tfeat(tmp_path / "flipped.pth")
+    for network, load, save in (
+        (TFeat(), load_tfeat, torch.save),
+        (patch_network(NAMES[0]), load_weights, lambda s, p: save_file(s, p, {"network": NAMES[0]})),
+    ):
+        state = network.state_dict()
+        next(iter(state.values()))[0] = np.nan
+        save(state, tmp_path / "nan.pth")
+        with pytest.raises(InputError, match=r"nan\.pth holds NaN or infinite numbers"):
+            load(tmp_path / "nan.pth")
+    write_whitening(tmp_path / "w.safetensors", np.zeros(4), np.full((2, 4), np.inf), "{}")
+    with pytest.raises(InputError, match="holds NaN or infinite numbers"):
+        read_whitening(tmp_path / "w.safetensors")
 
 
 def test_every_load_of_pytorch_takes_tensors_only():

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 from numpy.lib import format as npy
 
+from localize.io.hdf5 import values_in
 from localize.types import InputError
 
 MIN_DEPTH_BYTES = 100_000  # smaller files hold no depth
@@ -75,7 +76,7 @@ def read_megadepth(path: pathlib.Path) -> np.ndarray:
     """Depth (H, W) float32 in the model's unit, 0 = unknown; negative values, which are no depths, become 0."""
     try:
         with h5py.File(path) as file:
-            depth = file["depth"][()].astype(np.float32)
+            depth = values_in(file, "depth").astype(np.float32)
     except (OSError, KeyError) as e:
         raise InputError(f"depth map {path} is missing, damaged or has no `depth` ({e}): get it again") from e
     return np.where(np.isfinite(depth) & (depth > 0), depth, 0)

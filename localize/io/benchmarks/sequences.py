@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from localize.io.images import SUFFIXES
-from localize.types import InputError, collecting
+from localize.types import InputError, check_regular, collecting
 
 HALF_PIXEL = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # the files count from the centre of the first pixel
 KINDS = {"i_": "illumination", "v_": "viewpoint"}
@@ -61,6 +61,7 @@ def read_sequences(root: str | pathlib.Path) -> list[PhotoSequence]:
 
 
 def _matrix(path: pathlib.Path) -> np.ndarray:
+    check_regular(path)
     try:
         matrix = np.loadtxt(path)
     except (OSError, ValueError) as e:

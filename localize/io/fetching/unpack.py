@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from localize.io.fetching.filecheck import bytes_text
-from localize.io.files import locked, writing
+from localize.io.files import locked, refused_reading, writing
 from localize.io.text import write_text
 from localize.keys import sha256_of
 from localize.types import InputError
@@ -27,8 +27,35 @@ from localize.types import InputError
 log = logging.getLogger(__name__)
 
 KINDS = (".zip", ".tar", ".tar.gz", ".tgz", ".gz")
+PACKED, ROOM = 300, 16 << 20  # times an archive's size, and bytes beyond, that may come out of it
 LITTER = ("Thumbs.db", ".DS_Store", "__MACOSX")  # what file browsers leave in archives
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, NotImplementedError)
+
+
+class _Room:
+    """Bytes that an archive may still write: no more than the disk has, nor than an honest one could hold.
+
+    Ten kilobytes can stand for gigabytes of zeros, as a sparse file, or packed several times.
+    """
+
+    def __init__(self, archive: pathlib.Path, aside: pathlib.Path):
+        self.archive, self.aside, self.free = archive, aside, shutil.disk_usage(archive.parent).free
+        self.honest = ROOM + PACKED * archive.stat().st_size
+
+    def take(self, size: int) -> None:
+        """InputError if there is less room than this."""
+        self.free, self.honest = self.free - size, self.honest - size
+        if self.free < 0:
+            raise InputError(
+                f"the disk is too small for what is in {self.archive}: free some space, or choose a folder on a larger "
+                "disk"
+            )
+        if self.honest < 0:
+            shutil.rmtree(self.aside, ignore_errors=True)
+            raise InputError(
+                f"{self.archive} holds more than {PACKED} times its own size: it is not unpacked; is it the right "
+                "file? If so, unpack it by hand"
+            )
 
 
 @dataclass(frozen=True)
@@ -91,7 +118,9 @@ def _unpack(archive: pathlib.Path, folder: pathlib.Path) -> list[str]:
         _same_archive(aside, f"{was.st_size} {was.st_mtime_ns}")
     try:
         files = _extract(archive, aside, folder)
-    except DAMAGED as e:
+    except (*DAMAGED, OSError) as e:
+        if refused := refused_reading(e, archive):
+            raise InputError(str(refused)) from e
         raise InputError(f"{archive} is damaged ({e}): delete it and run again to fetch it anew") from e
     top = {name.partition("/")[0] for name in files}
     inner = f"{folder.name}/" if top == {folder.name} and all("/" in name for name in files) else ""
@@ -134,16 +163,28 @@ def _extract(archive: pathlib.Path, aside: pathlib.Path, folder: pathlib.Path) -
     kind = next((kind for kind in KINDS if archive.name.lower().endswith(kind)), None)
     if kind is None:
         raise InputError(f"{archive} is no archive of a known kind: {', '.join(KINDS)}")
+    room = _Room(archive, aside)
     if kind == ".zip":
         with zipfile.ZipFile(archive) as z:
             entries = list(_zip_entries(archive, z))  # all names are checked before anything is written
             _check_space(archive, folder, sum(e.size for e in entries if not _there(aside / e.name, e)))
-            return {entry.name: _write(aside, entry) for entry in entries}
+            return {entry.name: _write(aside, entry, room) for entry in entries}
     if kind == ".gz":
         with gzip.open(archive) as source:
-            return {archive.stem: _write(aside, _Entry(archive.stem, None, lambda: source))}
-    with tarfile.open(archive, "r|*") as t:
-        return {entry.name: _write(aside, entry) for entry in _tar_entries(archive, t)}
+            return {archive.stem: _write(aside, _Entry(archive.stem, None, lambda: source), room)}
+    with _unzipped(archive) as source:
+        with tarfile.open(fileobj=source, mode="r|*") as t:
+            files = {entry.name: _write(aside, entry, room) for entry in _tar_entries(archive, t)}
+        while source.read(1 << 20):  # to the end, where gzip has its checksum
+            pass
+        return files
+
+
+def _unzipped(archive: pathlib.Path) -> BinaryIO:
+    """The file, without gzip around it: tarfile takes that off too, but passes over its checksum."""
+    with open(archive, "rb") as f:
+        zipped = f.read(2) == b"\x1f\x8b"
+    return gzip.open(archive) if zipped else open(archive, "rb")
 
 
 def _zip_entries(archive: pathlib.Path, z: zipfile.ZipFile) -> Iterator[_Entry]:
@@ -158,6 +199,8 @@ def _zip_entries(archive: pathlib.Path, z: zipfile.ZipFile) -> Iterator[_Entry]:
 def _tar_entries(archive: pathlib.Path, t: tarfile.TarFile) -> Iterator[_Entry]:
     for member in t:
         name = _safe(archive, member.name, is_link=not (member.isreg() or member.isdir()))
+        if name and member.issparse():
+            raise InputError(f"{archive} holds {name!r} with holes in it: it is not unpacked; is it the right file?")
         if name and member.isreg():
             yield _Entry(name, member.size, lambda member=member: t.extractfile(member))
 
@@ -177,7 +220,7 @@ def _there(path: pathlib.Path, entry: _Entry) -> bool:
     return path.is_file() and path.stat().st_size == entry.size
 
 
-def _write(aside: pathlib.Path, entry: _Entry) -> int:
+def _write(aside: pathlib.Path, entry: _Entry, room: _Room) -> int:
     """Write one file aside, whole or not at all; its bytes."""
     path = aside / entry.name
     if not _there(path, entry):
@@ -187,6 +230,7 @@ def _write(aside: pathlib.Path, entry: _Entry) -> int:
             out = open(partial, "wb")  # noqa: SIM115  closed below
         with out, entry.open() as source:
             while chunk := source.read(1 << 20):  # an error here is the archive's, not the disk's
+                room.take(len(chunk))
                 with writing(partial):
                     out.write(chunk)
                     out.flush()

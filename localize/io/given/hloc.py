@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import h5py
 import numpy as np
 
-from localize.io.files import HDF5_DAMAGED, whole_file
+from localize.io.files import HDF5_DAMAGED, refused_reading, whole_file
 from localize.io.given.checks import check_numbers, check_shape, given_features, unit_rows
-from localize.types import Features, Image, InputError
+from localize.io.hdf5 import item_in, values_in
+from localize.types import Features, Image, InputError, check_regular
 
 _HALF_PX = 0.5
 
@@ -24,6 +25,7 @@ _HALF_PX = 0.5
 def opened(path: str | os.PathLike) -> Iterator[h5py.File]:
     """The file, for reading; InputError if it is missing, or shows to be damaged while it is read."""
     if not pathlib.Path(path).is_file():
+        check_regular(path)
         raise InputError(f"file {path} is missing")
     try:
         with h5py.File(path, "r") as f:
@@ -31,6 +33,8 @@ def opened(path: str | os.PathLike) -> Iterator[h5py.File]:
     except InputError:
         raise
     except HDF5_DAMAGED as e:
+        if refused := refused_reading(e, pathlib.Path(path)):
+            raise InputError(str(refused)) from e
         raise InputError(f"{path} is no HDF5 file, or is damaged ({str(e).split(',')[0]}): copy it again") from e
 
 
@@ -116,10 +120,10 @@ def write_global_descriptors(path: str | os.PathLike, items: Iterable[tuple[Imag
 def _read(path: str | os.PathLike, name: str, keys: Sequence[str]) -> dict[str, np.ndarray]:
     """Those of the arrays `keys` of an image that are there; all are finite numbers."""
     with opened(path) as f:
-        group = f.get(name)
+        group = item_in(f, name)
         if not isinstance(group, h5py.Group):
             raise InputError(f"{path} has no image {name}: names there must be those of the scene")
-        found = {key: group[key][()] for key in keys if isinstance(group.get(key), h5py.Dataset)}
+        found = {key: values_in(group, key) for key in keys if isinstance(item_in(group, key), h5py.Dataset)}
     for key, values in found.items():
         check_numbers(f"{path}: image {name}", key, values)
     return found

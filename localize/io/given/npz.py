@@ -5,14 +5,21 @@ Arrays: keypoints (N, 2 or more), x and y first; descriptors (N, D); scores (N,)
 
 import glob
 import pathlib
+import struct
+import tokenize
 import zipfile
+import zlib
 
 import numpy as np
 
 from localize.io.given.checks import given_features
-from localize.types import Features, InputError
+from localize.types import Features, InputError, check_regular
 
-_DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)  # what numpy raises on a file that was harmed
+MAX_BYTES = 2 << 30  # of one photo's arrays: a few bytes of an archive may stand for gigabytes of zeros
+_DAMAGED = (  # what numpy raises on a file that was harmed
+    OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, SyntaxError, ArithmeticError, RuntimeError,
+    MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError, struct.error,
+)  # fmt: skip
 
 
 def read_npz_features(
@@ -24,9 +31,14 @@ def read_npz_features(
     puts the centre of the first pixel. InputError for what is missing or cannot be used.
     """
     path = _file(pathlib.Path(folder), name, ending)
+    check_regular(path)
     try:
         with np.load(path, allow_pickle=False) as f:
-            found = {key: f[key] for key in ("keypoints", "descriptors", "scores") if key in f.files}
+            wanted = [key for key in ("keypoints", "descriptors", "scores") if key in f.files]
+            size = sum(f.zip.getinfo(f"{key}.npy").file_size for key in wanted if f"{key}.npy" in f.zip.namelist())
+            if size > MAX_BYTES:
+                raise ValueError(f"its arrays take {size} bytes, more than the features of any photo")
+            found = {key: f[key] for key in wanted}
     except _DAMAGED as e:
         raise InputError(f"{path} is no npz file, or is damaged ({e}): copy it again") from e
     for key in ("keypoints", "descriptors"):

@@ -37,9 +37,11 @@ def read_nvm(path: pathlib.Path, problems: list[str]) -> SourceModel:
     translations = -np.einsum("nij,nj->ni", rotations, numbers[:, 5:8])
     indptr = np.zeros(count + 1, np.int64)
     np.cumsum(lengths, out=indptr[1:])
-    return SourceModel(
-        names, numbers[:, 0], 0.0 - numbers[:, 8], rotations, translations, points, indptr, *observations
-    )
+    poses = rotations, translations
+    try:
+        return SourceModel(names, numbers[:, 0], 0.0 - numbers[:, 8], *poses, points, indptr, *observations)
+    except ValueError as e:  # such as a place in a photo that no float32 holds
+        raise InputError(f"{path} holds no model ({e}): copy it again") from e
 
 
 def read_nvm_images(path: pathlib.Path, problems: list[str]) -> list[tuple[str, float, float, Pose]]:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import PIL.Image
 
 from localize.components import check_component
 from localize.io.benchmarks.megadepth import MegaDepthScene, read_megadepth
-from localize.io.images import read_photo
+from localize.io.images import open_photo, read_photo
 from localize.io.text import read_poses, read_query_list
 from localize.train.d2.pairs import DepthCrop, DepthMove, TrainingPair, window
 from localize.train.photos.photometric import random_change
@@ -39,7 +38,7 @@ class DepthPhoto:
     def read_depth(self) -> np.ndarray:
         """(H, W) float32, 0 = unknown."""
         if self.depth.suffix == ".png":
-            with PIL.Image.open(self.depth) as picture:
+            with open_photo(self.depth) as picture:
                 return np.asarray(picture).astype(np.float32) / MM
         return read_megadepth(self.depth)
 
@@ -123,7 +122,7 @@ def megadepth_scene(scene: MegaDepthScene, base: pathlib.Path, min_overlap: floa
     for i in used:
         K, matrix = np.asarray(scene.intrinsics[i], float), np.asarray(scene.poses[i], float)
         params = [K[0, 0], K[1, 1], K[0, 2], K[1, 2]]
-        with PIL.Image.open(base / scene.image_paths[i]) as picture:
+        with open_photo(base / scene.image_paths[i]) as picture:
             camera = Camera("PINHOLE", *picture.size, params)
         pose = Pose(matrix[:3, :3], matrix[:3, 3])
         photos.append(DepthPhoto(base / scene.image_paths[i], base / scene.depth_paths[i], camera, pose))

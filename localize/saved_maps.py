@@ -1,0 +1,117 @@
+"""A map's folder: what is written for `Localizer`, and read again with nothing in it believed.
+
+`localizer.json` names the components, and says for each part which record.json it must have and for the vectors what
+the file must hold, so that a part of another map, however sound, is not taken for this one's.
+"""
+
+import functools
+import json
+import pathlib
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from localize.io.files import refused_reading
+from localize.io.records import (
+    DAMAGED,
+    SMALL,
+    load_array,
+    load_record,
+    note_of,
+    record_from_json,
+    record_to_json,
+    save_array,
+    save_record,
+    text_checksum,
+)
+from localize.keys import describe
+from localize.roles import BUILT_INTO_MAPS, unfit_for_role
+from localize.types import InputError, StoreError
+
+FORMAT = 4  # of the folder; raise it when old folders can no longer be read
+HEAD, VECTORS = "localizer.json", "vectors.npy"
+PARTS = {"rows", "learned", "references", "index", "ranking", VECTORS, HEAD}
+
+
+def write_map(folder: pathlib.Path, components: dict, records: dict, vectors: np.ndarray) -> None:
+    """Write components by role, records by part, and the references' global descriptors (R, D) into a folder."""
+    for name, record in records.items():
+        save_record(folder / name, record)
+    save_array(folder / VECTORS, vectors)
+    text = {
+        "components": {role: record_to_json(c) for role, c in components.items()},
+        "made_by": {role: describe(c) for role, c in components.items()},
+        "parts": {name: text_checksum((folder / name / "record.json").read_bytes()) for name in records},
+        "vectors": note_of(vectors),
+    }
+    head = {"format": FORMAT, "crc32": text_checksum(json.dumps(text))}
+    (folder / HEAD).write_text(json.dumps(head | text, indent=1))
+
+
+@dataclass(frozen=True)
+class SavedMap:
+    """A map's folder. verify: compare the checksums of large parts too; trusted: the caller's own modules."""
+
+    folder: pathlib.Path
+    verify: bool
+    trusted: Collection[str]
+
+    @functools.cached_property
+    def _head(self) -> dict:
+        """What localizer.json says."""
+        head = self.folder / HEAD
+        if not head.is_file():
+            raise InputError(f"{self.folder} holds no map: build one with localize.build_map or +pipeline=build_map")
+        try:
+            text = json.loads(head.read_text())
+            if text["format"] != FORMAT:
+                raise InputError(f"the map {self.folder} was written by another version of localize: build it again")
+            checked = json.dumps({k: v for k, v in text.items() if k not in ("format", "crc32")})
+            if text.get("crc32", text_checksum(checked)) != text_checksum(checked):  # older folders have none
+                raise ValueError("its checksum is wrong")
+            return {"parts": {}, "vectors": None} | text
+        except InputError:
+            raise
+        except OSError as e:
+            raise refused_reading(e, head) or StoreError(f"{head} cannot be read ({e})") from e
+        except DAMAGED as e:
+            raise StoreError(f"{head} is damaged or of another program ({e}): build the map again") from e
+
+    def components(self) -> dict[str, object]:
+        """The components by role; InputError unless they fit their roles and are those of today."""
+        text, folder = self._head, self.folder
+        try:
+            components = {role: record_from_json(c, trusted=self.trusted) for role, c in text["components"].items()}
+            unfit = [sentence for role, component in components.items() for sentence in unfit_for_role(role, component)]
+            if unfit:
+                raise StoreError("; ".join(unfit))
+            made_by = {role: text["made_by"][role] for role in components}
+        except (StoreError, *DAMAGED) as e:
+            own = "pass your own as Localizer.load(..., classes=[...]), or " if "no class of localize" in str(e) else ""
+            raise InputError(f"the map {folder} was built with other components, {e}: {own}build it again") from e
+        for role, component in components.items():
+            if role in BUILT_INTO_MAPS and describe(component) != made_by[role]:
+                kind = type(component).__name__
+                raise InputError(
+                    f"the map {folder} was built with another version of {kind}, its libraries or files: build it again"
+                )
+        return components
+
+    def part(self, name: str):
+        """The record of a part; StoreError if it is damaged, or of another map than the rest."""
+        record = load_record(self.folder / name, verify=self.verify, trusted=self.trusted)
+        wanted = self._head["parts"].get(name)
+        if wanted not in (None, text_checksum((self.folder / name / "record.json").read_bytes())):
+            raise StoreError(f"{self.folder / name} is of another map than the rest of {self.folder}: build it again")
+        return record
+
+    def vectors(self) -> np.ndarray:
+        """The references' global descriptors (R, D), memory-mapped; ValueError if they are damaged."""
+        path, note = self.folder / VECTORS, self._head["vectors"]
+        try:
+            if note is None:  # as older versions wrote them
+                return np.load(path, mmap_mode="r", allow_pickle=False)
+            return load_array(path, note, verify=self.verify or path.stat().st_size <= SMALL)
+        except OSError as e:
+            raise refused_reading(e, path) or StoreError(f"{path} is missing: build the map again") from e
