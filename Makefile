@@ -7,7 +7,7 @@ demo: .venv/ready
 	$(BIN)/python -m localize +pipeline=parallel_search hydra.run.dir=outputs/demo
 
 test: .venv/ready lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 lint: .venv/ready
 	$(BIN)/ruff check .
