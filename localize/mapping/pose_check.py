@@ -52,7 +52,7 @@ class PoseVerdict:
     warnings: tuple[str, ...] = ()
     refusal: str = ""  # why a map of these poses is no use
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     @property
     def share(self) -> float | None:
@@ -72,6 +72,7 @@ class _Pair:
     """Matches of two photos."""
 
     names: tuple[str, str]
+    number: int  # of all its matches, of which these are a sample
     x: np.ndarray  # (M, 2) rays of the first on the plane z = 1
     y: np.ndarray  # (M, 2) of the second
     moved_px: np.ndarray  # (M,) between the two pixels
@@ -130,13 +131,14 @@ def judge_poses(
 
 
 def _pair(images: ImageList, names: tuple[str, str], rays_of: Callable, keypoints_of: Callable, rows) -> _Pair:
-    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MATCHES)).astype(int)] if len(rows) else rows
+    number = len(rows)
+    rows = rows[np.linspace(0, number - 1, min(number, MATCHES)).astype(int)] if number else rows
     cameras = [images.by_name[name].camera for name in names]
     xy = [np.float64(keypoints_of(name)[rows[:, k]]) for k, name in enumerate(names)]
     x, y = (np.reshape(rays_of(camera)(at), (-1, 2)) for camera, at in zip(cameras, xy, strict=True))
     size = max(1.0, *(camera.px_of_1600 for camera in cameras))
     slack = ERROR_PX * size / np.mean([camera.focal_px for camera in cameras])
-    found = _Pair(names, x, y, np.linalg.norm(xy[0] - xy[1], axis=1), size, float(slack))
+    found = _Pair(names, number, x, y, np.linalg.norm(xy[0] - xy[1], axis=1), size, float(slack))
     return found.only(np.isfinite(x).all(1) & np.isfinite(y).all(1))
 
 
@@ -179,8 +181,8 @@ def _narrow(judged: list[Judged], poses: Poses, min_angle_deg: float) -> list[st
 def _without_single(judged: list[Judged], poses: Poses) -> tuple[list[Judged], list[str]]:
     """The pairs without those of references that disagree with their neighbours, and one sentence for each such.
 
-    Such a reference has few agreeing matches while its photo fits those of its neighbours in another way. The worst are
-    put aside first, as they speak against their neighbours too.
+    Such a reference has few agreeing matches, with no neighbour many, while its photo fits others in another way. The
+    worst are put aside first, as they speak against their neighbours too.
     """
     sentences, rest, asked = [], judged, set()
     while len(asked) < MOST_ASKED:
@@ -191,14 +193,18 @@ def _without_single(judged: list[Judged], poses: Poses) -> tuple[list[Judged], l
         if worst is None or shares[worst] >= DISAGREES * usual:
             break
         asked.add(worst)
-        own = sorted((p for p, _ in rest if worst in p.names), key=lambda p: -len(p.x))
+        mine = [(p, agree) for p, agree in rest if worst in p.names]
+        if any(len(agree) >= LEAST_OF_REFERENCE and agree.mean() >= MOST_FIT for _, agree in mine):
+            continue  # a neighbour vouches for it
+        own = sorted((p for p, _ in mine), key=lambda p: -p.number)
         fit = _fitting(own[:TIMES], LEAST_OF_REFERENCE, MOST_FIT)
         total, agreeing = _counted(fit, poses)
         if len(fit) > 1 and agreeing < DISAGREES * usual * total:  # repeated structure may deceive one pair
             rest = [(p, agree) for p, agree in rest if worst not in p.names]
             sentences.append(
-                f"the pose of reference {worst} contradicts its neighbours: {total} matches fit some relative pose of "
-                f"their photos, but {agreeing} the given one; mend its pose or leave it out"
+                f"the pose of reference {worst} contradicts the photos that look like it: {total} matches fit some "
+                f"relative pose of them, but {agreeing} the given one; mend it, unless they show another place that "
+                "looks the same"
             )
     return rest, sentences
 
@@ -227,7 +233,7 @@ def _second_look(judged: list[Judged], poses: Poses) -> tuple[float | None, str,
 def _sample(pairs: list[_Pair]) -> list[_Pair]:
     """Pairs of many matches, no reference in too many of them."""
     times, chosen = Counter(), []
-    for pair in sorted(pairs, key=lambda p: -len(p.x)):
+    for pair in sorted(pairs, key=lambda p: -p.number):
         if len(chosen) < SAMPLE and max(times[name] for name in pair.names) < TIMES:
             times.update(pair.names)
             chosen.append(pair)

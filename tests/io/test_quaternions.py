@@ -4,6 +4,7 @@ import pytest
 
 from localize.io.models.colmap import read_colmap_images
 from localize.io.models.nvm import read_nvm_images
+from localize.io.names import Names
 from localize.io.rigs import read_rigs
 from localize.io.text import read_poses
 from localize.types import InputError
@@ -14,6 +15,7 @@ def colmap(path, problems):
     read_colmap_images(path.parent, problems)
 
 
+QUERIES = Names(["a.jpg", "b.jpg"])
 READERS = {
     "poses.txt": ("a.jpg 1 0 0 0 1 2 3\nb.jpg {} 1 2 3\n", ":2: pose of b.jpg", read_poses),
     "images.txt": ("1 1 0 0 0 1 2 3 1 a.jpg\n\n2 {} 1 2 3 1 b.jpg\n\n", ":3: image b.jpg", colmap),
@@ -22,7 +24,11 @@ READERS = {
         ":5: camera 2 of 2",
         read_nvm_images,
     ),
-    "rigs.txt": ("g a.jpg 1 0 0 0 1 2 3\ng b.jpg {} 1 2 3\n", ":2: ", lambda p, s: read_rigs(p, s, {"a.jpg", "b.jpg"})),
+    "rigs.txt": (
+        "g a.jpg 1 0 0 0 1 2 3\ng b.jpg {} 1 2 3\n",
+        ":2: ",
+        lambda p, s: read_rigs(p, s, Names(["a.jpg", "b.jpg"])),
+    ),
 }
 
 

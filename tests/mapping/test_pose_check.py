@@ -91,7 +91,7 @@ def test_a_single_reference_that_disagrees_with_its_neighbours_is_named():
     other = random_pose(rng)
     verdict = judged(*matched(), lambda name, pose: other if name == "2.jpg" else pose)
     (sentence,) = verdict.warnings
-    assert sentence.startswith("the pose of reference 2.jpg contradicts its neighbours: 2")
+    assert sentence.startswith("the pose of reference 2.jpg contradicts the photos that look like it: 2")
     assert next(iter(verdict.worst)) == "2.jpg"
     assert not verdict.refusal
     assert judged(*matched(), lambda n, p: other if n == "2.jpg" else p, name_single=False).warnings == ()

@@ -87,7 +87,7 @@ def test_two_processes_share_the_work_of_one_shelf(tmp_path):
 def test_kill_in_every_stage_then_resume(finished, synthetic_root, scene, tmp_path):
     """Each run is killed in the next stage, after its first shard or inside its artifact; the last one finishes."""
     stages = [s for s in computed(finished[1]) if s not in UNKEPT]
-    assert len(stages) == 12
+    assert len(stages) == 14
     arguments = [" ".join(stages), str(tmp_path / "store"), str(synthetic_root), str(tmp_path / "run")]
     done = subprocess.run([sys.executable, "-c", KILLED, *arguments], cwd=CHECKOUT, capture_output=True, text=True)
     assert done.stdout.splitlines() == [f"{name} {-signal.SIGKILL}" for name in stages], done.stderr

@@ -76,6 +76,6 @@ def test_fusion_of_features_and_pixels_in_a_map(scene, finished, tmp_path, monke
     on_disk = build_map(scene, tmp_path / "disk", ranking=ExactRanking(vectors_dtype="float16"), **run)
     assert isinstance(on_disk.vectors, np.memmap)
     np.testing.assert_array_equal(on_disk.vectors, found.vectors)
-    opened = Localizer.load(tmp_path / "map")
+    opened = Localizer.load(tmp_path / "map", classes=[MeanColour])
     assert opened.vectors.dtype == np.float16
     assert opened.localize(f"{scene.image_root}/{query.name}", query.camera).pose is not None
