@@ -26,7 +26,8 @@ def told(figures: dict) -> str:
     share, fitting = figures.get("matches_that_agree"), figures.get("of_those_that_fit_some_pose")
     worst, error_px = figures.get("of_the_worst_references", {}), figures.get("median_reprojection_px")
     parts = [] if share is None else [f"{share:.0%} of the matches between references agree with their poses"]
-    parts += [] if fitting is None else [f"{fitting:.0%} of those that fit some relative pose"]
+    if fitting is not None:  # few of all agree where most are wrong matches, which says nothing against the poses
+        parts = [f"{fitting:.0%} of the references' matches that fit some pose agree with theirs, {share:.0%} of all"]
     parts += ["fewest of " + ", ".join(f"{name} {of_it:.0%}" for name, of_it in worst.items())] if worst else []
     parts += [] if error_px is None else [f"the median reprojection error is {error_px:.2f} px"]
     return "; ".join(parts)
