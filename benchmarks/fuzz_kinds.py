@@ -135,7 +135,7 @@ def colmap(stem: str, ending: str) -> Kind:
     def read(folder):
         from localize.io.models.colmap import read_colmap_images, read_colmap_model
 
-        _told(read_colmap_images, folder / "model")
+        _with_cameras(_told(read_colmap_images, folder / "model"))
         return _plain(_told(read_colmap_model, folder / "model"))
 
     return Kind(f"colmap {stem}.{ending}", make, read, text=ending == "txt")
@@ -171,6 +171,16 @@ def _read_database(folder):
     return [database.names, *(database.keypoints(n) for n in NAMES)]
 
 
+def _with_cameras(images):
+    """The images, whose intrinsics a dataset asks next."""
+    from localize.geometry.intrinsics import cameras_of
+
+    impossible = [said for _, said, _ in cameras_of(images).values() if said]
+    if impossible:
+        raise InputError(*impossible)
+    return images
+
+
 def text(name: str, lines: Callable[[], list[str]], read: Callable[[pathlib.Path], object]) -> Kind:
     """A file of lines."""
 
@@ -192,7 +202,9 @@ def _read_queries(path):
     def of(prior):
         return [] if prior is None else [repr(prior)]
 
-    return [(q.name, q.camera.params, [q.camera.width], of(q.prior)) for q in _told(read_query_list, path)]
+    return [
+        (q.name, q.camera.params, [q.camera.width], of(q.prior)) for q in _with_cameras(_told(read_query_list, path))
+    ]
 
 
 def _pose_lines(before: Callable[[int], str] = lambda i: "") -> list[str]:
@@ -209,9 +221,10 @@ def _read_poses(path):
 
 
 def _read_rigs(path):
+    from localize.io.names import Names
     from localize.io.rigs import read_rigs
 
-    found = _told(lambda p, problems: read_rigs(p, problems, set(NAMES)), path)
+    found = _told(lambda p, problems: read_rigs(p, problems, Names(NAMES)), path)
     return {n: [m.group, m.cam_from_rig.rotation, m.cam_from_rig.translation] for n, m in found.items()}
 
 
