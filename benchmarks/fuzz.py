@@ -2,8 +2,9 @@
 
     python benchmarks/fuzz.py [--mutations 1000] [--seed 0] [--seconds 60] [--gigabytes 8] [--folder FOLDER]
 
-Each kind of `fuzz_kinds.py` writes one whole file and reads it as the program does. A file is harmed in one of eight
-ways and read again, in a child process that may take so many seconds a file and so much memory. What comes of it:
+Each kind (fuzz_scenes.py, fuzz_networks.py, fuzz_saved.py) writes one whole file and reads it as the program does. A
+file is harmed in one of eight ways and read again, in a child process that may take so many seconds a file and so much
+memory. What comes of it:
 
 * sentence: InputError or StoreError, which say what, where and what to do;
 * same: the right result, as what was harmed does not matter, or was computed again;
@@ -27,10 +28,14 @@ import traceback
 import zlib
 
 import numpy as np
-from fuzz_kinds import KINDS, Kind
+from fuzz_kind import Kind
+from fuzz_networks import FEATURES_AND_WEIGHTS
+from fuzz_saved import SAVED
+from fuzz_scenes import SCENES
 
 from localize.types import InputError, StoreError
 
+KINDS = (*SCENES, *FEATURES_AND_WEIGHTS, *SAVED)
 BEYOND = 1e15  # no number of a right file is larger
 OUTCOMES = ("sentence", "same", "other", "seen", "traceback", "crash", "hang")
 NUMBERS = (b"nan", b"inf", b"-1", b"0", b"1e308", b"99999999999999999999", b"", b"x")
