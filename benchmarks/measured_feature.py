@@ -87,6 +87,4 @@ def _component(choice: str, settings: tuple[str, ...]):
 
 def strongest(features: Features, most: int) -> Features:
     """The keypoints of the highest scores, as a feature that may have no more would keep them."""
-    kept = np.argsort(-features.scores, kind="stable")[:most]
-    values = {f.name: getattr(features, f.name) for f in dataclasses.fields(features)}
-    return Features(**{name: v if v is None else v[kept] for name, v in values.items()})
+    return features.only(np.argsort(-features.scores, kind="stable")[:most])

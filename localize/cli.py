@@ -6,7 +6,6 @@ Exit codes: 0 all went well; 2 something given by the user could not be used, an
 
 import dataclasses
 import difflib
-import errno
 import importlib.resources
 import importlib.util
 import inspect
@@ -29,17 +28,13 @@ from localize import __version__
 from localize.arguments import as_meant
 from localize.components import check_value
 from localize.evaluate.tables import text_table
+from localize.io.files import refused_by_system
 from localize.store import Store
 from localize.types import InputError, Report, StoreError
 
 log = logging.getLogger(__name__)
 MOST_WORKERS = 1024
 SETTINGS = ("workers", "progress", "store", "pipeline", "dataset")  # everything else is a component
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # only who writes is told so
-_NOT_OURS = {  # errors of the machine or of what a user gave, not of this program
-    *(errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG),
-    *(errno.EIO, errno.ESTALE, errno.ENXIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
-}
 
 
 class _Terminated(KeyboardInterrupt):
@@ -71,26 +66,11 @@ def _job(cfg: omegaconf.DictConfig) -> dict | None:
     except MemoryError as e:
         log.error("the memory is full (%s): take workers=1, or smaller photos; all that was finished is kept", e)
     except OSError as e:
-        sentence = _of_system(
-            e, [HydraConfig.get().runtime.output_dir, str(omegaconf.OmegaConf.select(cfg, "store.root"))]
-        )
+        ours = HydraConfig.get().runtime.output_dir, str(omegaconf.OmegaConf.select(cfg, "store.root"))
+        sentence = refused_by_system(e, ours)
         if sentence is None:
             raise
         log.error("%s", sentence)
-
-
-def _of_system(error: OSError, own: list[str]) -> str | None:
-    """The operating system's refusal in a sentence; None: it is a defect. own: the folders that we write to."""
-    what = os.path.abspath(error.filename) if isinstance(error.filename, str | os.PathLike) else None
-    ours = what and any(os.path.commonpath([what, folder]) == folder for folder in map(os.path.abspath, own))
-    if error.errno in _FULL or (error.errno in _NOT_OURS and ours):
-        return (
-            f"cannot write {what or 'the results'}: {error.strerror}; free some space or choose other folders with "
-            "hydra.run.dir=... and store.root=...; all that was finished is kept"
-        )
-    if error.errno in _NOT_OURS or (error.errno == errno.ENOENT and what and not ours):
-        return f"cannot read {what or 'a file'}: {error.strerror}; mend that and run again; what was finished is kept"
-    return None
 
 
 def _run(cfg: omegaconf.DictConfig) -> dict | None:
@@ -269,7 +249,7 @@ def main() -> None:
         errors.sentences += _sentences(e)
         print("\n".join(errors.sentences), file=sys.stderr)
     except OSError as e:
-        if started and e.errno not in {*_FULL, *_NOT_OURS}:
+        if started and (isinstance(e, FileNotFoundError) or refused_by_system(e, ()) is None):
             raise
         where = e.filename or "into the results folder"
         errors.sentences.append(f"cannot write {where}: {e.strerror}; choose another place with hydra.run.dir=...")

@@ -68,9 +68,9 @@ class SavedMap:
             if text["format"] != FORMAT:
                 raise InputError(f"the map {self.folder} was written by another version of localize: build it again")
             checked = json.dumps({k: v for k, v in text.items() if k not in ("format", "crc32")})
-            if text.get("crc32", text_checksum(checked)) != text_checksum(checked):  # older folders have none
+            if text["crc32"] != text_checksum(checked):
                 raise ValueError("its checksum is wrong")
-            return {"parts": {}, "vectors": None} | text
+            return text
         except InputError:
             raise
         except OSError as e:
@@ -101,8 +101,7 @@ class SavedMap:
     def part(self, name: str):
         """The record of a part; StoreError if it is damaged, or of another map than the rest."""
         record = load_record(self.folder / name, verify=self.verify, trusted=self.trusted)
-        wanted = self._head["parts"].get(name)
-        if wanted not in (None, text_checksum((self.folder / name / "record.json").read_bytes())):
+        if self._head["parts"].get(name) != text_checksum((self.folder / name / "record.json").read_bytes()):
             raise StoreError(f"{self.folder / name} is of another map than the rest of {self.folder}: build it again")
         return record
 
@@ -110,8 +109,6 @@ class SavedMap:
         """The references' global descriptors (R, D), memory-mapped; ValueError if they are damaged."""
         path, note = self.folder / VECTORS, self._head["vectors"]
         try:
-            if note is None:  # as older versions wrote them
-                return np.load(path, mmap_mode="r", allow_pickle=False)
             return load_array(path, note, verify=self.verify or path.stat().st_size <= SMALL)
         except OSError as e:
             raise refused_reading(e, path) or StoreError(f"{path} is missing: build the map again") from e

@@ -9,7 +9,7 @@ import pathlib
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from localize.types import InputError, UnreadableError
 
@@ -25,6 +25,27 @@ def refused(error: OSError, path: pathlib.Path) -> InputError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(f"the disk of {where} is full: free some space and run again; what has arrived is kept")
     return InputError(f"cannot write {where}: {error.strerror or error}; choose a folder that you may write")
+
+
+_FULL = errno.ENOSPC, errno.EDQUOT, errno.EROFS  # only who writes is told so
+_NOT_OURS = {  # errors of the machine or of what a user gave, not of this program
+    *(errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG),
+    *(errno.EIO, errno.ESTALE, errno.ENXIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+}
+
+
+def refused_by_system(error: OSError, own: Collection[str]) -> str | None:
+    """The operating system's refusal in a sentence; None: it is a defect. own: the folders that we write to."""
+    what = os.path.abspath(error.filename) if isinstance(error.filename, str | os.PathLike) else None
+    ours = what and any(os.path.commonpath([what, folder]) == folder for folder in map(os.path.abspath, own))
+    if error.errno in _FULL or (error.errno in _NOT_OURS and ours):
+        return (
+            f"cannot write {what or 'the results'}: {error.strerror}; free some space or choose other folders with "
+            "hydra.run.dir=... and store.root=...; all that was finished is kept"
+        )
+    if error.errno in _NOT_OURS or (error.errno == errno.ENOENT and what and not ours):
+        return f"cannot read {what or 'a file'}: {error.strerror}; mend that and run again; what was finished is kept"
+    return None
 
 
 GONE = FileNotFoundError, IsADirectoryError, NotADirectoryError  # what a file in the wrong place is, whatever it held

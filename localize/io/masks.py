@@ -4,9 +4,8 @@ import pathlib
 from dataclasses import dataclass
 
 import numpy as np
-import PIL.Image
 
-from localize.io.images import read_photo
+from localize.io.images import open_photo, read_photo
 from localize.types import Image, InputError
 
 SHOWN = 5
@@ -42,8 +41,10 @@ class Masks:
 
 def _wrong(path: pathlib.Path, image: Image) -> str | None:
     try:
-        with PIL.Image.open(path) as mask:
+        with open_photo(path) as mask:
             size = mask.size
+    except InputError as e:
+        return str(e)
     except (OSError, SyntaxError, ValueError) as e:
         return f"mask {path} cannot be opened ({e}): replace it or take it out"
     if size == (image.camera.width, image.camera.height):

@@ -25,9 +25,16 @@ def _cache() -> pathlib.Path:
     content = hashlib.sha256()
     for path in sorted(_HERE.glob("*.py")):
         content.update(path.read_bytes())
-    temporary = pathlib.Path(tempfile.gettempdir(), f"numba-{os.getuid()}")
-    folders = _HERE / "__pycache__", pathlib.Path("~/.cache/numba").expanduser(), temporary
-    return next(f for f in folders if _writable(f)) / f"kernels-{content.hexdigest()[:16]}"
+    folders = _HERE / "__pycache__", pathlib.Path("~/.cache/numba").expanduser()
+    return (next((f for f in folders if _writable(f)), None) or _temporary()) / f"kernels-{content.hexdigest()[:16]}"
+
+
+def _temporary() -> pathlib.Path:
+    """A folder of this user's alone: compiled code of others is not run."""
+    folder = pathlib.Path(tempfile.gettempdir(), f"numba-{os.getuid()}")
+    folder.mkdir(0o700, exist_ok=True)
+    ours = not folder.is_symlink() and folder.stat().st_uid == os.getuid()
+    return folder if ours else pathlib.Path(tempfile.mkdtemp(prefix="numba-"))
 
 
 if not config.CACHE_DIR:

@@ -7,10 +7,9 @@ right poses, of those that fit some pose 1.00 and 0.99. With poses in another co
 most 0.42, where they were read in the right convention as much as with right poses.
 """
 
-import dataclasses
 import functools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,16 +17,14 @@ import numpy as np
 
 from localize.geometry.colmap import to_pycolmap_camera
 from localize.geometry.conventions import OURS, Convention, conventions
-from localize.geometry.two_view import could_meet, fit_some_pose, ray_angles
+from localize.mapping.judged_pairs import PosedPair, Poses, counted, fitting_some_pose, posed_pair
 from localize.mapping.still import reach_px, standing_still
 from localize.types import ImageList, PairMatches, Pose
 
-PAIRS, MATCHES = 5000, 100  # looked at at most, of the map and of each pair
-ERROR_PX = 4.0  # of a photo of up to 1600 px, else so much more
+PAIRS = 5000  # looked at at most
 SUSPICIOUS = 0.8  # a smaller share of all matches that agree is looked at again
 WARN, STOP = 0.8, 0.25  # share that agrees of the matches that fit some relative pose
 SAMPLE, TIMES = 24, 3  # pairs looked at again, and how often one reference is among them
-LEAST, LEAST_SHARE = 15, 0.2  # of a pair's matches that fit some relative pose, more than chance gives
 LEAST_OF_REFERENCE = 30  # matches, and of those with one neighbour that speak against it
 DISAGREES = 0.5  # of the usual share of a reference's matches that agree, and of those that fit some relative pose
 MANY = 0.2  # of the references; more do not disagree each for itself
@@ -36,8 +33,6 @@ MOST_ASKED = 20  # references that may disagree with their neighbours
 TURNED_DEG = 1.0  # between the rays of a match that can stand still
 NARROW = 0.1  # a smaller share of matches whose rays meet at an angle that makes points is named
 SHOWN = 5
-
-Poses = Mapping[str, Pose]  # by name
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,35 +62,7 @@ class PoseVerdict:
         return {self.names[enough[i]]: float(shares[i]) for i in np.argsort(shares, kind="stable")[:SHOWN]}
 
 
-@dataclass(frozen=True, eq=False)
-class _Pair:
-    """Matches of two photos."""
-
-    names: tuple[str, str]
-    number: int  # of all its matches, of which these are a sample
-    x: np.ndarray  # (M, 2) rays of the first on the plane z = 1
-    y: np.ndarray  # (M, 2) of the second
-    moved_px: np.ndarray  # (M,) between the two pixels
-    px_of_1600: float
-    slack: float  # rad
-
-    def agree(self, poses: Poses) -> np.ndarray:
-        """Which of the matches do, (M,) bool."""
-        return could_meet(*self._of(poses), self.x, self.y, self.slack)
-
-    def angles_deg(self, poses: Poses) -> np.ndarray:
-        """Between the rays of each match, (M,)."""
-        return np.degrees(ray_angles(*self._of(poses), self.x, self.y))
-
-    def only(self, kept: np.ndarray) -> "_Pair":
-        """Some of the matches, (M,) bool."""
-        return dataclasses.replace(self, x=self.x[kept], y=self.y[kept], moved_px=self.moved_px[kept])
-
-    def _of(self, poses: Poses) -> tuple[Pose, Pose]:
-        return poses[self.names[0]], poses[self.names[1]]
-
-
-Judged = tuple[_Pair, np.ndarray]  # and which of its matches agree, (M,) bool
+Judged = tuple[PosedPair, np.ndarray]  # and which of its matches agree, (M,) bool
 
 
 def judge_poses(
@@ -115,7 +82,7 @@ def judge_poses(
     pairs, poses = list(pairs), {image.name: image.pose for image in images}
     chosen = [pairs[i] for i in np.linspace(0, len(pairs) - 1, min(len(pairs), PAIRS)).astype(int)]
     rays_of = functools.cache(lambda camera: to_pycolmap_camera(camera).cam_from_img)
-    made = [_pair(images, pair, rays_of, keypoints_of, matches_of(pair).rows) for pair in chosen]
+    made = [posed_pair(images, pair, rays_of, keypoints_of, matches_of(pair).rows) for pair in chosen]
     found, still = _without_still(made, poses)
     judged = [(p, p.agree(poses)) for p in found]
     counts = _per_reference(judged)
@@ -130,18 +97,6 @@ def judge_poses(
     return PoseVerdict(*figures, (*_narrow(judged, poses, min_angle_deg), *said))
 
 
-def _pair(images: ImageList, names: tuple[str, str], rays_of: Callable, keypoints_of: Callable, rows) -> _Pair:
-    number = len(rows)
-    rows = rows[np.linspace(0, number - 1, min(number, MATCHES)).astype(int)] if number else rows
-    cameras = [images.by_name[name].camera for name in names]
-    xy = [np.float64(keypoints_of(name)[rows[:, k]]) for k, name in enumerate(names)]
-    x, y = (np.reshape(rays_of(camera)(at), (-1, 2)) for camera, at in zip(cameras, xy, strict=True))
-    size = max(1.0, *(camera.px_of_1600 for camera in cameras))
-    slack = ERROR_PX * size / np.mean([camera.focal_px for camera in cameras])
-    found = _Pair(names, number, x, y, np.linalg.norm(xy[0] - xy[1], axis=1), size, float(slack))
-    return found.only(np.isfinite(x).all(1) & np.isfinite(y).all(1))
-
-
 def _per_reference(judged: Iterable[Judged]) -> dict[str, np.ndarray]:
     """How many matches a reference has, and how many of these agree, by name; zeros for those without any."""
     counts = defaultdict(lambda: np.zeros(2, int))
@@ -151,7 +106,7 @@ def _per_reference(judged: Iterable[Judged]) -> dict[str, np.ndarray]:
     return counts
 
 
-def _without_still(pairs: list[_Pair], poses: Poses) -> tuple[list[_Pair], int]:
+def _without_still(pairs: list[PosedPair], poses: Poses) -> tuple[list[PosedPair], int]:
     """The pairs without the matches that stand still, and how many these are; 0 where chance may have made them."""
     if not pairs:
         return pairs, 0
@@ -197,8 +152,8 @@ def _without_single(judged: list[Judged], poses: Poses) -> tuple[list[Judged], l
         if any(len(agree) >= LEAST_OF_REFERENCE and agree.mean() >= MOST_FIT for _, agree in mine):
             continue  # a neighbour vouches for it
         own = sorted((p for p, _ in mine), key=lambda p: -p.number)
-        fit = _fitting(own[:TIMES], LEAST_OF_REFERENCE, MOST_FIT)
-        total, agreeing = _counted(fit, poses)
+        fit = fitting_some_pose(own[:TIMES], LEAST_OF_REFERENCE, MOST_FIT)
+        total, agreeing = counted(fit, poses)
         if len(fit) > 1 and agreeing < DISAGREES * usual * total:  # repeated structure may deceive one pair
             rest = [(p, agree) for p, agree in rest if worst not in p.names]
             sentences.append(
@@ -214,8 +169,8 @@ def _second_look(judged: list[Judged], poses: Poses) -> tuple[float | None, str,
     on poses that contradict these, empty if they do not; and whether they are no use."""
     if sum(agree.sum() for _, agree in judged) >= SUSPICIOUS * sum(len(agree) for _, agree in judged):
         return None, "", False
-    fit = _fitting(_sample([p for p, _ in judged]))
-    total, agreeing = _counted(fit, poses)
+    fit = fitting_some_pose(_sample([p for p, _ in judged]))
+    total, agreeing = counted(fit, poses)
     if not total or agreeing >= WARN * total:
         return (agreeing / total if total else None), "", False
     fitting = agreeing / total
@@ -230,7 +185,7 @@ def _second_look(judged: list[Judged], poses: Poses) -> tuple[float | None, str,
     return fitting, f"{sentence}: {check}", fitting < STOP
 
 
-def _sample(pairs: list[_Pair]) -> list[_Pair]:
+def _sample(pairs: list[PosedPair]) -> list[PosedPair]:
     """Pairs of many matches, no reference in too many of them."""
     times, chosen = Counter(), []
     for pair in sorted(pairs, key=lambda p: -p.number):
@@ -240,24 +195,13 @@ def _sample(pairs: list[_Pair]) -> list[_Pair]:
     return chosen
 
 
-def _fitting(pairs: list[_Pair], least: int = LEAST, share: float = LEAST_SHARE) -> list[_Pair]:
-    """The matches that fit a relative pose found without the given ones, where they are more than chance gives."""
-    found = [(p, fit_some_pose(p.x, p.y, p.slack)) for p in pairs]
-    return [p.only(fit) for p, fit in found if fit.sum() >= max(least, share * len(fit))]
-
-
-def _counted(pairs: list[_Pair], poses: Poses) -> tuple[int, int]:
-    """How many matches there are, and how many agree."""
-    return sum(len(p.x) for p in pairs), sum(int(p.agree(poses).sum()) for p in pairs)
-
-
-def _better_convention(pairs: list[_Pair], poses: Poses) -> tuple[Convention, float]:
+def _better_convention(pairs: list[PosedPair], poses: Poses) -> tuple[Convention, float]:
     """The convention in which the poses agree with most matches, the simplest of such, and the share of these."""
     given = np.array([p.rotation for p in poses.values()]), np.array([p.translation for p in poses.values()])
     shares = {}
     for convention in conventions():
         read = map(Pose, *convention.read(*given))
-        total, agreeing = _counted(pairs, dict(zip(poses, read, strict=True)))
+        total, agreeing = counted(pairs, dict(zip(poses, read, strict=True)))
         shares[convention] = agreeing / total
     most = max(shares.values())
     best = next(c for c, share in shares.items() if share > most - 0.02)

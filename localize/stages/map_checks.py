@@ -60,9 +60,9 @@ class Check:
         doubts, _ = self.bench.artifact(
             "focal_check", {"focal_check": FocalDoubts.VERSION, **spec}, lambda: FocalDoubts(doubtful_focals(*of))
         )
-        told = {"pose_check": PoseVerdict.VERSION, "min_angle_deg": min_angle_deg, **spec}
+        key = {"pose_check": PoseVerdict.VERSION, "min_angle_deg": min_angle_deg, **spec}
         single = not doubts.sentences
-        verdict, _ = self.bench.artifact("pose_check", told, lambda: judge_poses(*of, min_angle_deg, single))
+        verdict, _ = self.bench.artifact("pose_check", key, lambda: judge_poses(*of, min_angle_deg, single))
         return self._said(verdict, doubts.sentences)
 
     def model(self, points: Map, key: str) -> CheckedReferences:

@@ -31,7 +31,7 @@ class Features:
         return len(self.keypoints)
 
     def only(self, kept: np.ndarray) -> "Features":
-        """Those of some keypoints, (N,) bool."""
+        """Those of some keypoints: (N,) bool, or their rows in the order wanted."""
         found = {f.name: getattr(self, f.name) for f in fields(self)}
         return Features(**{name: None if rows is None else rows[kept] for name, rows in found.items()})
 

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from localize import Localizer, cli
-from localize.cli import _of_system
 from localize.features.sift import Sift
+from localize.io.files import refused_by_system
 from tests.conftest import RUN
 
 
@@ -158,7 +158,8 @@ def test_what_the_system_refuses_is_told_by_what_it_was(tmp_path):
     """A file that cannot be read is no fault of the results folder; what the system did not refuse is a defect."""
 
     def told(number, path):
-        return _of_system(OSError(number, os.strerror(number), path), [str(tmp_path / "run"), str(tmp_path / "store")])
+        own = [str(tmp_path / "run"), str(tmp_path / "store")]
+        return refused_by_system(OSError(number, os.strerror(number), path), own)
 
     for number in (errno.EACCES, errno.ELOOP, errno.EIO, errno.ENOENT):
         assert told(number, "/data/queries.txt").startswith("cannot read /data/queries.txt: ")

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from localize.geometry.colmap import to_pycolmap_camera
 from localize.geometry.conventions import AXES, FORMS, Convention, conventions
 from localize.geometry.poses import qvec_from_rotation, rotation_from_qvec
 from localize.mapping.observed import reprojection, track_matches
@@ -95,6 +96,30 @@ def test_a_single_reference_that_disagrees_with_its_neighbours_is_named():
     assert next(iter(verdict.worst)) == "2.jpg"
     assert not verdict.refusal
     assert judged(*matched(), lambda n, p: other if n == "2.jpg" else p, name_single=False).warnings == ()
+
+
+def test_facades_that_look_alike_do_not_speak_against_right_poses():
+    """Most pairs show another place that looks the same, by fewer matches than neighbours have, but for 0.jpg's one."""
+    images, keypoints, matches = matched(0, num_images=16)
+    rng = np.random.default_rng(5)
+    facade = rng.uniform(-1, 1, (150, 3))
+    for image in images:
+        seen_from = random_pose(rng)
+        in_camera = facade @ seen_from.rotation.T + seen_from.translation
+        shown = np.asarray(to_pycolmap_camera(image.camera).img_from_cam(in_camera))
+        keypoints[image.name] = np.concatenate([keypoints[image.name], shown])
+    number = {name: i for i, name in enumerate(images.names)}
+    alike = PairMatches(np.repeat(np.arange(300, 450)[:, None], 2, 1))
+    for a, b in matches:
+        apart = abs(number[a] - number[b])
+        if apart > 3 or (apart > 1 and "0.jpg" in (a, b)):
+            matches[a, b] = alike
+    matches["0.jpg", "1.jpg"] = PairMatches(matches["0.jpg", "1.jpg"].rows[:120])
+    matches = dict(sorted(matches.items(), key=lambda m: -abs(number[m[0][0]] - number[m[0][1]])))
+    verdict = judged(images, keypoints, matches)
+    assert verdict.share < 0.5
+    assert verdict.fitting > 0.9
+    assert (verdict.refusal, verdict.warnings) == ("", ())
 
 
 def test_cameras_without_a_baseline_are_named():
