@@ -18,8 +18,8 @@ from localize.retrieval.ranking import rank, rank_by_pose
 from localize.stages.descriptors import DescribedReferences
 from localize.stages.map_checks import Check, CheckedReferences
 from localize.stages.photos import Photos, check_enough
+from localize.stages.shelved import Shelved
 from localize.stages.workbench import Workbench
-from localize.store import Shelved
 from localize.types import Image, ImageList, InputError, Map, ModelFiles, PairMatches, PointRows, Scene, SourceModel
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import numpy as np
 from localize.io.images import is_deep, read_photo
 from localize.io.masks import Masks
 from localize.keys import file_digest, file_stamp
+from localize.stages.shelved import Shelved
 from localize.stages.workbench import Workbench
-from localize.store import Shelved
 from localize.types import ImageList, InputError, Scene
 
 log = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from localize.pose.refinement.base import SeenPoints
 from localize.pose.refinement.rig import estimate_rig
 from localize.stages.mapping import LocalizationMap
 from localize.stages.notes import warn_of_focals
+from localize.stages.shelved import Shelved
 from localize.stages.union import Matched
 from localize.stages.workbench import Workbench
-from localize.store import Shelved
 from localize.types import Image, InputError, PoseEstimate, View
 
 if TYPE_CHECKING:

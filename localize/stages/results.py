@@ -18,9 +18,9 @@ from localize.stages.map_checks import told
 from localize.stages.mapping import LocalizationMap
 from localize.stages.memory import array_bytes
 from localize.stages.notes import focal_notes, truth_notes
+from localize.stages.shelved import Shelved
 from localize.stages.union import Matched
 from localize.stages.workbench import Workbench
-from localize.store import Shelved
 from localize.types import Camera, ImageList, Report, Scene
 from localize.types.scenes import NO_UNIT
 

@@ -16,8 +16,8 @@ from localize.stages.index import BuiltIndex
 from localize.stages.mapping import LocalizationMap
 from localize.stages.photos import Photos
 from localize.stages.retrieval import PriorFrames
+from localize.stages.shelved import Shelved
 from localize.stages.workbench import Workbench
-from localize.store import Shelved
 from localize.types import Features, Matches2D3D, Nearest, PointRows
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import threadpoolctl
 import tqdm
 
 from localize.stages import memory, workers
-from localize.store import Shelf, Shelved, Store
+from localize.stages.shelved import Shelved
+from localize.store import Shelf, Store
 from localize.types import InputError
 
 log = logging.getLogger(__name__)

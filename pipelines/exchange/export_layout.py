@@ -13,7 +13,8 @@ from localize.io.models.nvm import write_nvm
 from localize.pipelines.mapped_scene import map_scene
 from localize.roles import Components
 from localize.stages import Workbench, extract_features, query_photos
-from localize.store import Shelved, Store
+from localize.stages.shelved import Shelved
+from localize.store import Store
 from localize.types import Features, Image, ImageList, InputError, Map, Scene, SourceModel
 
 

@@ -14,7 +14,8 @@ from localize.io.images import open_photo
 from localize.io.text import write_text
 from localize.matching.mutual import MutualNearest
 from localize.stages import PhotoList, Workbench, extract_features
-from localize.store import Shelved, Store
+from localize.stages.shelved import Shelved
+from localize.store import Store
 from localize.types import Camera, Image, ImageList, InputError
 
 MATCHER = MutualNearest(ratio=1.0, max_distance=3.0)  # the protocol has no limits; unit descriptors are at most 2 apart

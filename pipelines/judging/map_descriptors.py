@@ -5,7 +5,8 @@ from localize.evaluate.search.scene_descriptors import map_descriptors, with_que
 from localize.pipelines.mapped_scene import map_scene
 from localize.roles import Components
 from localize.stages import Workbench, extract_features, query_photos
-from localize.store import Shelved, Store
+from localize.stages.shelved import Shelved
+from localize.store import Store
 from localize.train.patches.from_map import Tracks, near_points
 from localize.types import Scene
 

@@ -11,8 +11,9 @@ from localize.matching.epipolar import EpipolarNearest
 from localize.matching.mutual import MutualNearest
 from localize.stages.mapping import match_pairs
 from localize.stages.photos import Photos
+from localize.stages.shelved import Shelved
 from localize.stages.workbench import Workbench
-from localize.store import Shelved, Store
+from localize.store import Store
 from localize.types import Features, Image, ImageList, Pose
 from tests.conftest import PINHOLE
 from tests.contracts.test_poses import project
