@@ -1,7 +1,7 @@
 """Real descriptors of maps and photos as one set for `+pipeline=benchmark_index pipeline.descriptors=FOLDER`.
 
     python benchmarks/real_descriptors.py FOLDER --towns minitown TOWN... --strecha Herz-Jesu-P25... --photos FOX...
-        [--feature sift] [--store outputs/store] [--workers 2]
+        [--feature dense_crbnet] [--store outputs/store] [--workers 2]
 
 TOWN is a folder that +pipeline=render_minitown wrote; of these and of the folders of Strecha et al. the map's points,
 its references' other keypoints, observations left out of the map and queries of known pose are taken. --photos are
@@ -16,6 +16,7 @@ from localize.datasets.minitown import Minitown
 from localize.datasets.strecha import Strecha
 from localize.evaluate.search.descriptor_sets import joined, thinned
 from localize.evaluate.search.scene_descriptors import distractors
+from localize.features.dense_crbnet import DenseCrbnet
 from localize.features.sift import Sift
 from localize.features.sift_crbnet import SiftCrbnet
 from localize.io.images import read_photo
@@ -25,7 +26,7 @@ from localize.stages import PhotoList, Workbench, extract_features
 from localize.store import Store
 from localize.types import Camera, Image, ImageList
 
-FEATURES = {"sift_crbnet": SiftCrbnet, "sift": Sift}
+FEATURES = {"sift_crbnet": SiftCrbnet, "dense_crbnet": DenseCrbnet, "sift": Sift}
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm")
 
 

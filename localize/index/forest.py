@@ -1,27 +1,24 @@
-"""What random trees are made of: flat arrays, the codes of the map, and how often two views of a point disagree."""
+"""What random trees are made of: flat arrays."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from localize.index.bits import BLOCK as ROWS
-from localize.index.bits import SAMPLE, Coding, sample_rows
-from localize.kernels.codes import first_and_last_rows, flip_codes
+from localize.index.bits import Coding
+from localize.index.directions import MOST
 from localize.kernels.nibble_tables import WORDS
-from localize.kernels.rows import as_stored
-from localize.kernels.threads import on_threads, sliced
-from localize.kernels.vector_code import BLOCK
+from localize.kernels.random_trees_build import DIRECTION
+from localize.kernels.vector_code import BLOCK, LINE
 from localize.types import InputError, PointRows
 from localize.types.checks import check_array, check_finite, check_indptr, check_range
-
-LINE = 64  # bytes of a cache line
 
 
 @dataclass(frozen=True, eq=False)
 class Forest(Coding):
-    """All trees behind one another in flat arrays. Node: 1024 * first child + bit tested, or -1 - leaf."""
+    """All trees behind one another in flat arrays. Node: see `kernels.random_trees_build.DIRECTION`, or -1 - leaf."""
 
-    nodes: np.ndarray  # (N,) int64; a node's two children are adjacent, that for bit 0 first
+    directions: np.ndarray  # (D, K) float32, along which the nodes test
+    nodes: np.ndarray  # (N,) int64; a node's two children are adjacent, that not above the threshold first
     roots: np.ndarray  # (trees,) int32
     first_block: np.ndarray  # (L + 1,) int64: blocks of leaf l are first_block[l] to first_block[l + 1]
     leaf_items: np.ndarray  # (L,) int32, number of items
@@ -30,12 +27,11 @@ class Forest(Coding):
     values: np.ndarray  # (I, D) int8; descriptor = scale * values
     scale: np.ndarray  # (I,) float32
     point: np.ndarray  # (I,) int32 into PointRows.points
-    mean: float
-    sigma: float
 
     def __post_init__(self):
         super().__post_init__()
         blocks = len(self.block_items) // BLOCK
+        check_array(self, "directions", np.float32, (None, None))
         check_array(self, "nodes", np.int64, (None,))
         check_array(self, "roots", np.int32, (None,))
         leaves = len(check_array(self, "leaf_items", np.int32, (None,)))
@@ -45,7 +41,7 @@ class Forest(Coding):
         items = len(check_array(self, "values", np.int8, (None, None)))
         check_array(self, "scale", np.float32, (items,))
         check_array(self, "point", np.int32, (items,))
-        check_finite(self, "scale", "mean", "sigma")
+        check_finite(self, "scale", "directions")
         check_indptr(self, "first_block", blocks)
         check_range(self, "block_items", 0, items)
         check_range(self, "point", 0, 2**31)
@@ -56,13 +52,13 @@ class Forest(Coding):
     def _check_nodes(self, leaves: int) -> None:
         """A walk ends: each node hangs at one parent before it, or is a root, and each leaf is one node's."""
         number = len(self.nodes)
-        inner = np.flatnonzero(self.nodes >= 0)
-        child, bit = self.nodes[inner] >> 10, self.nodes[inner] & 1023
+        inner = self.nodes[self.nodes >= 0]
+        child, direction = inner >> 32, inner >> DIRECTION & 65535
         reached = np.concatenate([child, child + 1, self.roots])
         own = -1 - self.nodes[self.nodes < 0]
         if (
-            (child <= inner).any()
-            or (bit >= len(self.thresholds)).any()
+            (child <= np.flatnonzero(self.nodes >= 0)).any()
+            or (direction >= min(self.directions.shape[1], MOST)).any()
             or not np.array_equal(np.sort(reached), np.arange(number))
             or not np.array_equal(np.sort(own), np.arange(leaves))
         ):
@@ -71,6 +67,7 @@ class Forest(Coding):
     def check_rows(self, rows: PointRows) -> None:
         """See `index.base.FitsRows`."""
         self.check_length(self.values.shape[1])
+        self.check_length(len(self.directions))
         self.check_length(rows.descriptors.shape[1])
         check_range(self, "point", 0, len(rows.points))
 
@@ -80,37 +77,6 @@ def num_words(num_bits: int) -> int:
     if num_bits > 64 * WORDS[-1]:
         raise InputError(f"codes of {num_bits} bits, but the trees take at most {64 * WORDS[-1]}: take index.bits=itq")
     return next(w for w in WORDS if 64 * w >= num_bits)
-
-
-def spread(descriptors: np.ndarray, coding: Coding) -> float:
-    """Mean standard deviation of the values that the bits are made of."""
-    return float(coding.projected(sample_rows(descriptors, SAMPLE)).std(0).mean())
-
-
-def bit_rates(codes: np.ndarray, num_bits: int) -> np.ndarray:
-    """Share of ones (K,) float64 of each bit; zeros without any code."""
-    bits = np.unpackbits(codes.view(np.uint8), axis=1, bitorder="little")[:, :num_bits]
-    return bits.mean(0) if len(codes) else np.zeros(num_bits)
-
-
-def point_flips(rows: PointRows, coding: Coding, words: int, threads: int):
-    """Bits (P, words) in which each point's first and last row differ, and these two rows (P,) int32 (-1: none)."""
-    first, last = np.empty((2, len(rows.points)), np.int32)
-    first_and_last_rows(np.asarray(rows.point), first, last)
-    flips = np.zeros((len(rows.points), words), np.uint64)
-
-    def work(part: slice) -> None:
-        if not coding.rotation.size:
-            flip_codes(*as_stored(rows.descriptors), coding.thresholds, first[part], last[part], flips[part])
-            return
-        for at in range(part.start, part.stop, ROWS):  # a point without rows, -1, has twice the last one
-            block = slice(at, min(at + ROWS, part.stop))
-            values = [coding.projected(np.asarray(rows.descriptors[rows_of[block]])) for rows_of in (first, last)]
-            pairs = np.arange(len(values[0]))
-            flip_codes(np.concatenate(values), False, coding.thresholds, pairs, pairs + len(pairs), flips[block])
-
-    on_threads(work, sliced(len(flips), threads), threads)
-    return flips, first, last
 
 
 def aligned(shape: int | tuple[int, ...], dtype: type) -> np.ndarray:
@@ -131,7 +97,7 @@ def join(trees: list) -> dict[str, np.ndarray]:
     roots, moved_nodes, moved_blocks = [], [], []
     for n, b, i in zip(nodes, first_block, leaf_items, strict=True):
         roots.append(first["node"])
-        moved_nodes.append(np.where(n >= 0, n + 1024 * first["node"], n - first["leaf"]))
+        moved_nodes.append(np.where(n >= 0, n + (first["node"] << 32), n - first["leaf"]))
         moved_blocks.append(b[:-1] + first["block"])
         first = {"node": first["node"] + len(n), "leaf": first["leaf"] + len(i), "block": first["block"] + b[-1]}
     return {

@@ -4,10 +4,8 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from localize.index.bits import Coding
-from localize.types import PointRows
 
 MIN_SIGMA = 1e-6
-BLOCK = 8192  # pairs of rows read at once
 
 
 def estimate_gaussian(
@@ -42,35 +40,6 @@ def estimate_gaussian(
         means.append(delta.mean())
         sigmas.append(delta.std())
     return float(np.mean(means)), max(MIN_SIGMA, float(np.mean(sigmas)))
-
-
-def gaussian_of_pairs(
-    rows: PointRows,
-    coding: Coding,
-    first: np.ndarray,
-    last: np.ndarray,
-    tested_bits: np.ndarray,
-    *,
-    num_tests=10,
-    num_samples=100_000,
-    seed=0,
-) -> tuple[float, float]:
-    """The same from one pair of rows per point, first (P,) and last (P,), for maps too large to sort.
-
-    `num_samples` points are drawn (all, if there are fewer), each pair in random order.
-    """
-    if not len(first) or not len(tested_bits):
-        return 0.0, MIN_SIGMA
-    rng = np.random.default_rng(seed)
-    drawn = np.sort(rng.permutation(len(first))[:num_samples])
-    bits = rng.choice(tested_bits, num_tests)
-    change = [
-        coding.columns(rows.descriptors[last[drawn[a : a + BLOCK]]], bits).astype(np.float64)
-        - coding.columns(rows.descriptors[first[drawn[a : a + BLOCK]]], bits)
-        for a in range(0, len(drawn), BLOCK)
-    ]
-    delta = np.concatenate(change) * rng.choice([-1, 1], (len(drawn), 1))
-    return float(delta.mean()), max(MIN_SIGMA, float(delta.std(0).mean()))
 
 
 def branch_costs(

@@ -1,27 +1,27 @@
-"""Random trees over binary codes for maps of a city's size: exact order of leaves, a pre-ranking by bits, 8-bit scores.
+"""Random trees for maps of a city's size: tests along learned directions, exact order of leaves, a pre-ranking by bits,
+8-bit scores.
 
-The parallel search paper, sections 3.2.3 and 4.2, with our own answers where it is silent or slow: tests chosen by the
-information they keep, leaves of many items, no heap (kernels/random_trees_*.py). literal_trees.py has the paper read
-literally.
+The parallel search paper, sections 3.2.3 and 4.2, with our own answers where it is silent or slow: tests chosen by what
+they tell of a point whatever the noise (`directions`), leaves of many items, no heap (kernels/random_trees_*.py).
+literal_trees.py has the paper read literally, with tests on single bits.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import log_expit, log_ndtr
+from scipy.special import log_expit, log_ndtr, ndtr
 
 from localize.components import check_component, query_field
-from localize.index.bits import BITS, SAMPLE, check_bits, learn_coding
-from localize.index.forest import Forest, aligned, bit_rates, join, num_words, point_flips, spread
+from localize.index.bits import BITS, check_bits, learn_coding
+from localize.index.directions import STEP, along, learn_directions
+from localize.index.forest import Forest, aligned, join, num_words
 from localize.index.items import ITEMS, index_items
-from localize.index.leaf_model import gaussian_of_pairs
-from localize.kernels.codes import costs_of_tests
 from localize.kernels.nibble_tables import tables_of
-from localize.kernels.random_trees_build import build_tree, lay_out
-from localize.kernels.random_trees_scan import best_two_of_shortlists, pairs_by_leaf, scan_leaves
+from localize.kernels.random_trees_build import THRESHOLD, build_tree, lay_out
+from localize.kernels.random_trees_scan import best_two_of_leaves
+from localize.kernels.random_trees_search import COST, LEAVES, MASS, MAX_COST, leaves_of_queries
 from localize.kernels.random_trees_search import ITEMS as COUNT_ITEMS
-from localize.kernels.random_trees_search import LEAVES, MASS, MAX_COST, leaves_of_queries
 from localize.kernels.rows import as_stored, quantise_rows
 from localize.kernels.threads import allowed_threads, available_cores, on_threads, sliced
 from localize.kernels.vector_code import BLOCK
@@ -31,20 +31,20 @@ UNITS = {"leaves": LEAVES, "items": COUNT_ITEMS, "mass": MASS}
 COST_UNIT = 64  # costs per nat
 MAX_NATS = 16.0  # the cost of a single test
 MAX_DEPTH = int(MAX_COST / (COST_UNIT * MAX_NATS)) - 1  # 31
-GRID = np.arange(-8.0, 8.0, 1 / 128)  # of z = deviations from the threshold; beyond, the cost changes nothing
+REACH = 6  # standard deviations beyond which an observation is sure to be on its side
 BATCH = 8192  # queries at once
 
 
 @dataclass(frozen=True)
 class RandomTrees:
-    """Random trees over codes of the items."""
+    """Random trees whose leaves hold codes of the items."""
 
     items: str = "mean"  # one normalised mean descriptor per point, or all observations
-    num_trees: int = 6
+    num_trees: int = 4
     max_depth: int = 23
     leaf_size: int = 256  # items; a larger node is split, above max_depth
-    num_candidates: int = 32  # random bits tried per node
-    window: int = 512  # items looked at to choose a test
+    num_candidates: int = 8  # random directions tried per node
+    window: int = 128  # items looked at to choose a test
     bits: str = "auto"  # sign, median or itq; auto: sign, or one of the others where no value is negative
     num_bits: int | None = None  # of itq. None: 256
     seed: int = 0
@@ -54,7 +54,7 @@ class RandomTrees:
     num_scored: int = query_field(16)  # codes that disagree least with a query; their real values are compared
     order: str = query_field("gaussian")  # leaf probability (RT_AP), or abs_value of the descriptor (RT)
 
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
     RANGES: ClassVar[dict] = {"max_depth": (1, MAX_DEPTH)}
     sweep: ClassVar[tuple] = "budget", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -75,40 +75,37 @@ class RandomTrees:
         items = index_items(rows, self.items, threads)
         stored, half = as_stored(items.descriptors)
         coding = learn_coding(items.descriptors, self.bits, self.num_bits, self.seed)
-        num_bits = len(coding.thresholds)
-        codes = np.empty((len(stored), num_words(num_bits)), np.uint64)
+        directions = learn_directions(items.descriptors, rows)
+        codes = np.empty((len(stored), num_words(len(coding.thresholds))), np.uint64)
+        steps = np.empty((len(stored), directions.shape[1]), np.int16)
         values, scale = aligned(stored.shape, np.int8), np.empty(len(stored), np.float32)
 
         def encode(part: slice) -> None:
             coding.pack(items.descriptors[part], codes[part])
+            for at in range(part.start, part.stop, BATCH):
+                block = slice(at, min(at + BATCH, part.stop))
+                steps[block] = along(directions, items.descriptors[block])
             quantise_rows(stored, half, np.arange(part.start, part.stop), values[part], scale[part])
 
         on_threads(encode, sliced(len(stored), threads), threads)
-        flips, first, last = point_flips(rows, coding, codes.shape[1], threads)
-        seen_twice = first != last
-        flip_rate = bit_rates(flips[seen_twice][:SAMPLE], num_bits)
-        point = np.asarray(items.point)
+        chance = ndtr(np.arange(-REACH * STEP, REACH * STEP + 1) / STEP)
 
         def tree(number: int):
-            return self._tree(self.seed + number, codes, point, flips, seen_twice, flip_rate)
+            return self._tree(self.seed + number, codes, steps, chance)
 
         joined = join(on_threads(tree, range(self.num_trees), threads))
-        tested = joined["nodes"][joined["nodes"] >= 0] & 1023
-        mean, sigma = gaussian_of_pairs(rows, coding, first[seen_twice], last[seen_twice], tested, seed=self.seed)
-        if not seen_twice.any():  # nobody knows how much a descriptor changes: as much as they differ
-            sigma = max(sigma, spread(items.descriptors, coding))
-        return Forest(**vars(coding), **joined, values=values, scale=scale, point=point, mean=mean, sigma=sigma)
+        point = np.asarray(items.point)
+        return Forest(**vars(coding), directions=directions, **joined, values=values, scale=scale, point=point)
 
-    def _tree(self, seed: int, codes, point, flips, seen_twice, flip_rate) -> tuple:
+    def _tree(self, seed: int, codes, steps, chance) -> tuple:
         """Nodes, first blocks, sizes of the leaves, blocks of codes and their items, of one tree."""
         item = np.random.default_rng(seed).permutation(len(codes)).astype(np.int32)
-        own = codes[item]
         limits = self.max_depth, self.leaf_size, self.num_candidates, self.window
-        nodes, lo, hi = build_tree(own, item, point, flips, seen_twice, flip_rate, *limits, seed)
+        nodes, lo, hi = build_tree(steps, item, chance, *limits, seed)
         first_block = np.concatenate([[0], np.cumsum(-((lo - hi) // BLOCK))])
         blocks = np.empty((first_block[-1], 8 * codes.shape[1], BLOCK), np.uint8)
         block_items = np.empty((first_block[-1], BLOCK), np.int32)
-        lay_out(own.view(np.uint8), item, lo, hi, first_block, blocks, block_items)
+        lay_out(codes.view(np.uint8), item, lo, hi, first_block, blocks, block_items)
         return nodes, first_block, (hi - lo).astype(np.int32), blocks, block_items
 
     def nearest(self, built: Forest, rows: PointRows, descriptors: np.ndarray) -> Nearest:
@@ -125,38 +122,36 @@ class RandomTrees:
         source = np.where(point >= 0, LEAF, 0).astype(np.uint8)
         return Nearest(best, point, second, source, compared / max(1, len(descriptors)))
 
-    def leaves(self, built: Forest, projected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The leaves each query, projected as `built` does it, visits as CSR: indptr (Q + 1,) int64, leaves int32."""
+    def leaves(self, built: Forest, descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The leaves each query (Q, D) visits as CSR: indptr (Q + 1,) int64, leaves int32."""
         nodes, roots, sizes = (np.asarray(v) for v in (built.nodes, built.roots, built.leaf_items))
         mass = np.exp(-np.arange(MAX_COST + 1) / COST_UNIT) / len(roots)
-        costs = self.costs(built, projected)
-        return leaves_of_queries(nodes, roots, costs, UNITS[self.budget_unit], self.budget, sizes, mass)
+        grid = self.costs()
+        places = along(built.directions, descriptors).astype(np.int64) + (THRESHOLD + len(grid) // 2)
+        grid = (grid.astype(np.uint64) << COST).reshape(-1)
+        return leaves_of_queries(nodes, roots, places, grid, UNITS[self.budget_unit], self.budget, sizes, mass)
 
-    def costs(self, built: Forest, projected: np.ndarray) -> np.ndarray:
-        """Costs (Q, 2 K) int32 of the 0 and the 1 side of every possible test: -log of its probability, in 1/64 nat.
+    def costs(self) -> np.ndarray:
+        """Costs (2 R + 1, 2) int32 of the sides not above and above a threshold for a query that lies d STEPs of the
+        noise above it, at R + d; further away they are the same: -log of their probabilities, in 1/64 nat.
 
-        With z = (q + mean - threshold) / sigma, and for sigma `noise` times that between observations of a point, as
-        photos of another time differ more: gaussian: P(1) = Phi(z) (the paper's eq. 5-6: RT_AP). abs_value: |z| are the
-        log-odds of the query's own bit (its ablation RT, which names no probability).
+        With z = d / (STEP * noise), as photos of another time differ more than the map's: gaussian: P(above) = Phi(z)
+        (the paper's eq. 5-6 with mu = 0: RT_AP). abs_value: |z| are the log-odds of the query's own side (its ablation
+        RT, which names no probability).
         """
-        price = log_ndtr if self.order == "gaussian" else log_expit
-        grid = np.rint(COST_UNIT * np.minimum(-price(GRID), MAX_NATS)).astype(np.int32)
-        costs = np.empty((len(projected), 2 * projected.shape[1]), np.int32)
-        step, sigma = GRID[1] - GRID[0], self.noise * built.sigma
-        costs_of_tests(projected, np.asarray(built.thresholds), built.mean, sigma, grid, GRID[0], step, costs)
-        return costs
+        price, reach = (log_ndtr, REACH) if self.order == "gaussian" else (log_expit, MAX_NATS)
+        steps = int(np.ceil(reach * STEP * self.noise))
+        z = np.arange(-steps, steps + 1)[:, None] / (STEP * self.noise) * np.array([-1, 1])
+        return np.rint(COST_UNIT * np.minimum(-price(z), MAX_NATS)).astype(np.int32)
 
     def _nearest(self, built: Forest, descriptors, best, point, second) -> int:
         """Fill best, point and second, on one thread; how many codes were compared in all."""
-        num, width = len(descriptors), (0,) * num_words(len(built.thresholds))
+        width = (0,) * num_words(len(built.thresholds))
         projected = built.projected(descriptors)
         sizes = np.asarray(built.leaf_items)
-        indptr, leaves = self.leaves(built, projected)
-        start, queries = pairs_by_leaf(indptr, leaves, len(sizes))
+        visited = self.leaves(built, descriptors)
         tables = tables_of(projected, np.asarray(built.thresholds), len(width)).reshape(-1)
-        keys, found = np.empty((num, 2 * self.num_scored), np.int64), np.zeros(num, np.int32)
-        blocks = np.asarray(built.first_block), sizes, np.asarray(built.codes)
-        scan_leaves(start, queries, *blocks, tables, width, self.num_scored, keys, found)
-        items = (np.asarray(v) for v in (built.values, built.scale, built.point, built.block_items))
-        best_two_of_shortlists(descriptors, *items, self.num_scored, keys, found, best, point, second)
-        return int(sizes[leaves].sum(dtype=np.int64))
+        blocks = tuple(np.asarray(v) for v in (built.first_block, sizes, built.codes, built.block_items))
+        items = tuple(np.asarray(v) for v in (built.values, built.scale, built.point))
+        best_two_of_leaves((descriptors, tables, width), visited, blocks, items, self.num_scored, best, point, second)
+        return int(sizes[visited[1]].sum(dtype=np.int64))

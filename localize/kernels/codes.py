@@ -1,10 +1,12 @@
-"""Real descriptors as binary codes, and what a test on a bit costs a query."""
+"""Real descriptors as binary codes, and as values along directions."""
 
 import numpy as np
 from numba import njit
 
 from localize.kernels.rows import read_row
 from localize.kernels.vector_code import BLOCK
+
+AT_ONCE = 32  # rows projected together
 
 
 @njit(nogil=True, cache=True)
@@ -35,38 +37,32 @@ def in_blocks(codes: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(padded.reshape(-1, BLOCK, width).transpose(0, 2, 1))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath={"contract"})
 def project_rows(stored, half, rotation, projected):
     """Rows (N, D), as `rows.as_stored` gives them, times rotation (D, K) float32, into projected (N, K) float32.
 
     Added up in the order of the D values: a row's result does not depend on the others it comes with, as BLAS's may.
+    Some rows at a time, for which a part of the rotation is in the nearest cache.
     """
-    bits = np.empty(stored.shape[1], np.uint32)
-    values = bits.view(np.float32)
-    for row in range(stored.shape[0]):
-        read_row(stored[row], half, bits, values)
-        projected[row] = 0
-        for d in range(values.shape[0]):
-            if values[d] != 0:
+    num, dim = stored.shape
+    bits = np.empty((AT_ONCE, dim), np.uint32)
+    values, whole = bits.view(np.float32), dim - dim % 4
+    for first in range(0, num, AT_ONCE):
+        here = min(AT_ONCE, num - first)
+        for i in range(here):
+            read_row(stored[first + i], half, bits[i], values[i])
+        part = projected[first : first + here]
+        part[:] = 0
+        for d in range(0, whole, 4):
+            for i in range(here):
+                v0, v1, v2, v3 = values[i, d], values[i, d + 1], values[i, d + 2], values[i, d + 3]
                 for k in range(rotation.shape[1]):
-                    projected[row, k] += values[d] * rotation[d, k]
-
-
-@njit(nogil=True, cache=True)
-def flip_codes(stored, half, thresholds, first_row, last_row, flips):
-    """The bits (P, words) uint64 in which each point's first and last row (P,) differ."""
-    bits = np.empty(stored.shape[1], np.uint32)
-    values = bits.view(np.float32)
-    code = np.empty(flips.shape[1], np.uint64)
-    for point in range(first_row.shape[0]):
-        if first_row[point] == last_row[point]:
-            continue
-        read_row(stored[first_row[point]], half, bits, values)
-        _pack(values, thresholds, flips[point])
-        read_row(stored[last_row[point]], half, bits, values)
-        _pack(values, thresholds, code)
-        for w in range(code.shape[0]):
-            flips[point, w] ^= code[w]
+                    both = (part[i, k] + v0 * rotation[d, k]) + v1 * rotation[d + 1, k]
+                    part[i, k] = (both + v2 * rotation[d + 2, k]) + v3 * rotation[d + 3, k]
+        for d in range(whole, dim):
+            for i in range(here):
+                for k in range(rotation.shape[1]):
+                    part[i, k] += values[i, d] * rotation[d, k]
 
 
 @njit(nogil=True, cache=True)
@@ -78,21 +74,3 @@ def first_and_last_rows(point, first_row, last_row):
         if first_row[point[row]] < 0:
             first_row[point[row]] = row
         last_row[point[row]] = row
-
-
-@njit(nogil=True, cache=True)
-def costs_of_tests(descriptors, thresholds, mean, sigma, grid, start, step, costs):
-    """Costs (Q, 2 D) int32 of the 0 and the 1 side of a test on each dimension k, at 2 k and 2 k + 1.
-
-    grid (G,) int32: the cost of the 1 side at z = start + i * step; z = (value + mean - threshold) / sigma.
-    """
-    for q in range(descriptors.shape[0]):
-        for k in range(descriptors.shape[1]):
-            z = (descriptors[q, k] - thresholds[k] + mean) / sigma
-            costs[q, 2 * k] = grid[_place(-z, start, step, grid.shape[0])]
-            costs[q, 2 * k + 1] = grid[_place(z, start, step, grid.shape[0])]
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _place(z, start, step, size):
-    return np.int64(min(max((z - start) / step, 0.0), size - 1.0) + 0.5)

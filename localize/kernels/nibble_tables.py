@@ -21,6 +21,7 @@ ENTRIES = 16  # of the table of four bits
 
 _I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (8, 16, 32, 64))
 _BYTES, _TABLE = ir.VectorType(_I8, BLOCK), ir.VectorType(_I8, ENTRIES)
+_SET = (np.arange(ENTRIES) >> np.arange(4)[:, None] & 1).astype(np.float32)  # whether bit i of entry v is 1
 _SHUFFLES = {"+avx2": ("llvm.x86.avx2.pshuf.b", 32), "+neon": ("llvm.aarch64.neon.tbl1.v16i8", 16)}
 
 
@@ -30,8 +31,7 @@ def fill_tables(projected, thresholds, tables):
 
     Costs are in units of the query: FAR stands for REACH of what all bits cost together. Bits beyond K' cost nothing.
     """
-    zero, one = np.zeros((2, 4 * tables.shape[1]), np.float32)  # what a bit costs if it is 0, or 1
-    lower, upper = np.empty((2, 4), np.float32)  # what two bits cost
+    zero, more = np.zeros((2, 4 * tables.shape[1]), np.float32)  # what a bit costs if it is 0, and more if it is 1
     for q in range(projected.shape[0]):
         total = np.float32(0)
         for k in range(projected.shape[1]):
@@ -39,14 +39,14 @@ def fill_tables(projected, thresholds, tables):
         unit = np.float32(FAR / REACH) / total if total > 0 else np.float32(0)
         for k in range(projected.shape[1]):
             value = unit * (projected[q, k] - thresholds[k])
-            zero[k], one[k] = max(value, np.float32(0)), max(-value, np.float32(0))
+            zero[k], more[k] = max(value, np.float32(0)), -value
         for n in range(tables.shape[1]):
-            k = 4 * n
-            for v in range(4):
-                lower[v] = (one[k] if v & 1 else zero[k]) + (one[k + 1] if v & 2 else zero[k + 1])
-                upper[v] = (one[k + 2] if v & 1 else zero[k + 2]) + (one[k + 3] if v & 2 else zero[k + 3])
-            for v in range(ENTRIES):
-                tables[q, n, v] = np.uint8(min(lower[v & 3] + upper[v >> 2], np.float32(FAR)) + np.float32(0.5))
+            k, table = 4 * n, tables[q, n]
+            half = zero[k] + zero[k + 1] + zero[k + 2] + zero[k + 3] + np.float32(0.5)
+            m0, m1, m2, m3 = more[k], more[k + 1], more[k + 2], more[k + 3]
+            for v in range(ENTRIES):  # in vectors of float32
+                cost = half + _SET[0, v] * m0 + _SET[1, v] * m1 + _SET[2, v] * m2 + _SET[3, v] * m3
+                table[v] = np.uint8(np.int32(min(cost, np.float32(FAR + 0.5))))
 
 
 def tables_of(projected: np.ndarray, thresholds: np.ndarray, words: int) -> np.ndarray:

@@ -8,6 +8,8 @@ raised and the expansion goes on from the nodes put aside. Then the cheapest lea
 import numpy as np
 from numba import njit
 
+from localize.kernels.random_trees_build import DIRECTION
+
 MAX_COST = 1 << 15  # of a path
 STEP = 16  # by how much the bound is raised
 LEAVES, ITEMS, MASS = 0, 1, 2  # what a budget counts
@@ -16,15 +18,16 @@ NUMBER = np.uint64((1 << 32) - 1)
 
 
 @njit(nogil=True, cache=True)
-def _expand(nodes, table, bound, size, front, kept, num_kept, leaves, num_leaves):
+def _expand(nodes, places, grid, bound, size, front, kept, num_kept, leaves, num_leaves):
     """Expand the first `size` nodes and all below that cost at most the bound; those that cost more are kept.
 
-    table (2 D,) uint64: cost << COST of the 0 and the 1 side of the test on bit d at 2 d and 2 d + 1. No branch but for
+    places (K,) int64: where the query lies along each direction, counted such that places[k] less a node's threshold is
+    its place in the grid, flat (2 G,) uint64: cost << COST of the first and of the second side. No branch but for
     leaves; places are unsigned, for which numba needs no check of negative ones.
     """
     one, at, size = np.uint64(1), np.uint64(0), np.uint64(size)
     num_kept, num_leaves = np.uint64(num_kept), np.uint64(num_leaves)
-    last = np.uint64(bound) << COST | NUMBER
+    last, end = np.uint64(bound) << COST | NUMBER, grid.shape[0] // 2 - 1
     while at < size:
         entry = front[at]
         at += one
@@ -33,9 +36,10 @@ def _expand(nodes, table, bound, size, front, kept, num_kept, leaves, num_leaves
             leaves[num_leaves] = paid | np.uint64(-1 - value)
             num_leaves += one
             continue
-        zero = np.uint64(2 * (value & 1023))
-        child = paid + np.uint64(value >> 10)
-        first, second = child + table[zero], child + one + table[zero + one]
+        place = places[np.uint64(value >> DIRECTION) & np.uint64(63)] - (value & 65535)
+        first_cost = np.uint64(2 * min(max(place, 0), end))
+        child = paid + np.uint64(value >> 32)
+        first, second = child + grid[first_cost], child + one + grid[first_cost + one]
         front[size] = first
         kept[num_kept] = first
         within = np.uint64(first <= last)
@@ -72,7 +76,7 @@ def _affordable(leaves, num_leaves, bound, unit, budget, leaf_items, mass, per_c
 
 
 @njit(nogil=True, cache=True)
-def cheapest_leaves(nodes, roots, table, unit, budget, leaf_items, mass, bound, work, per_cost, out):
+def cheapest_leaves(nodes, roots, places, grid, unit, budget, leaf_items, mass, bound, work, per_cost, out):
     """Write the cheapest leaves below the roots, as many as the budget pays for, into out; (how many, the last bound).
 
     budget: LEAVES, ITEMS in them or probability MASS (0..1, of all trees together; mass (MAX_COST + 1,) float64 is that
@@ -84,7 +88,7 @@ def cheapest_leaves(nodes, roots, table, unit, budget, leaf_items, mass, bound, 
     for r in range(size):
         front[r] = np.uint64(roots[r])
     while True:
-        num_kept, num_leaves = _expand(nodes, table, bound, size, front, kept, num_kept, leaves, num_leaves)
+        num_kept, num_leaves = _expand(nodes, places, grid, bound, size, front, kept, num_kept, leaves, num_leaves)
         for i in range(counted, num_leaves):
             spent += _price(leaves[i], unit, leaf_items, mass)
         counted = num_leaves
@@ -126,11 +130,11 @@ def _take(leaves, num_leaves, last, room, unit, leaf_items, mass, out):
 
 
 @njit(nogil=True, cache=True)
-def leaves_of_queries(nodes, roots, costs, unit, budget, leaf_items, mass):
-    """Leaves of each query as CSR: indptr (Q + 1,) int64, leaves int32. costs (Q, 2 D) int32 of the tests' sides."""
-    num_queries = costs.shape[0]
-    work, table = np.empty((3, nodes.shape[0] + 8), np.uint64), np.empty(costs.shape[1], np.uint64)
-    per_cost = np.empty(MAX_COST + 1, np.float64)
+def leaves_of_queries(nodes, roots, places, grid, unit, budget, leaf_items, mass):
+    """Leaves of each query as CSR: indptr (Q + 1,) int64, leaves int32. places (Q, K) int64, grid (2 G,) uint64: see
+    `_expand`."""
+    num_queries = places.shape[0]
+    work, per_cost = np.empty((3, nodes.shape[0] + 8), np.uint64), np.empty(MAX_COST + 1, np.float64)
     indptr = np.zeros(num_queries + 1, np.int64)
     leaves = np.empty(64 * num_queries + leaf_items.shape[0], np.int32)
     size, bound = 0, 8 * STEP
@@ -139,10 +143,8 @@ def leaves_of_queries(nodes, roots, costs, unit, budget, leaf_items, mass):
             larger = np.empty(2 * leaves.shape[0], np.int32)
             larger[:size] = leaves[:size]
             leaves = larger
-        for k in range(table.shape[0]):
-            table[k] = np.uint64(costs[q, k]) << COST
         taken, reached = cheapest_leaves(
-            nodes, roots, table, unit, budget, leaf_items, mass, bound, work, per_cost, leaves[size:]
+            nodes, roots, places[q], grid, unit, budget, leaf_items, mass, bound, work, per_cost, leaves[size:]
         )
         size += taken
         bound = (7 * bound + max(reached - STEP, STEP)) // 8  # the next query's first; it changes its time only

@@ -9,8 +9,8 @@ import numpy as np
 from numba import njit
 
 from localize.kernels.codes import in_blocks, pack_codes
-from localize.kernels.nibble_tables import FAR, WORDS, tables_of
-from localize.kernels.random_trees_scan import POSITION, keep_nearest, scan_leaves
+from localize.kernels.nearest_codes import POSITION, nearest_in_blocks
+from localize.kernels.nibble_tables import WORDS, tables_of
 from localize.kernels.threads import allowed_threads, on_threads, sliced
 from localize.kernels.vector_code import BLOCK
 
@@ -31,26 +31,28 @@ def nearest_rows(queries: np.ndarray, stored: np.ndarray, half: bool, rows: np.n
     tables = tables_of(queries, zeros, words)
     found = np.full((len(queries), kept), -1, np.int32)
 
+    flat = blocks.reshape(-1), tables.reshape(-1)
+
     def work(part: slice) -> None:
-        first = np.arange(0, len(blocks) + AT_ONCE, AT_ONCE).clip(max=len(blocks))
-        held = np.diff((BLOCK * first).clip(max=len(rows)))
-        num, parts = part.stop - part.start, len(held)
-        asked = np.tile(np.arange(num, dtype=np.int32), parts)
-        start = np.arange(parts + 1, dtype=np.int64) * num
-        keys, size = np.empty((num, 2 * kept), np.int64), np.zeros(num, np.int32)
-        flat = blocks.reshape(-1), tables[part].reshape(-1)
-        scan_leaves(start, asked, first, held, *flat, (0,) * words, kept, keys, size)
-        read_keys(keys, size, found[part])
+        scan_rows(len(rows), *flat, (0,) * words, part.start, found[part])
 
     on_threads(work, sliced(len(queries), allowed_threads()))
     return found
 
 
 @njit(nogil=True, cache=True)
-def read_keys(keys, size, found):
-    """The nearest rows of what `scan_leaves` left (Q, K), into found (Q, kept)."""
-    histogram = np.zeros(FAR + 1, np.int32)
-    for q in range(keys.shape[0]):
-        count, _ = keep_nearest(keys[q], size[q], found.shape[1], histogram)
-        for i in range(count):
+def scan_rows(num_rows, codes, tables, width, first_query, found):
+    """Bring the nearest rows of consecutive queries, from the first one on, into found (Q, kept); see
+    `nearest_in_blocks`."""
+    num, kept = found.shape
+    keys, size, sums = np.empty((num, kept), np.int64), np.zeros(num, np.int64), np.empty(BLOCK, np.uint8)
+    for first in range(0, num_rows, AT_ONCE * BLOCK):
+        number = min(AT_ONCE * BLOCK, num_rows - first)
+        for q in range(num):
+            place = first // BLOCK
+            size[q] = nearest_in_blocks(
+                place, number, codes, tables, first_query + q, width, keys[q], size[q], sums, place
+            )
+    for q in range(num):
+        for i in range(size[q]):
             found[q, i] = keys[q, i] & POSITION

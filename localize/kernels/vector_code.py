@@ -11,6 +11,8 @@ from numba.extending import intrinsic
 
 BLOCK = 32  # codes compared at once; in memory a block is (bytes, BLOCK) uint8: byte 0 of all, then byte 1 of all ...
 
+LINE = 64  # bytes of a cache line
+
 _I1, _I8, _I32, _I64 = (ir.IntType(n) for n in (1, 8, 32, 64))
 _BYTES = ir.VectorType(_I8, BLOCK)
 

@@ -8,6 +8,7 @@ from localize.index.forest import num_words
 from localize.index.random_trees import COST_UNIT
 from localize.kernels.codes import pack_codes
 from localize.kernels.nibble_tables import FAR, tables_of
+from localize.kernels.random_trees_build import DIRECTION, THRESHOLD
 from localize.kernels.vector_code import BLOCK
 from localize.types import PointRows
 
@@ -22,8 +23,13 @@ def packed(bits):
     return codes
 
 
+def test_of(node):
+    """(first child, direction, threshold) of an inner node."""
+    return node >> 32, node >> DIRECTION & 65535, (node & 65535) - THRESHOLD
+
+
 def leaf_paths(built):
-    """The (bit, value) tests above each leaf, by leaf."""
+    """The (direction, threshold, side) tests above each leaf, by leaf."""
     paths, stack = {}, [(int(root), ()) for root in built.roots]
     while stack:
         node, path = stack.pop()
@@ -31,7 +37,8 @@ def leaf_paths(built):
         if value < 0:
             paths[-1 - value] = path
             continue
-        stack += [(value // 1024 + side, (*path, (value % 1024, side))) for side in (0, 1)]
+        child, direction, threshold = test_of(value)
+        stack += [(child + side, (*path, (direction, threshold, side))) for side in (0, 1)]
     return paths
 
 
@@ -40,8 +47,11 @@ def items_of_leaf(built, leaf):
     return built.block_items[at : at + built.leaf_items[leaf]]
 
 
-def slow_leaves(built, costs, unit, budget):
-    """Leaves in ascending order of cost by a heap, ties by number, until the budget is spent."""
+def slow_leaves(built, costs, steps, unit, budget):
+    """Leaves in ascending order of cost by a heap, ties by number, until the budget is spent.
+
+    costs (2 R + 1, 2): see `RandomTrees.costs`; steps (K,): where the query lies.
+    """
     heap, found, spent = [(0, 0, int(root)) for root in built.roots], [], 0.0
     while heap and spent < budget:
         cost, kind, node = heapq.heappop(heap)
@@ -54,8 +64,10 @@ def slow_leaves(built, costs, unit, budget):
         if value < 0:
             heapq.heappush(heap, (cost, 1, -1 - value))
             continue
+        child, direction, threshold = test_of(value)
+        place = min(max(int(steps[direction]) - threshold + len(costs) // 2, 0), len(costs) - 1)
         for side in (0, 1):
-            heapq.heappush(heap, (cost + int(costs[2 * (value % 1024) + side]), 0, value // 1024 + side))
+            heapq.heappush(heap, (cost + int(costs[place, side]), 0, child + side))
     return found
 
 

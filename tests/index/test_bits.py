@@ -7,12 +7,9 @@ from localize.index import bits as bits_module
 from localize.index import itq
 from localize.index.bits import Coding, learn_coding
 from localize.index.faiss_binary import FaissBinary
-from localize.index.forest import point_flips
-from localize.index.leaf_model import gaussian_of_pairs
 from localize.index.literal_trees import LiteralTrees
 from localize.index.random_trees import RandomTrees
 from localize.types import InputError, PointRows
-from tests.conftest import random_rows
 
 
 def relu_rows(rng, num_points: int, dim: int) -> PointRows:
@@ -98,19 +95,6 @@ def test_a_descriptors_bits_do_not_depend_on_those_it_comes_with(monkeypatch):
     unpacked = np.unpackbits(codes.view(np.uint8), axis=1, bitorder="little").astype(bool)
     np.testing.assert_array_equal(unpacked, together > coding.thresholds)
     np.testing.assert_array_equal(coding.bits(rows.descriptors), unpacked)
-
-
-def test_flips_and_noise_are_those_of_the_turned_values():
-    rows = random_rows(np.random.default_rng(4), num_points=100, dim=40, noise=0.4)
-    coding = learn_coding(rows.descriptors, "itq", 64, 0)
-    turned = Coding("sign", np.zeros((0, 0), np.float32), coding.thresholds)
-    as_given = PointRows(rows.points, coding.projected(rows.descriptors), rows.point, rows.image_indptr)
-    flips, first, last = point_flips(rows, coding, 1, threads=2)
-    np.testing.assert_array_equal(flips, point_flips(as_given, turned, 1, threads=1)[0])
-    assert flips.any()
-    pairs, tested = (first[first != last], last[first != last]), np.arange(64)
-    found = gaussian_of_pairs(rows, coding, *pairs, tested)
-    assert found == pytest.approx(gaussian_of_pairs(as_given, turned, *pairs, tested), abs=1e-6)
 
 
 @pytest.mark.parametrize("made", [RandomTrees, LiteralTrees, FaissBinary])

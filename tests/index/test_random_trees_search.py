@@ -5,6 +5,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import norm
 
+from localize.index.directions import STEP, along
 from localize.index.random_trees import COST_UNIT, RandomTrees
 from tests.conftest import random_rows, unit
 from tests.index.slow_random_trees import WithBits, map_of, slow_leaves, slow_nearest
@@ -28,25 +29,23 @@ def test_the_leaves_visited_are_exactly_the_most_probable(order, unit, budget):
     index = RandomTrees(num_trees=3, leaf_size=8, budget=budget, budget_unit=unit, order=order)
     built = index.build(rows)
     queries = (rng.normal(size=(25, 32)) / 5).astype("f")
-    queries[0] = built.thresholds  # on every test: all leaves of one depth tie
+    queries[0] *= 1e3  # beyond all thresholds: most leaves tie
     indptr, leaves = index.leaves(built, queries)
-    costs = index.costs(built, queries)
+    steps = along(built.directions, queries)
     for q in range(len(queries)):
-        assert sorted(leaves[indptr[q] : indptr[q + 1]]) == sorted(slow_leaves(built, costs[q], unit, budget))
+        expected = slow_leaves(built, index.costs(), steps[q], unit, budget)
+        assert sorted(leaves[indptr[q] : indptr[q + 1]]) == sorted(expected)
 
 
 def test_costs_are_probabilities():
-    rows = random_rows(np.random.default_rng(1), num_points=50)
-    values = np.random.default_rng(2).normal(size=(20, 32)).astype("f") / 4
     for order, probability in (("gaussian", norm.cdf), ("abs_value", expit)):
-        index = RandomTrees(order=order, noise=1.5)
-        built = index.build(rows)
-        costs = index.costs(built, values) / COST_UNIT
-        z = (values - built.thresholds + built.mean) / (1.5 * built.sigma)
+        costs = RandomTrees(order=order, noise=1.5).costs() / COST_UNIT
+        z = (np.arange(len(costs)) - len(costs) // 2) / (STEP * 1.5)
         likely = np.abs(z) < 2
-        np.testing.assert_allclose(np.exp(-costs[:, 1::2])[likely], probability(z)[likely], atol=0.012)
-        np.testing.assert_allclose((np.exp(-costs[:, 0::2]) + np.exp(-costs[:, 1::2]))[likely], 1, atol=0.02)
-        assert costs.max() <= 16
+        np.testing.assert_allclose(np.exp(-costs[:, 1])[likely], probability(z)[likely], atol=0.012)
+        np.testing.assert_allclose(np.exp(-costs[:, 0])[likely], probability(-z)[likely], atol=0.012)
+        assert costs[[0, -1], [1, 0]].tolist() == [16, 16]
+        assert costs.max() == 16
 
 
 @pytest.mark.parametrize("dim", [24, 200, 300, 700])  # codes of 2, 4, 8 and 16 words
