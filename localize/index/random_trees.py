@@ -48,7 +48,7 @@ class RandomTrees:
     bits: str = "auto"  # sign, median or itq; auto: sign, or one of the others where no value is negative
     num_bits: int | None = None  # of itq. None: 256
     seed: int = 0
-    budget: float = query_field(0.4)  # how much of the trees a query visits
+    budget: float = query_field(0.5)  # how much of the trees a query visits
     budget_unit: str = query_field("mass")  # leaves, items in them, or mass: their probability, below 1
     noise: float = query_field(2.0)  # how much more a query differs from the map than its observations do; 1: as they
     num_scored: int = query_field(16)  # codes that disagree least with a query; their real values are compared
