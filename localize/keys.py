@@ -26,7 +26,7 @@ FORMER_FIELDS = {"localize.retrieval.compact.Compact": {"one_pass": False}}
 NEW_FIELDS = {
     f"localize.features.{module}": {"detector": "pycolmap"}
     for module in ("sift.Sift", "sift_crbnet.SiftCrbnet", "sift_tfeat.SiftTfeat")
-}
+} | {"localize.index.faiss_pq.FaissIvfPq": {"code": "pq"}}
 _PRESENT_NAMES = {former: present for present, former in FORMER_NAMES.items()}
 
 

@@ -19,6 +19,7 @@ MEAN = [
     FaissIvf(num_probes=6),
     FaissIvf(code="sq8", coarse="hnsw", num_probes=6),
     FaissIvfPq(num_codes=16, num_probes=6),
+    FaissIvfPq(code="rabitq", rotation=True, num_probes=6),
     FaissIvfPq(num_codes=16, num_probes=6, refine="fp16", rotation=True, coarse="hnsw", num_lists=4),
     FaissBinary(num_probes=6),
     FaissBinary("hnsw"),
