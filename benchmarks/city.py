@@ -84,7 +84,8 @@ def search(folder: pathlib.Path, brute: bool) -> dict:
     index, union = RandomTrees(), Union(num_frames=FRAMES)
     few, many = _small(rows), np.tile(queries, (5, 1))
     save_record(folder / "small", index.build(few))  # load the kernels, for memory-mapped arrays, and torch
-    union.nearest(index.nearest(load_record(folder / "small"), few, many), np.arange(2), few, many)
+    index.nearest(load_record(folder / "small"), few, many)
+    union.nearest(np.arange(2), few, many)
     wall = time.perf_counter()
     built = load_record(folder / "index")
     opened = time.perf_counter() - wall

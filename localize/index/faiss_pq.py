@@ -51,7 +51,9 @@ class FaissIvfPq:
         """The lists, and the codes to refine by."""
         dim, pq = rows.descriptors.shape[1], self.code == "pq"
         rotation = (f"OPQ{self.num_codes}," if pq else f"RR{dim},") if self.rotation else ""
-        return build_lists(self, rows, (f"PQ{self.num_codes}x4fs" if pq else "RaBitQfs") + REFINE[self.refine], rotation)
+        return build_lists(
+            self, rows, (f"PQ{self.num_codes}x4fs" if pq else "RaBitQfs") + REFINE[self.refine], rotation
+        )
 
     def nearest(self, built: FaissItems, rows: PointRows, descriptors: np.ndarray) -> Nearest:
         """Nearest points among the refined items."""

@@ -19,7 +19,7 @@ from localize.index.forest import Forest, aligned, join, num_words
 from localize.index.items import ITEMS, index_items
 from localize.kernels.nibble_tables import tables_of
 from localize.kernels.random_trees_build import THRESHOLD, build_tree, lay_out
-from localize.kernels.random_trees_scan import best_two_of_leaves
+from localize.kernels.random_trees_scan import FEW, best_two_of_shortlists, pairs_by_leaf, scan_leaves
 from localize.kernels.random_trees_search import COST, LEAVES, MASS, MAX_COST, leaves_of_queries
 from localize.kernels.random_trees_search import ITEMS as COUNT_ITEMS
 from localize.kernels.rows import as_stored, quantise_rows
@@ -40,7 +40,7 @@ class RandomTrees:
     """Random trees whose leaves hold codes of the items."""
 
     items: str = "mean"  # one normalised mean descriptor per point, or all observations
-    num_trees: int = 4
+    num_trees: int = 6
     max_depth: int = 23
     leaf_size: int = 256  # items; a larger node is split, above max_depth
     num_candidates: int = 8  # random directions tried per node
@@ -48,10 +48,10 @@ class RandomTrees:
     bits: str = "auto"  # sign, median or itq; auto: sign, or one of the others where no value is negative
     num_bits: int | None = None  # of itq. None: 256
     seed: int = 0
-    budget: float = query_field(0.5)  # how much of the trees a query visits
+    budget: float = query_field(0.65)  # how much of the trees a query visits
     budget_unit: str = query_field("mass")  # leaves, items in them, or mass: their probability, below 1
     noise: float = query_field(2.0)  # how much more a query differs from the map than its observations do; 1: as they
-    num_scored: int = query_field(16)  # codes that disagree least with a query; their real values are compared
+    num_scored: int = query_field(24)  # codes that disagree least with a query; their real values are compared
     order: str = query_field("gaussian")  # leaf probability (RT_AP), or abs_value of the descriptor (RT)
 
     VERSION: ClassVar[int] = 4
@@ -149,9 +149,13 @@ class RandomTrees:
         width = (0,) * num_words(len(built.thresholds))
         projected = built.projected(descriptors)
         sizes = np.asarray(built.leaf_items)
-        visited = self.leaves(built, descriptors)
+        indptr, leaves = self.leaves(built, descriptors)
         tables = tables_of(projected, np.asarray(built.thresholds), len(width)).reshape(-1)
-        blocks = tuple(np.asarray(v) for v in (built.first_block, sizes, built.codes, built.block_items))
+        keys, size = np.empty((len(descriptors), self.num_scored), np.int64), np.empty(len(descriptors), np.int64)
+        blocks = np.asarray(built.first_block), sizes, np.asarray(built.codes)
+        scan_leaves(*pairs_by_leaf(indptr, leaves, len(sizes)), *blocks, tables, width, keys, size)
+        few = FEW if self.items == "mean" else self.num_scored
         items = tuple(np.asarray(v) for v in (built.values, built.scale, built.point))
-        best_two_of_leaves((descriptors, tables, width), visited, blocks, items, self.num_scored, best, point, second)
-        return int(sizes[visited[1]].sum(dtype=np.int64))
+        found = best, point, second
+        best_two_of_shortlists(descriptors, keys, size, few, np.asarray(built.block_items), items, *found)
+        return int(sizes[leaves].sum(dtype=np.int64))

@@ -4,26 +4,23 @@ import numpy as np
 from numba import njit
 
 from localize.kernels.nibble_tables import ENTRIES, FAR, sums_of_block
-from localize.kernels.vector_code import BLOCK, LINE, prefetch, trailing_zeros
+from localize.kernels.vector_code import BLOCK, trailing_zeros
 
 SHIFT, POSITION = 40, (1 << 40) - 1  # a key is a code's sum << SHIFT | its position in the blocks
 
 
 @njit(nogil=True, cache=True)
-def nearest_in_blocks(first, number, codes, tables, query, width, keys, size, sums, next_first):
+def nearest_in_blocks(first, number, codes, tables, query, width, keys, size, sums):
     """Bring the nearest of the codes that begin with block `first` into a query's keys; how many these now are.
 
     number: of codes; codes: all blocks, flat uint8; tables: of all queries, flat uint8; width: a tuple of as many items
     as a code has words. keys (K,) int64, of which the first `size` are filled: the nearest codes, in their order, of
-    equal ones those of smaller position. next_first: the block whose codes are asked for next, which are on their way
-    to the cache meanwhile. sums (BLOCK,) uint8: scratch.
+    equal ones those of smaller position. sums (BLOCK,) uint8: scratch.
     """
     block_size, table = 8 * len(width) * BLOCK, query * (16 * len(width) * ENTRIES)
     room = keys.shape[0]
     limit = FAR if size < room else keys[room - 1] >> SHIFT
     for block in range(first, first + (number + BLOCK - 1) // BLOCK):
-        for line in range(0, block_size, LINE):
-            prefetch(codes, (next_first + block - first) * block_size + line)
         near = sums_of_block(width, codes, block * block_size, tables, table, limit, sums)
         here = first * BLOCK + number - block * BLOCK
         if here < BLOCK:

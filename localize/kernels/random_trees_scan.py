@@ -4,8 +4,50 @@ import numpy as np
 from numba import njit
 
 from localize.kernels.nearest import with_one_more
-from localize.kernels.nearest_codes import POSITION, nearest_in_blocks
+from localize.kernels.nearest_codes import POSITION, SHIFT, nearest_in_blocks
+from localize.kernels.nibble_tables import ENTRIES
 from localize.kernels.vector_code import BLOCK, LINE, prefetch
+
+FEW, CLEAR = 4, 48  # what is enough, see `best_two_of_shortlists`
+
+
+@njit(nogil=True, cache=True)
+def pairs_by_leaf(indptr, leaves, num_leaves):
+    """Who visits each leaf, as CSR: start (L + 1,) int64, queries int32 in ascending order."""
+    start = np.zeros(num_leaves + 1, np.int64)
+    for i in range(leaves.shape[0]):
+        start[leaves[i] + 1] += 1
+    for leaf in range(num_leaves):
+        start[leaf + 1] += start[leaf]
+    free, queries = start[:-1].copy(), np.empty(leaves.shape[0], np.int32)
+    for q in range(indptr.shape[0] - 1):
+        for i in range(indptr[q], indptr[q + 1]):
+            queries[free[leaves[i]]] = q
+            free[leaves[i]] += 1
+    return start, queries
+
+
+@njit(nogil=True, cache=True)
+def scan_leaves(start, queries, first_block, leaf_items, codes, tables, width, keys, size):
+    """Bring the nearest codes of the leaves that each query visits into its keys (Q, K), and how many into size (Q,).
+
+    start, queries: as `pairs_by_leaf` gives them; first_block (L + 1,), leaf_items (L,): where each leaf's blocks begin
+    and how many codes they hold; the others: see `nearest_in_blocks`. A leaf's codes are read once for all queries that
+    visit it: of a photo's, which are alike, there are many.
+    """
+    sums, of_query, room = np.empty(BLOCK, np.uint8), 16 * len(width) * ENTRIES, keys.shape[1]
+    flat, last = keys.reshape(-1), queries.shape[0] - 1
+    size[:] = 0
+    for leaf in range(leaf_items.shape[0]):
+        for k in range(start[leaf], start[leaf + 1]):
+            q, following = np.int64(queries[k]), np.int64(queries[min(k + 1, last)])
+            for at in range(0, of_query, LINE):
+                prefetch(tables, following * of_query + at)
+            for at in range(0, room, LINE // 8):
+                prefetch(flat, following * room + at)
+            size[q] = nearest_in_blocks(
+                first_block[leaf], leaf_items[leaf], codes, tables, q, width, keys[q], size[q], sums
+            )
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
@@ -18,10 +60,15 @@ def _similarity(query, values):
 
 
 @njit(nogil=True, cache=True)
-def _distinct(keys, size, block_items, chosen):
-    """The distinct items of the first `size` keys, their order kept; how many, written to chosen (K,) int32."""
+def _distinct(keys, size, few, block_items, chosen):
+    """The distinct items of the first `size` keys, their order kept; how many, written to chosen (K,) int32.
+
+    Behind the first `few`, none whose sum is CLEAR or more above the smallest.
+    """
     distinct = 0
     for i in range(size):
+        if distinct >= few and (keys[i] - keys[0]) >> SHIFT >= CLEAR:
+            break
         item, k = block_items[keys[i] & POSITION], 0
         while k < distinct and chosen[k] != item:
             k += 1
@@ -42,46 +89,36 @@ def _best_two(query, chosen, values, scale, point):
 
 
 @njit(nogil=True, cache=True)
-def best_two_of_leaves(queries, visited, blocks, items, keep, best, best_point, second):
-    """For each query the best similarity, its point, and the best similarity of another point, among the `keep` codes
-    that disagree least with it.
+def best_two_of_shortlists(descriptors, keys, size, few, block_items, items, best, best_point, second):
+    """For each query the best similarity, its point, and the best similarity of another point, among the items of keys
+    (Q, K), of which the first size (Q,) are filled.
 
-    queries: descriptors (Q, D) float32, tables of all queries, flat uint8, and a tuple of as many items as a code has
-    words (`nibble_tables`). visited: indptr (Q + 1,), leaves. blocks: where each leaf's begin (L + 1,), how many codes
-    they hold (L,), the codes, flat uint8, and the item of each (B * BLOCK,). items: values (N, D) int8, scale (N,)
+    descriptors (Q, D) float32; block_items (B * BLOCK,): the item of each code; items: values (N, D) int8, scale (N,)
     float32 and point (N,). Ties go to the smaller point. A query without items gets -inf and -1.
 
-    Memory answers late: what a query's next step needs is asked for now, and used when the next queries are scanned.
+    Where one code is nearest by far, the others need not all be compared: behind the first `few` items, those whose
+    sums are CLEAR or more above the smallest are not. FEW is enough where each item is a point of its own; where a
+    point has several, another point's might all be left out.
+
+    Memory answers late: what is needed of a query is asked for now, and used when the next queries' are asked for.
     """
-    descriptors, tables, width = queries
-    indptr, leaves = visited
-    first_block, leaf_items, codes, block_items = blocks
     values, scale, point = items
     num, flat = descriptors.shape[0], values.reshape(-1)
-    keys, chosen, sums = np.empty((3, keep), np.int64), np.empty((3, keep), np.int32), np.empty(BLOCK, np.uint8)
-    size, distinct = np.zeros(3, np.int64), np.zeros(3, np.int64)
+    chosen, distinct = np.empty((2, keys.shape[1]), np.int32), np.zeros(2, np.int64)
     for q in range(num + 2):
         if q < num:
-            now = q % 3
-            size[now] = 0
-            for i in range(indptr[q], indptr[q + 1]):
-                leaf, following = leaves[i], leaves[min(i + 1, leaves.shape[0] - 1)]
-                size[now] = nearest_in_blocks(
-                    *(first_block[leaf], leaf_items[leaf], codes, tables, q, width),
-                    *(keys[now], size[now], sums, first_block[following]),
-                )
-            for i in range(size[now]):
-                prefetch(block_items, keys[now, i] & POSITION)
+            for i in range(size[q]):
+                prefetch(block_items, keys[q, i] & POSITION)
+        if q > 1:
+            done = q - 2
+            mine = chosen[done % 2, : distinct[done % 2]]
+            best[done], best_point[done], second[done] = _best_two(descriptors[done], mine, values, scale, point)
         if 0 < q <= num:
-            now = (q - 1) % 3
-            distinct[now] = _distinct(keys[now], size[now], block_items, chosen[now])
+            now = (q - 1) % 2
+            distinct[now] = _distinct(keys[q - 1], size[q - 1], few, block_items, chosen[now])
             for i in range(distinct[now]):
                 item = np.int64(chosen[now, i])
                 prefetch(scale, item)
                 prefetch(point, item)
                 for k in range(0, values.shape[1], LINE):
                     prefetch(flat, item * values.shape[1] + k)
-        if q > 1:
-            now, done = (q - 2) % 3, q - 2
-            found = _best_two(descriptors[done], chosen[now, : distinct[now]], values, scale, point)
-            best[done], best_point[done], second[done] = found

@@ -49,9 +49,8 @@ def scan_rows(num_rows, codes, tables, width, first_query, found):
     for first in range(0, num_rows, AT_ONCE * BLOCK):
         number = min(AT_ONCE * BLOCK, num_rows - first)
         for q in range(num):
-            place = first // BLOCK
             size[q] = nearest_in_blocks(
-                place, number, codes, tables, first_query + q, width, keys[q], size[q], sums, place
+                first // BLOCK, number, codes, tables, first_query + q, width, keys[q], size[q], sums
             )
     for q in range(num):
         for i in range(size[q]):

@@ -19,9 +19,9 @@ def descriptors_of_scene(
 ) -> DescriptorSet:
     """The map of the references with one observation of some points left out, and the references' other keypoints.
 
-    Queries are the observations left out and, where the scene's queries have known poses, their keypoints within 2 px
-    and their own scale of the projection of one point alone, with its scale and orientation, whatever the descriptors
-    say.
+    Queries are the observations left out and, where the scene's queries have known poses and keypoints have scales and
+    orientations, their keypoints within 2 px and their own scale of the projection of one point alone, with its scale
+    and orientation, whatever the descriptors say.
     """
     use, bench = Components(**components), Workbench(store, workers, progress)
     mapped = map_scene(bench, use, scene)
@@ -29,7 +29,8 @@ def descriptors_of_scene(
     tracks = Tracks(max_error_px=2.0, seed=seed)
     unsure = {image.name: near_points(points, image, features[image.name], UNSURE_PX) for image in points.images}
     found = map_descriptors(points, features, unsure, num_queries, seed, scene.name)
-    if scene.ground_truth is None:
+    shaped = features[points.images.names[0]].orientations is not None
+    if scene.ground_truth is None or not shaped:
         return found
     queries = extract_features(bench, use.feature, query_photos(scene, scene.ground_truth))
     asked = queries.features

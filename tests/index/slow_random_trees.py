@@ -9,6 +9,7 @@ from localize.index.random_trees import COST_UNIT
 from localize.kernels.codes import pack_codes
 from localize.kernels.nibble_tables import FAR, tables_of
 from localize.kernels.random_trees_build import DIRECTION, THRESHOLD
+from localize.kernels.random_trees_scan import CLEAR, FEW
 from localize.kernels.vector_code import BLOCK
 from localize.types import PointRows
 
@@ -89,8 +90,11 @@ def slow_nearest(index, built, descriptors):
         codes = slow_sums(built.codes_bits, tables[q])
         order = [i for leaf in sorted(leaves[indptr[q] : indptr[q + 1]]) for i in items_of_leaf(built, leaf)]
         near = sorted(order, key=lambda i: codes[i])[: index.num_scored]  # sorted is stable: the first of equal ones
+        near = [i for k, i in enumerate(near) if i not in near[:k]]
+        few = FEW if index.items == "mean" else len(near)
+        near = [i for k, i in enumerate(near) if k < few or codes[i] - codes[near[0]] < CLEAR]
         best = {}
-        for i in set(near):
+        for i in near:
             best[built.point[i]] = max(best.get(built.point[i], -np.inf), float(stored[i] @ query))
         ranked = sorted((-s, p) for p, s in best.items())
         rows.append((-ranked[0][0], ranked[0][1], -ranked[1][0] if len(ranked) > 1 else -np.inf))

@@ -6,6 +6,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from localize.index.directions import STEP, along
+from localize.index.items import index_items
 from localize.index.random_trees import COST_UNIT, RandomTrees
 from tests.conftest import random_rows, unit
 from tests.index.slow_random_trees import WithBits, map_of, slow_leaves, slow_nearest
@@ -49,15 +50,15 @@ def test_costs_are_probabilities():
 
 
 @pytest.mark.parametrize("dim", [24, 200, 300, 700])  # codes of 2, 4, 8 and 16 words
-@pytest.mark.parametrize("num_scored", [1, 5, 40])
-def test_the_best_points_are_those_of_the_slow_scan(dim, num_scored):
+@pytest.mark.parametrize(("num_scored", "items"), [(1, "all"), (5, "mean"), (40, "all"), (40, "mean")])
+def test_the_best_points_are_those_of_the_slow_scan(dim, num_scored, items):
     rng = np.random.default_rng(dim)
     rows = random_rows(rng, num_points=150, dim=dim, noise=0.4)
-    index = RandomTrees(items="all", num_trees=2, leaf_size=30, budget=5, budget_unit="leaves", num_scored=num_scored)
+    index = RandomTrees(items=items, num_trees=2, leaf_size=30, budget=5, budget_unit="leaves", num_scored=num_scored)
     built = index.build(rows)
     queries = unit(rows.descriptors[rng.integers(len(rows.point), size=40)] + 0.1 * rng.normal(size=(40, dim)))
     found = index.nearest(built, rows, queries)
-    similarity, point, second = slow_nearest(index, WithBits(built, rows.descriptors), queries)
+    similarity, point, second = slow_nearest(index, WithBits(built, index_items(rows, items).descriptors), queries)
     np.testing.assert_allclose(found.similarity, similarity, atol=1e-5)
     np.testing.assert_array_equal(found.point, point)
     np.testing.assert_allclose(found.second, second, atol=1e-5)
