@@ -24,12 +24,20 @@ from localize.pose.base import SolvesRigs
 from localize.pose.priors import refuse_unhonoured
 from localize.pose.refinement.base import SeenPoints
 from localize.pose.refinement.rig import estimate_rig
-from localize.retrieval.base import GlobalDescriptor, PreparedRanking, StoredDescriptor
+from localize.retrieval.base import (
+    GlobalDescriptor,
+    PreparedRanking,
+    RegionReranker,
+    RerankedRanking,
+    Reranker,
+    StoredDescriptor,
+)
+from localize.retrieval.kept_regions import KeptRegions
 from localize.retrieval.ranking import rank
 from localize.retrieval.restrictions import Restrictions
 from localize.roles import ANSWERING, BUILT_INTO_MAPS, Components
 from localize.saved_maps import PARTS, SavedMap, write_map
-from localize.stages import BuiltIndex, BuiltRanking, global_vector, match_query
+from localize.stages import BuiltIndex, BuiltRanking, BuiltRerankers, global_vector, match_query
 from localize.types import (
     Camera,
     Features,
@@ -41,6 +49,7 @@ from localize.types import (
     Pose,
     PoseEstimate,
     Prior,
+    Retrieval,
     StoreError,
     View,
 )
@@ -116,7 +125,8 @@ class Localizer:
         return self._view(image, camera, None).matches
 
     def _view(self, image, camera: Camera, prior: Prior | None) -> View:
-        of_frames = self.use.search.uses_frames and self.use.retrieval.needs != "features"
+        by_regions = any(isinstance(built, KeptRegions) for built in self.ranking.rerankers)
+        of_frames = self.use.search.uses_frames and (by_regions or self.use.retrieval.needs != "features")
         grey, size = self.use.feature.grey and not of_frames, (camera.width, camera.height)
         pixels = _pixels(_source(image), grey=grey, size=size)  # read once, in colours if one needs them
         photo = _pixels(pixels, grey=True) if self.use.feature.grey else pixels
@@ -135,7 +145,16 @@ class Localizer:
         vector = global_vector(retrieval, self.learned, features, None if retrieval.needs == "features" else pixels)
         asked = ImageList((query,)), vector[None], self.references, self.vectors, self.use.search.num_frames
         by = self.ranking.component, self.ranking.built
-        return rank(*asked, *by, query_features={"": features}).ranked[0]
+        prepared, look = self.ranking.rerankers, functools.partial(self._look, pixels)
+        return rank(*asked, *by, prepared=prepared, query_features={"": features}, look=look).ranked[0]
+
+    def _look(self, pixels: np.ndarray, reranker: Reranker, found: Retrieval) -> dict:
+        """The regions that a re-ranker looks at: of the photo, found now, and of the references, which the map has."""
+        if not isinstance(reranker, RegionReranker):
+            return {}
+        kept = self.ranking.rerankers[self.ranking.component.rerank.index(reranker)]
+        query = reranker.find_regions(pixels, kept.learned, of_query=True)
+        return {"query_regions": {"": query}, "reference_regions": kept}
 
     def save(self, folder: str | os.PathLike) -> None:
         """Write the map into a folder of its own, whole or not at all; an older map there is replaced."""
@@ -146,6 +165,8 @@ class Localizer:
         for name, made in (("index", self.index), ("ranking", self.ranking)):
             if made is not None and made.built is not None:
                 records[name] = made.built
+        if any(built is not None for built in self.ranking.rerankers):
+            records["rerankers"] = BuiltRerankers(self.ranking.rerankers)
         components = {role: getattr(self.use, role) for role in ANSWERING if role != "index" or self.index is not None}
         with whole_folder(final) as new:
             write_map(new, components, records, self.vectors)
@@ -172,11 +193,13 @@ class Localizer:
         use = Components(**{**components, **changed})
         index = BuiltIndex(use.index, saved.part("index"), "") if "index" in components else None
         ranking = saved.part("ranking") if isinstance(use.ranking, PreparedRanking) else None
+        rerankers = use.ranking.rerank if isinstance(use.ranking, RerankedRanking) else ()
+        prepared = any(isinstance(reranker, PreparedRanking | RegionReranker) for reranker in rerankers)
+        rerankers = saved.part("rerankers").built if prepared else ()
         parts = {name: saved.part(name) for name in ("references", "rows", "learned")}
         try:
-            localizer = cls(
-                use, **parts, index=index, ranking=BuiltRanking(use.ranking, ranking), vectors=saved.vectors()
-            )
+            built = BuiltRanking(use.ranking, ranking, rerankers)
+            localizer = cls(use, **parts, index=index, ranking=built, vectors=saved.vectors())
         except InputError:
             raise
         except DAMAGED as e:
@@ -197,6 +220,11 @@ def check_parts_fit(parts: Localizer) -> None:
         raise ValueError(
             f"{len(references)} references, {len(rows.image_indptr) - 1} with rows, {len(vectors)} vectors"
         )
+    for built in parts.ranking.rerankers:
+        if built is not None and len(built) != len(references):
+            raise ValueError(f"{len(references)} references, but a re-ranker prepared for {len(built)}")
+        if isinstance(built, KeptRegions) and built.names != references.names:
+            raise ValueError("a re-ranker has regions of other photos than the references")
     if parts.index is not None and isinstance(parts.index.built, FitsRows):
         parts.index.built.check_rows(rows)
 

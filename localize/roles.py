@@ -18,7 +18,7 @@ from localize.pose.base import PoseEstimator
 from localize.pose.poselib import PoseLib
 from localize.pose.refinement.base import Refinement
 from localize.pose.refinement.guided import Guided
-from localize.retrieval.base import NEEDS, GivenRanking, GlobalDescriptor, Ranking, StoredDescriptor
+from localize.retrieval.base import NEEDS, GivenRanking, GlobalDescriptor, Ranking, RerankedRanking, StoredDescriptor
 from localize.retrieval.compact import Compact
 from localize.retrieval.exact import ExactRanking
 from localize.search.base import FrameSearch, Search
@@ -49,6 +49,16 @@ class Components:
             raise InputError(
                 "submission.fallback=top_frame takes the most similar reference, but this search retrieves none: "
                 "take search=union or search=frames"
+            )
+
+        if (
+            isinstance(self.retrieval, GivenRanking)
+            and isinstance(self.ranking, RerankedRanking)
+            and self.ranking.rerank
+        ):
+            raise InputError(
+                "a list of pairs is taken in its order, so nothing is re-ranked: leave +reranking out, or take "
+                "retrieval=compact"
             )
 
     @property

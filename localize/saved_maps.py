@@ -31,7 +31,7 @@ from localize.types import InputError, StoreError
 
 FORMAT = 4  # of the folder; raise it when old folders can no longer be read
 HEAD, VECTORS = "localizer.json", "vectors.npy"
-PARTS = {"rows", "learned", "references", "index", "ranking", VECTORS, HEAD}
+PARTS = {"rows", "learned", "references", "index", "ranking", "rerankers", VECTORS, HEAD}
 
 
 def write_map(folder: pathlib.Path, components: dict, records: dict, vectors: np.ndarray) -> None:

@@ -7,7 +7,7 @@ import tempfile
 from localize.localizer import Localizer, check_answers
 from localize.pipelines.mapped_scene import map_scene
 from localize.roles import Components
-from localize.stages import Workbench, build_index
+from localize.stages import Workbench, build_index, keep_regions
 from localize.store import Store
 from localize.types import Scene
 
@@ -49,7 +49,7 @@ def build_map(
         references=mapped.references.images,
         rows=mapped.points.rows,
         index=index,
-        ranking=described.ranking,
+        ranking=keep_regions(bench, described.ranking, mapped.references),
         learned=described.by.learned,
         vectors=described.vectors,
     )

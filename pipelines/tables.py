@@ -31,7 +31,7 @@ PIPELINES: dict[str, Callable] = {
 ORDERS = {"RT_AP": "gaussian", "RT": "abs_value"}  # of the leaves: index.order
 SEEDED = ("index", "retrieval", "pose")  # not mapping
 VARIED = ("search", "submission")  # from row to row
-SHOWN = 3  # problems of a data set that the table names; the log has them all
+SHOWN = 3  # problems of a data set that a table names; the log has them all
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ def run(
     try:
         scene = _as_judged(dataset.load(), benchmark)
     except InputError as e:
-        outcomes = dict.fromkeys(rows, _Outcome(missing="no data", reason=_no_data(e)))
+        outcomes = dict.fromkeys(rows, _Outcome(missing="no data", reason=no_data(e)))
     for number, method in enumerate(rows if scene else (), 1):
         job = _Job(f"row {number} of {len(rows)}: {method}", scene, store, folder / method, workers, progress)
         outcomes[method] = job.row(method, use, seeds)
@@ -110,7 +110,8 @@ def _as_judged(scene: Scene, benchmark: Benchmark) -> Scene:
     return dataclasses.replace(scene, thresholds=benchmark.columns[0].thresholds, tag_thresholds=own)
 
 
-def _no_data(error: InputError) -> str:
+def no_data(error: InputError) -> str:
+    """Why a data set cannot be used, its first problems in a row; the log has the others."""
     if len(error.problems) <= SHOWN:
         return "; ".join(error.problems)
     for problem in error.problems:
@@ -212,7 +213,7 @@ def _notes(benchmark: Benchmark, scene: Scene | None, outcomes, use: Components,
     if scene is not None:
         tags = Counter(tag for query in scene.queries for tag in query.tags)
         counts = [f"{tags[c.tag]} {c.name}" for c in benchmark.columns if tags[c.tag]]
-        parts = ", ".join(f"{role} {_told(part)}" for role, part in vars(use).items() if role not in VARIED)
+        parts = ", ".join(f"{role} {told(part)}" for role, part in vars(use).items() if role not in VARIED)
         parts += f", {use.search.num_frames} frames"
         notes.append(
             f"Ours: {scene.name}, {len(scene.references)} references, {len(scene.queries)} queries"
@@ -230,7 +231,7 @@ def _notes(benchmark: Benchmark, scene: Scene | None, outcomes, use: Components,
     return [*notes, *benchmark.notes]
 
 
-def _told(part) -> str:
+def told(part) -> str:
     """The component's name, and the fields that are not as they are by default."""
     changed = [
         f"{f.name}={getattr(part, f.name)}" for f in dataclasses.fields(part) if getattr(part, f.name) != f.default

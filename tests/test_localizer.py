@@ -1,5 +1,6 @@
 """Map once, query many from Python, and what the README promises."""
 
+import dataclasses
 import io
 import os
 import pathlib
@@ -17,10 +18,12 @@ from localize.geometry.colmap import pycolmap
 from localize.geometry.poses import pose_error
 from localize.io.images import read_photo
 from localize.io.text import read_poses
+from localize.pipelines import parallel_search
 from localize.pose.colmap import Colmap
 from localize.pose.poselib import PoseLib
 from localize.pose.refinement.none import NoRefinement
 from localize.retrieval.exact import ExactRanking
+from localize.retrieval.reranking.dsm import Dsm
 from localize.search.prior import Frames, Union
 from tests.conftest import CHECKOUT, FEATURE
 
@@ -39,6 +42,25 @@ def test_localizer_gives_the_pipelines_poses(folder, finished, scene):
         estimate = localizer.localize(pathlib.Path(scene.image_root) / query.name, query.camera)
         assert pose_error(estimate.pose, poses[query.name]) == pytest.approx((0, 0), abs=1e-9)
         assert estimate.num_inliers >= 12
+
+
+def test_a_map_carries_what_rerankers_look_at(scene, warm_store, tmp_path):
+    """Regions of all references, so that a new photo's frames are those of the pipeline, from any folder."""
+    dsm = Dsm(backbone="small", max_edge_px=320, num_photos=2)
+    use = {"feature": FEATURE, "ranking": ExactRanking(rerank=(dsm,), num_reranked=5), "search": Frames(num_frames=2)}
+    report = parallel_search.run(scene, Store(warm_store), output=str(tmp_path / "run"), **use)
+    assert report.recall[0, -1] == 1
+    build_map(scene, tmp_path / "map", store=Store(warm_store), **use)
+    poses, localizer = read_poses(tmp_path / "run" / "poses.txt", []), Localizer.load(tmp_path / "map")
+    for query in scene.queries:
+        estimate = localizer.localize(pathlib.Path(scene.image_root) / query.name, query.camera)
+        assert pose_error(estimate.pose, poses[query.name]) == pytest.approx((0, 0), abs=1e-9)
+    references, (kept,) = localizer.references, localizer.ranking.rerankers
+    assert kept.names == references.names
+    other = dataclasses.replace(kept, names=kept.names[::-1])
+    ranking = dataclasses.replace(localizer.ranking, rerankers=(other,))
+    with pytest.raises(ValueError, match="regions of other photos"):
+        dataclasses.replace(localizer, ranking=ranking)
 
 
 def test_a_map_names_classes_as_the_first_maps_did(folder):

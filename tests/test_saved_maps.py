@@ -14,26 +14,30 @@ from localize.index.exact import Exact
 from localize.index.literal_trees import LiteralTrees
 from localize.index.random_trees import RandomTrees
 from localize.io.records import text_checksum
+from localize.retrieval.exact import ExactRanking
+from localize.retrieval.reranking.diffusion import Diffusion
+from localize.retrieval.reranking.neighbour_graph import mutual_graph
+from localize.retrieval.reranking.query_expansion import QueryExpansion
 from localize.retrieval.vlad import Codebook, Vlad
 from localize.roles import Components
 from localize.stages import BuiltIndex, BuiltRanking
-from localize.types import Image, ImageList, StoreError
-from tests.conftest import PINHOLE, random_pose, random_rows
+from localize.types import Features, Image, ImageList, StoreError
+from tests.conftest import PINHOLE, random_pose, random_rows, unit
 
 
 class OwnVlad(Vlad):
     """A user's own component."""
 
 
-def saved(folder, seed: int = 0, retrieval=Vlad(num_words=4)):
-    rng = np.random.default_rng(seed)
-    rows, use = random_rows(rng, 100), Components(feature=Sift(), retrieval=retrieval, index=RandomTrees(num_trees=2))
+def saved(folder, seed: int = 0, retrieval=Vlad(num_words=4), ranking=ExactRanking(), rerankers=()):
+    rng, index = np.random.default_rng(seed), RandomTrees(num_trees=2)
+    rows, use = random_rows(rng, 100), Components(feature=Sift(), retrieval=retrieval, ranking=ranking, index=index)
     localizer = Localizer(
         use,
         references=ImageList(Image(f"{i}.jpg", PINHOLE, random_pose(rng)) for i in range(5)),
         rows=rows,
         index=BuiltIndex(use.index, use.index.build(rows), ""),
-        ranking=BuiltRanking(use.ranking),
+        ranking=BuiltRanking(ranking, rerankers=rerankers),
         learned=Codebook(rng.normal(size=(4, 32)).astype(np.float32)),
         vectors=rng.normal(size=(5, 128)).astype(np.float32),
     )
@@ -84,6 +88,21 @@ def test_a_map_imports_nothing_that_the_caller_did_not_pass(tmp_path, monkeypatc
     with pytest.raises(InputError, match="evil:Evil is no class of localize"):
         Localizer.load(folder)
     assert "evil" not in sys.modules
+
+
+def test_a_map_carries_the_graph_of_its_references(tmp_path, monkeypatch):
+    vectors = np.random.default_rng(2).normal(size=(5, 128)).astype(np.float32)
+    ranking, graph = ExactRanking(rerank=(QueryExpansion(), Diffusion(k=3))), Diffusion(k=3).build(vectors)
+    localizer = Localizer.load(saved(tmp_path / "map", ranking=ranking, rerankers=(None, graph)))
+    none, kept = localizer.ranking.rerankers
+    assert none is None
+    np.testing.assert_array_equal(kept.weights, graph.weights)
+    monkeypatch.setattr(Diffusion, "build", None)  # nothing is built for a query
+    descriptors = unit(np.random.default_rng(3).normal(size=(9, 32))).astype(np.float32)
+    features = Features(np.ones((9, 2)), descriptors, np.ones(9))
+    assert sorted(localizer._frames(None, features, Image("", PINHOLE))) == [0, 1, 2, 3, 4]
+    with pytest.raises(ValueError, match="5 references, but a re-ranker prepared for 4"):
+        saved(tmp_path / "other", ranking=ranking, rerankers=(None, mutual_graph(vectors[:4], 3, 3.0)))
 
 
 def test_parts_of_two_maps_are_no_map(tmp_path):

@@ -2,8 +2,12 @@ import numpy as np
 import pytest
 
 from localize.pose.poselib import PoseLib
-from localize.types import Camera, Features, Image, ImageList, InputError, Pose, PoseEstimate
+from localize.types import Camera, Features, Image, ImageList, InputError, Pose, PoseEstimate, Regions
 from tests.conftest import PINHOLE
+
+
+def regions(covariance=(1, 0, 1), channels=(0, 0), levels=(0, 0)):
+    return Regions(np.zeros((2, 2)), [(1, 0, 1), covariance], channels, levels, np.ones(2), [(3, 4), (2, 3)])
 
 
 @pytest.mark.parametrize(
@@ -23,6 +27,11 @@ from tests.conftest import PINHOLE
         (lambda: Features(np.zeros((1, 2)), np.full((1, 4), np.inf), np.zeros(1)), "infinite"),
         (lambda: ImageList((Image("a", PINHOLE), Image("a", PINHOLE))), "a is listed 2 times"),
         (lambda: PoseEstimate(None, np.zeros(3, bool)), "must say why"),
+        (lambda: regions(covariance=(4, 2, 1)), "positive definite"),
+        (lambda: regions(covariance=(-1, 0, -1)), "positive definite"),
+        (lambda: regions(channels=(1, 0)), "ordered by level, then by channel"),
+        (lambda: regions(levels=(1, 0), channels=(0, 1)), "ordered by level, then by channel"),
+        (lambda: regions(levels=(0, 2)), "levels must lie between 0 and 1"),
         (lambda: PoseLib(max_error_px="12"), "type float"),
         (lambda: PoseLib(max_error_px=0), "greater than 0"),
         (lambda: PoseLib(seed=True), "type int"),

@@ -56,6 +56,7 @@ class Manifest:
     terms: str  # where they are written down
     sites: tuple[str, ...]  # addresses that the paths are relative to
     files: tuple[RemoteFile, ...]
+    next: str = "+pipeline=parallel_search dataset={dataset} dataset.root={folder} dataset.version={version}"
 
     def select(self, parts: tuple[str, ...], conditions: tuple[str, ...] | None) -> tuple[RemoteFile, ...]:
         """The files to take; conditions: None takes all. InputError for parts and conditions that there are not."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from localize.evaluate.grids import WIDTH, Grid, as_csv, as_latex, as_markdown
 from localize.evaluate.tables import text_table, threshold_name
 
-Cells = tuple[tuple[float, ...] | None, ...]  # percent at each threshold, per column; None: there is no such figure
+Cells = tuple[tuple[float, ...] | None, ...]  # percent, for each of a column's numbers; None: there is no such figure
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,12 @@ class Column:
     name: str
     tag: str  # of our queries; all: every query
     thresholds: tuple[tuple[float, float], ...] = ()  # metres, degrees; empty: the scene's own
+    figures: tuple[str, ...] = ()  # what the numbers are, where they are not of thresholds
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """What each number of a cell is."""
+        return self.figures or tuple(map(threshold_name, self.thresholds))
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ class BenchmarkTable:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    measure: str = ""  # what the numbers are; "": recall at the columns' thresholds
 
     @property
     def remarks(self) -> list[str]:
@@ -106,8 +113,8 @@ def _words(table: BenchmarkTable, method: str, figures: str) -> Grid:
 
 
 def _numbers(table: BenchmarkTable) -> Grid:
-    """A column for each condition and threshold; `remark` says why there is no figure."""
-    names = [[f"{c.name} {threshold_name(t)}" for t in c.thresholds] for c in table.columns]
+    """A column for each number of each condition; `remark` says why there is no figure."""
+    names = [[f"{c.name} {number}" for number in c.numbers] for c in table.columns]
     rows = []
     for line in _lines(table):
         cells = line.cells or (None,) * len(names)
@@ -144,6 +151,8 @@ def _mean(values: tuple[float, ...]) -> float:
 
 def _measure(table: BenchmarkTable) -> str:
     """What the numbers are."""
+    if table.measure:
+        return table.measure
     groups: dict[tuple, list[str]] = {}
     for column in table.columns:
         groups.setdefault(column.thresholds, []).append(column.name)

@@ -29,6 +29,7 @@ class Benchmark:
     rows: dict[str, Cells] = field(default_factory=dict)
     scene: dict[str, float] = field(default_factory=dict)  # counts of references, points and queries
     notes: tuple[str, ...] = ()
+    measure: str = ""  # what the figures are; "": recall at thresholds
 
 
 def read_benchmark(name: str) -> Benchmark:
@@ -61,6 +62,22 @@ def _from_paper(title: str, key: str, dataset: str, thresholds: dict) -> Benchma
         scene={COUNTS.get(what, what): count for what, count in found["datasets"][dataset].items()},
         notes=(f"Published: {note}.",) if note else (),
     )
+
+
+def read_dsm_tables() -> dict[str, Benchmark]:
+    """Tables 1 to 4 of the deep spatial matching paper: columns such as `ROxf+1M H`, mean average precision in each."""
+    found = _published()["dsm"]
+    tables = {}
+    for number in "1234":
+        of = found[f"table{number}"]
+        tables[number] = Benchmark(
+            title=f"Table {number} of {found['source']}. {of['title']}",
+            columns=tuple(Column(name, name, figures=tuple(of["figures"])) for name in of["columns"]),
+            rows={name: tuple(tuple(cell) for cell in cells) for name, cells in of["rows"].items()},
+            notes=(f"Published: {found['names']}.",),
+            measure=f"Percent: {' / '.join(of['figures'])}; M: medium, H: hard.",
+        )
+    return tables
 
 
 def read_patch_figures() -> Grid:

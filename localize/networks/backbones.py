@@ -7,11 +7,12 @@ the centre of the first pixel.
 
 from torch import nn
 
+from localize.networks.compact import CompactMaps
 from localize.networks.resnet_v2 import ResNet50V2
 from localize.networks.small import SmallTrunk
 from localize.networks.vgg import VGG16
 
-BACKBONES = {"vgg16": VGG16, "resnet50v2": ResNet50V2, "small": SmallTrunk}
+BACKBONES = {"vgg16": VGG16, "resnet50v2": ResNet50V2, "small": SmallTrunk, "compact": CompactMaps}
 
 
 def backbone(name: str, **settings) -> nn.Module:

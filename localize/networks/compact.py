@@ -51,6 +51,18 @@ class CompactHead(nn.Module):
             return nn.functional.normalize(self.last(gem(wide.float(), self.power)), dim=1)
 
 
+class CompactMaps(Compact):
+    """RGB images (B, 3, H, W), 0 to 255, to the maps (B, 512, h, w) that the head pools: 16 px a cell, values >= 0."""
+
+    channels = WIDE
+    stride = 16
+    offset = 0.0  # px; cell (0, 0) looks at the image's first pixel
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """h = H / 16, rounded up, w alike."""
+        return self.head.stages(self.trunk(images).to(self.head.stages[0].path[0].weight.dtype))
+
+
 @torch.inference_mode()
 def described(network: Compact, photo: np.ndarray, scales: tuple[float, ...] = (1.0,)) -> np.ndarray:
     """(256,) float32 of unit length of a photo (H, W, 3) uint8: the mean of those at each scale.

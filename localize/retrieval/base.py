@@ -2,12 +2,12 @@
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from localize.types import Features, ImageList, Retrieval
+from localize.types import Features, ImageList, Regions, Retrieval
 
 NEEDS = ("features", "pixels", "both")  # what a global descriptor may look at
 
@@ -94,10 +94,13 @@ class Ranking(Protocol):
 
 @runtime_checkable
 class PreparedRanking(Protocol):
-    """A ranking that builds something for its search; fields made with `query_field` change without building anew."""
+    """A ranking or a re-ranker that builds something; fields made with `query_field` change without building anew."""
 
     def build(self, vectors: np.ndarray):
-        """A record, which the store keeps, of vectors (R, D) float32 or float16, possibly memory-mapped."""
+        """A record, which the store keeps, of vectors (R, D) float32 or float16, possibly memory-mapped.
+
+        A re-ranker's has a length, R, by which a saved map knows that it is of these references.
+        """
         ...
 
 
@@ -137,7 +140,7 @@ class PhotoSource:
 
 @dataclass(frozen=True, eq=False)
 class RankingSources:
-    """What a re-ranker may look at. Features by photo name; None where there are none, as in a saved map."""
+    """What a re-ranker may look at. Features and regions by photo name; None where there are none."""
 
     queries: ImageList
     query_vectors: np.ndarray  # (Q, D) float32
@@ -145,6 +148,17 @@ class RankingSources:
     reference_vectors: np.ndarray  # (R, D) float32 or float16
     query_features: Mapping[str, Features] | None = None
     reference_features: Mapping[str, Features] | None = None
+    query_regions: Mapping[str, Regions] | None = None  # for a RegionReranker alone
+    reference_regions: Mapping[str, Regions] | None = None
+    threads: int | None = None  # that a re-ranker may use; None: as many as BLAS may
+    allowed: Mapping[int, np.ndarray] = field(default_factory=dict)  # by query: ascending rows it may find; absent: all
+    own: Mapping[int, int] = field(default_factory=dict)  # by query: the reference that is the same photo, if one is
+    built: object = None  # what the re-ranker's `build` made of the reference_vectors; None: it has none, or nobody did
+
+    def findable(self, query: int) -> np.ndarray:
+        """Ascending rows (N,) int64 of the references that this query may find."""
+        rows = self.allowed.get(query, np.arange(len(self.references)))
+        return rows[rows != self.own.get(query, -1)]
 
 
 @runtime_checkable
@@ -154,5 +168,29 @@ class Reranker(Protocol):
     VERSION: int
 
     def rerank(self, ranking: Retrieval, sources: RankingSources) -> Retrieval:
-        """The references of each query again, best first, with scores of its own; it may leave some out (-1)."""
+        """The references of each query again, best first, with scores of its own; it may leave some out (-1).
+
+        Others may take their place, as many as there were at most, if they are `findable`.
+        """
+        ...
+
+
+@runtime_checkable
+class RegionReranker(Protocol):
+    """A re-ranker that compares regions of photos, which are found once for each photo and kept.
+
+    Fields made with `query_field` change without finding regions anew.
+    """
+
+    num_verified: int  # best references of each query whose regions it looks at
+
+    def learn(self, photos: Sequence[np.ndarray]):
+        """What of the references decides which regions are found, as a record; or `NothingLearned()`.
+
+        photos: (H, W, 3) uint8 RGB, read one at a time when asked for.
+        """
+        ...
+
+    def find_regions(self, photo: np.ndarray, learned, *, of_query: bool) -> Regions:
+        """The regions of a photo (H, W, 3) uint8 RGB, as they are wanted of a query or of a reference."""
         ...

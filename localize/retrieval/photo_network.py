@@ -16,9 +16,12 @@ SETTING = "retrieval.weights"
 OTHERWISE = ", or take retrieval=compact"
 
 
-def weights_of(component, by_backbone: dict[str, str]) -> str:
-    """Path of a component's weights; None means the ones of its backbone. InputError if they are missing."""
-    return weights_file(component.weights or by_backbone[component.backbone], SETTING, OTHERWISE)
+def weights_of(component, by_backbone: dict[str, str], setting: str = SETTING, otherwise: str = OTHERWISE) -> str:
+    """Path of a component's weights; None means the ones of its backbone.
+
+    InputError if they are missing: what to give as `setting`, and what to do otherwise.
+    """
+    return weights_file(component.weights or by_backbone[component.backbone], setting, otherwise)
 
 
 def backbone_settings(component, *, relu: bool) -> tuple:

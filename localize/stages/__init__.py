@@ -13,7 +13,8 @@ from localize.stages.keypoints import GivenKeypoints, given_keypoints
 from localize.stages.mapping import LocalizationMap, choose_pairs, collect_rows, map_points, match_pairs, triangulate
 from localize.stages.photos import PhotoList, Photos, find_photos, query_photos, reference_photos
 from localize.stages.poses import estimate_poses
-from localize.stages.ranking import BuiltRanking
+from localize.stages.ranking import BuiltRanking, BuiltRerankers
+from localize.stages.reranking import Looks, keep_regions
 from localize.stages.results import write_results
 from localize.stages.retrieval import PriorFrames, rank_photos, retrieve
 from localize.stages.union import Matched, match_points, match_query, nearest_points
@@ -22,10 +23,12 @@ from localize.stages.workbench import StageRecord, Workbench
 __all__ = [
     "BuiltIndex",
     "BuiltRanking",
+    "BuiltRerankers",
     "DescribedPhotos",
     "DescribedReferences",
     "GivenKeypoints",
     "LocalizationMap",
+    "Looks",
     "Matched",
     "PhotoList",
     "Photos",
@@ -41,6 +44,7 @@ __all__ = [
     "find_photos",
     "given_keypoints",
     "global_vector",
+    "keep_regions",
     "learn_descriptor",
     "map_points",
     "match_pairs",

@@ -2,7 +2,7 @@
 
 import functools
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +18,7 @@ from localize.retrieval.base import (
     PhotoSource,
     StoredDescriptor,
 )
-from localize.stages.photos import Photos, Stamps, check_enough
+from localize.stages.photos import Lazy, Photos, Stamps, check_enough
 from localize.stages.ranking import BuiltRanking, build_ranking
 from localize.stages.workbench import Workbench
 from localize.store import Shelf
@@ -128,7 +128,7 @@ def learn_descriptor(bench: Workbench, retrieval: GlobalDescriptor, references: 
         fitted["references"] = [references.digests[name] for name in names]
     else:
         fitted |= {"features": references.features.key, "references": [references.features.item_keys[n] for n in names]}
-    sources = _Lazy(names, functools.partial(_source, retrieval.needs, references))
+    sources = Lazy(names, functools.partial(_source, retrieval.needs, references))
     learned, key = bench.artifact("retrieval_model", fitted, lambda: retrieval.fit(sources))
     alone = retrieval.needs == "pixels" and isinstance(learned, NothingLearned)
     shelf = bench.store.shelf("global_descriptors", spec if alone else {"model": key})
@@ -141,19 +141,6 @@ def _source(needs: str, photos: Photos, name: str) -> Features | np.ndarray | Ph
     if needs == "both":
         return PhotoSource(lambda: photos.features[name], read_pixels)
     return photos.features[name] if needs == "features" else read_pixels()
-
-
-class _Lazy:
-    """What there is of each photo, as a sequence that reads one at a time."""
-
-    def __init__(self, names: Iterable[str], read: Callable):
-        self.names, self.read = tuple(names), read
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, i: int):
-        return self.read(self.names[i])
 
 
 def global_vector(

@@ -3,7 +3,7 @@
 import functools
 import logging
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,3 +138,16 @@ class Stamps:
         for path, stamp in self._stamps.items():
             if file_stamp(path) != stamp:
                 raise InputError(f"file {path} was replaced while the run was going on: run again")
+
+
+class Lazy:
+    """What there is of each photo, as a sequence that reads one at a time."""
+
+    def __init__(self, names: Iterable[str], read: Callable):
+        self.names, self.read = tuple(names), read
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, i: int):
+        return self.read(self.names[i])

@@ -1,12 +1,13 @@
-"""What the search among the references' global descriptors prepares."""
+"""What the search among the references' global descriptors prepares, and what its re-rankers do."""
 
+import functools
 import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from localize.keys import describe
-from localize.retrieval.base import PreparedRanking, Ranking
+from localize.retrieval.base import PreparedRanking, Ranking, RerankedRanking
 from localize.stages.workbench import Workbench
 
 BLOCK = 1 << 14  # vectors looked at together
@@ -14,19 +15,33 @@ BLOCK = 1 << 14  # vectors looked at together
 
 @dataclass(frozen=True, eq=False)
 class BuiltRanking:
-    """A ranking component, and what it built; None if it needs nothing."""
+    """A ranking component, what it built, and what its re-rankers did, one each; None for what needs nothing."""
 
     component: Ranking
     built: object = None
+    rerankers: tuple = ()
+
+
+@dataclass(frozen=True, eq=False)
+class BuiltRerankers:
+    """What the re-rankers of a map built, as one record."""
+
+    built: tuple
 
 
 def build_ranking(bench: Workbench, ranking: Ranking, vectors: np.ndarray) -> BuiltRanking:
-    """What the search among the references' vectors (R, D) needs, from the store or built now."""
-    if not isinstance(ranking, PreparedRanking):
-        return BuiltRanking(ranking)
-    spec = {"ranking": describe(ranking, building=True), "vectors": _digest(vectors)}
-    built, _ = bench.artifact("ranking_index", spec, lambda: ranking.build(vectors))
-    return BuiltRanking(ranking, built)
+    """What the search among the references' vectors (R, D) and its re-rankers need, from the store or built now."""
+    digest = functools.cache(lambda: _digest(vectors))
+
+    def built(name: str, kind: str, component):
+        if not isinstance(component, PreparedRanking):
+            return None
+        spec = {kind: describe(component, building=True), "vectors": digest()}
+        return bench.artifact(name, spec, lambda: component.build(vectors))[0]
+
+    rerankers = ranking.rerank if isinstance(ranking, RerankedRanking) else ()
+    prepared = tuple(built("reranker", "reranker", reranker) for reranker in rerankers)
+    return BuiltRanking(ranking, built("ranking_index", "ranking", ranking), prepared)
 
 
 def _digest(vectors: np.ndarray) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from localize.retrieval.ranking import rank
 from localize.stages.descriptors import DescribedPhotos, DescribedReferences
 from localize.stages.photos import Photos
+from localize.stages.reranking import Looks
 from localize.stages.workbench import Workbench
 from localize.types import Retrieval
 
@@ -31,9 +32,13 @@ def retrieve(bench: Workbench, use: "Components", queries: Photos, references: D
 
 
 def rank_photos(
-    bench: Workbench, queries: DescribedPhotos, references: DescribedReferences, num_frames: int
+    bench: Workbench,
+    queries: DescribedPhotos,
+    references: DescribedReferences,
+    num_frames: int,
+    look: Looks | None = None,
 ) -> Retrieval:
-    """The references most similar to each described query, best first."""
+    """The references most similar to each described query, best first. look: finds what re-rankers look at."""
     theirs, ours = queries.photos.paths, references.photos.paths
     with bench.stage("ranking") as record:
         record.computed = 1
@@ -45,7 +50,9 @@ def rank_photos(
             num_frames,
             references.ranking.component,
             references.ranking.built,
+            prepared=references.ranking.rerankers,
             query_features=queries.photos.features,
             reference_features=references.photos.features,
             namesakes=all(ours.get(name, path) == path for name, path in theirs.items()),
+            look=look or Looks(bench, queries.photos, references.photos),
         )

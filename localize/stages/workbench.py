@@ -41,13 +41,16 @@ class Workbench:
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[StageRecord]:
-        """Time a stage. Libraries run on one thread each: the workers are ours, and results do not depend on them."""
-        record = StageRecord(name)
+        """Time a stage. Libraries run on one thread each: the workers are ours, and results do not depend on them.
+
+        A stage within it is timed for itself, and its seconds are not counted twice.
+        """
+        record, finished = StageRecord(name), len(self.records)
         memory.reset_peak_memory()
         start = time.perf_counter()
         with threadpoolctl.threadpool_limits(1):
             yield record
-        record.seconds = time.perf_counter() - start
+        record.seconds = time.perf_counter() - start - sum(within.seconds for within in self.records[finished:])
         record.peak_memory_mb += memory.peak_memory_mb()
         self.records.append(record)
         reused = f", {record.reused} reused" if record.reused else ""

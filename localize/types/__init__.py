@@ -12,6 +12,7 @@ from localize.types.checks import InputError, StoreError, UnreadableError, check
 from localize.types.features import Features, GlobalVector, PairMatches, Retrieval
 from localize.types.maps import Map, PointRows, SourceModel
 from localize.types.priors import Prior
+from localize.types.regions import Regions
 from localize.types.scenes import (
     CAMERA_MODELS,
     Camera,
@@ -46,6 +47,7 @@ __all__ = [
     "Pose",
     "PoseEstimate",
     "Prior",
+    "Regions",
     "Report",
     "Retrieval",
     "Scene",

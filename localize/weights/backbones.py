@@ -1,4 +1,4 @@
-"""Backbones with weights from files: VGG16 and ResNet-50 v2 as others name their layers, and our own small trunk."""
+"""Backbones with weights from files: VGG16 and ResNet-50 v2 as others name their layers, and our own."""
 
 import pathlib
 
@@ -11,13 +11,15 @@ from localize.weights.tensors import check_numbers, read_tensors
 PREFIXES = {  # of the names of a backbone's tensors
     "vgg16": ("features.", "dense_feature_extraction.model.", "encoder.", "encoder.module."),
     "small": ("trunk.",),
+    "compact": ("",),
 }
 
 
 def load_backbone(name: str, path: str | pathlib.Path, **settings) -> nn.Module:
     """The backbone, in eval mode, float32, on the CPU; settings as its class takes them.
 
-    resnet50v2: GluonCV's names; vgg16: torchvision's, D2-Net's or pytorch-NetVlad's; small: a file with a trunk.
+    resnet50v2: GluonCV's names; vgg16: torchvision's, D2-Net's or pytorch-NetVlad's; small: a file with a trunk;
+    compact: one of +pipeline=train_compact.
     InputError if the file is missing, cut off, or of another network.
     """
     network = backbone(name, **settings)

@@ -163,10 +163,8 @@ def _check_space(folder: pathlib.Path, wanted: list[RemoteFile], manifest: Manif
 
 
 def _next_command(manifest: Manifest, folder: pathlib.Path) -> str:
-    return (
-        f"python -m localize +pipeline=parallel_search dataset={manifest.dataset} "
-        f"dataset.root={shlex.quote(str(folder))} dataset.version={manifest.version}"
-    )
+    names = {"dataset": manifest.dataset, "folder": shlex.quote(str(folder)), "version": manifest.version}
+    return f"python -m localize {manifest.next.format(**names)}"
 
 
 def _write_report(output: str | None, manifest: Manifest, done: Downloaded, problems: list[str]) -> None:

@@ -7,15 +7,17 @@ from dataclasses import asdict
 import numpy as np
 
 import localize
+from localize.evaluate.inliers import count_inliers, plot_inliers
 from localize.evaluate.retrieval import Visibility, distances_m, first_right, retrieval_recall, shared_points
 from localize.evaluate.tables import text_table
 from localize.io.text import write_text
 from localize.mapping.base import MapImport
-from localize.retrieval.base import GivenRanking, GlobalDescriptor
+from localize.retrieval.base import GivenRanking, GlobalDescriptor, RegionReranker, RerankedRanking
 from localize.roles import Components
 from localize.stages import (
     DescribedPhotos,
     DescribedReferences,
+    Looks,
     PhotoList,
     Photos,
     Workbench,
@@ -30,8 +32,9 @@ from localize.stages import (
     triangulate,
 )
 from localize.stages.memory import array_bytes
+from localize.stages.shelved import Shelved
 from localize.store import Store
-from localize.types import ImageList, InputError, Scene
+from localize.types import ImageList, InputError, Retrieval, Scene
 
 
 def run(
@@ -62,7 +65,8 @@ def run(
     queries = _photos(bench, use, query_photos(scene, scene.ground_truth), mapped=False)
     described = describe_references(bench, use, references)
     asked = described.by.describe(bench, queries)
-    found = rank_photos(bench, asked, described, max(ks))
+    look, verified = Looks(bench, asked.photos, described.photos), _verified(use)
+    ranked = rank_photos(bench, asked, described, max(*ks, verified), look)
     if radius_m is None:
         matches = match_pairs(bench, use.pair_matching, choose_pairs(bench, use.mapping, references), references)
         points, _ = triangulate(bench, use.mapping, references, matches)
@@ -70,9 +74,13 @@ def run(
         told = f"shows at least {100 * min_share:g} % of the query's visible map points"
     else:
         right, told = distances_m(queries.images, references.images) <= radius_m, f"is within {radius_m:g} {scene.unit}"
-    ranks = first_right(found.ranked, right)
+    ranks = first_right(ranked.ranked[:, : max(ks)], right)
     results = _results(scene, references.images, queries.images, ranks, right, ks)
     results |= _cost(bench, use.retrieval, asked, described)
+    if look.regions is not None:
+        results |= _regions(*look.regions, results["seconds_per_query"])
+    if verified:
+        results |= {"inliers": _inliers(ranked, verified, right)}
     results |= {"a reference is right if it": told, "unreadable_photos": bench.unreadable}
     results["stages"] = [asdict(r) for r in bench.records]
     text = _text(scene, type(use.retrieval).__name__, told, ks, results)
@@ -81,6 +89,8 @@ def run(
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
         write_text(folder / "summary.txt", text)
+        if verified:
+            plot_inliers(folder / "inliers.png", results["inliers"], f"{scene.name}: a reference is right if it {told}")
     return text
 
 
@@ -125,9 +135,36 @@ def _cost(bench: Workbench, retrieval, queries: DescribedPhotos, references: Des
         seconds["global descriptor"] = float(np.mean(list(queries.seconds.values())))
     (ranking,) = (record for record in bench.records if record.name == "ranking")
     seconds["ranking"] = ranking.seconds / max(1, len(photos.images))
-    vectors, built = references.vectors, references.ranking.built
-    size = vectors.nbytes + (array_bytes(built) if built is not None else 0)
+    vectors, built = references.vectors, (references.ranking.built, *references.ranking.rerankers)
+    size = vectors.nbytes + array_bytes(*(record for record in built if record is not None))
     return {"seconds_per_query": seconds, "dimensions": vectors.shape[1], "index_bytes": size}
+
+
+def _verified(use: Components) -> int:
+    """How many references of each query have inliers as their scores; 0 where the last re-ranker counts none."""
+    rerankers = use.ranking.rerank if isinstance(use.ranking, RerankedRanking) else ()
+    counts = rerankers and isinstance(rerankers[-1], RegionReranker)
+    return min(rerankers[-1].num_verified, use.ranking.num_reranked) if counts else 0
+
+
+def _inliers(ranked: Retrieval, verified: int, right: np.ndarray) -> dict:
+    """Histograms of the inliers that are the scores of the first references of each query."""
+    rows = ranked.ranked[:, :verified]
+    known = rows >= 0
+    return count_inliers(ranked.scores[:, :verified][known], np.take_along_axis(right, np.maximum(rows, 0), 1)[known])
+
+
+def _regions(of_queries: Shelved, of_references: Shelved, seconds: dict) -> dict:
+    """How many regions there are, and their bytes; adds their seconds to those of a query."""
+    seconds["regions"] = float(np.mean([of_queries.seconds(name) for name in of_queries.item_keys] or [0]))
+    return {"regions": {"query": _size(of_queries), "reference": _size(of_references)}}
+
+
+def _size(regions: Shelved) -> dict:
+    """Means over the photos."""
+    found = [regions[name] for name in regions.item_keys]
+    told = [(len(of), len(np.unique(of.channels)), array_bytes(of)) for of in found] or [(0, 0, 0)]
+    return dict(zip(("regions", "channels", "bytes"), np.mean(told, axis=0).tolist(), strict=True))
 
 
 def _results(scene: Scene, references: ImageList, queries: ImageList, ranks, right, ks) -> dict:
@@ -167,7 +204,29 @@ def _text(scene: Scene, name: str, told: str, ks, results: dict) -> str:
         f"Seconds per query: {seconds:.3f} ("
         + ", ".join(f"{k} {v:.4f}" for k, v in results["seconds_per_query"].items())
         + f"); the searched vectors take {size:.2f} MB.\n"
+        + _regions_text(results)
     )
+
+
+def _regions_text(results: dict) -> str:
+    """How many inliers right and wrong references have, and what regions take, where there are any."""
+    said = ""
+    if "inliers" in results:
+        of = results["inliers"]
+        means = {kind: "-" if of[kind]["mean"] is None else f"{of[kind]['mean']:.1f}" for kind in ("right", "wrong")}
+        said = (
+            f"Inliers: {means['right']} with {of['right']['references']} right references, {means['wrong']} with "
+            f"{of['wrong']['references']} wrong ones (means); of a right and a wrong one, the right one has more in "
+            f"{_percent(of['separation'])}.\n"
+        )
+    if "regions" in results:
+        size = results["regions"].items()
+        said += "; ".join(
+            f"{of['regions']:.0f} regions on {of['channels']:.0f} channels a {kind}, {of['bytes'] / 1e3:.1f} kB"
+            for kind, of in size
+        )
+        said += ".\n"
+    return said
 
 
 def _percent(share: float | None) -> str:

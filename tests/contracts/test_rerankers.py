@@ -7,11 +7,16 @@ from localize.keys import key_of
 from localize.retrieval.base import RankingSources
 from localize.retrieval.exact import ExactRanking
 from localize.retrieval.ranking import rank
+from localize.retrieval.reranking.diffusion import Diffusion
+from localize.retrieval.reranking.dsm import Dsm
 from localize.retrieval.reranking.query_expansion import QueryExpansion
-from localize.types import Image, ImageList, Retrieval
+from localize.types import Image, ImageList, Regions, Retrieval
 from tests.conftest import PINHOLE, unit
 
-RERANKERS = [QueryExpansion(), QueryExpansion(num_expanded=2, alpha=0)]
+RERANKERS = [
+    *(QueryExpansion(), QueryExpansion(num_expanded=2, alpha=0), Diffusion(), Diffusion(k=4, truncation=3)),
+    *(Dsm(), Dsm(num_verified=2)),
+]
 
 
 def images(prefix: str, count: int) -> ImageList:
@@ -23,16 +28,27 @@ def described(count: int = 12, dim: int = 16):
     return images("q", 3), unit(rng.normal(size=(3, dim))), images("r", count), unit(rng.normal(size=(count, dim)))
 
 
+def regions_of(photos: ImageList) -> dict[str, Regions]:
+    """Twenty regions of each, at random."""
+    rng, one = np.random.default_rng(4), np.ones(20)
+    shape = np.stack([one, 0 * one, one], axis=1)
+    channels, sizes = np.arange(20) // 2, [[10, 10]]
+    return {n: Regions(rng.uniform(0, 10, (20, 2)), shape, channels, 0 * channels, one, sizes) for n in photos.names}
+
+
 @pytest.mark.parametrize("reranker", RERANKERS, ids=str)
 def test_rerankers_contract(reranker):
-    """Each query keeps its references, best first; gaps stay at the end; what is given stays as it was."""
+    """Each query keeps the references it may find, best first; gaps stay at the end; what is given stays as it was."""
     queries, asked, references, vectors = described()
     given = rank(queries, asked, references, vectors, 6)
     ranked, scores = given.ranked.copy(), given.scores.copy()
     ranked[1, 4:], scores[1, 4:] = -1, -np.inf
     ranked[2], scores[2] = -1, -np.inf
     before = Retrieval(given.query_names, given.reference_names, ranked.copy(), scores.copy())
-    found = reranker.rerank(before, RankingSources(queries, asked, references, vectors.astype(np.float16)))
+    allowed = {q: np.unique(row[row >= 0]) for q, row in enumerate(ranked)}
+    seen = {"query_regions": regions_of(queries), "reference_regions": regions_of(references)}
+    sources = RankingSources(queries, asked, references, vectors.astype(np.float16), allowed=allowed, **seen)
+    found = reranker.rerank(before, sources)
     assert [sorted(row) for row in found.ranked.tolist()] == [sorted(row) for row in ranked.tolist()]
     assert (found.ranked[1, 4:] == -1).all()
     assert (np.diff(found.scores[0]) <= 0).all()

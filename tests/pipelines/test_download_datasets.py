@@ -97,10 +97,17 @@ def test_what_cannot_be_downloaded_says_what_can(town):
 
 
 def test_unknown_data_sets_name_those_that_can_be_had(scene):
-    with pytest.raises(InputError, match="dataset=aachen or dataset=robotcar"):
+    with pytest.raises(
+        InputError, match="dataset=aachen or dataset=revisitop1m or dataset=robotcar or dataset=roxford5k"
+    ):
         download.run(scene)
-    with pytest.raises(InputError, match="aachen_v1, aachen_v1_1, robotcar_v1, robotcar_v2"):
+    with pytest.raises(
+        InputError, match="aachen_v1, aachen_v1_1, revisitop1m, robotcar_v1, robotcar_v2, roxford5k, rparis6k"
+    ):
         read_manifest("rome")
+
+
+UNENCRYPTED = "http://cmp.felk.cvut.cz/revisitop", "http://ptak.felk.cvut.cz/revisitop"  # as their authors name them
 
 
 @pytest.mark.parametrize("name", manifest_names())
@@ -108,14 +115,17 @@ def test_manifests_are_sound(name):
     manifest = read_manifest(name)
     paths = [f.path for f in manifest.files]
     assert len(set(paths)) == len(paths)
-    assert all(site.startswith("https://") and not site.endswith("/") for site in (*manifest.sites, manifest.terms))
+    assert all(site.startswith(("https://", *UNENCRYPTED)) for site in (*manifest.sites, manifest.terms))
+    assert not any(site.endswith("/") for site in manifest.sites)
+    composed = manifest.next.format(dataset=manifest.dataset, folder="/data", version=manifest.version)
+    assert f"dataset={manifest.dataset} " in composed or "dataset.distractors=/data" in composed
     for f in manifest.files:
         assert not f.path.startswith("/")
         assert ".." not in f.path
-        assert (f.unpack is not None) == f.path.endswith((".zip", ".gz"))
+        assert (f.unpack is not None) == f.path.endswith((".zip", ".gz", ".tgz"))
         assert f.size is None or f.size > 0
         assert f.sha256 is None or re.fullmatch("[0-9a-f]{64}", f.sha256)
-        assert bool(f.gives) == (f.unpack is not None)
+        assert bool(f.gives) == (f.unpack is not None and name != "revisitop1m")  # a list names the distractors
 
 
 def test_conditions_choose_the_photos_of_robotcar():

@@ -13,6 +13,8 @@ from localize.evaluate.retrieval import Visibility, first_right, retrieval_recal
 from localize.geometry.poses import rotation_from_qvec
 from localize.pipelines.judging import evaluate_retrieval
 from localize.retrieval.base import NothingLearned
+from localize.retrieval.exact import ExactRanking
+from localize.retrieval.reranking.dsm import Dsm
 from localize.retrieval.vlad import Vlad
 from localize.store import Store
 from localize.types import Camera, Image, ImageList, InputError, Map, Pose
@@ -110,6 +112,23 @@ def test_places_within_a_radius(walk):
     evaluate_retrieval.run(scene, Store(walk / "store"), radius_m=5.0, **run)
     assert results(walk / "out")["num_queries"] == 2
     assert list(results(walk / "out")["unreadable_photos"]) == [str(path)]
+
+
+def test_inliers_of_right_and_wrong_references_are_counted(walk):
+    dsm = Dsm(backbone="small", max_edge_px=80, num_verified=2)
+    run = {"retrieval": Colour(), "output": str(walk / "out"), "ks": (1,)}
+    scene = Places(str(walk), queries="night", first=10).load()
+    text = evaluate_retrieval.run(
+        scene, Store(walk / "store"), radius_m=5.0, ranking=ExactRanking(rerank=(dsm,)), **run
+    )
+    found = results(walk / "out")
+    inliers, of_query = found["inliers"], found["regions"]["query"]
+    assert inliers["right"]["references"] == 2  # by night 30 looks like 10, so its right one is not among its first two
+    assert inliers["wrong"]["references"] == 4
+    assert sum(inliers["wrong"]["histogram"]) == 4
+    assert of_query["bytes"] == 27 * of_query["regions"] + 3 * 2 * 2
+    assert "with 2 right references" in text
+    assert (walk / "out" / "inliers.png").is_file()
 
 
 def test_what_cannot_be_evaluated_is_said(walk, scene, tmp_path):

@@ -36,6 +36,19 @@ def test_exact_search_in_blocks_is_brute_force(monkeypatch, tmp_path, dtype):
     np.testing.assert_array_equal(exact_search(mapped, asked, 99, rows)[1], rows[brute_force(vectors[rows], asked, 8)])
 
 
+@pytest.mark.parametrize("block", [4, 60])
+@pytest.mark.parametrize("num_asked", [6, 30])  # faiss compares 20 and more queries by another routine
+def test_of_equal_ones_at_the_last_place_the_first_is_kept(monkeypatch, block, num_asked):
+    monkeypatch.setattr(exact, "STEP", block)
+    monkeypatch.setattr(exact, "BLOCK_BYTES", 0)
+    monkeypatch.setattr(exact, "SORTED_BYTES", 0)
+    rng = np.random.default_rng(2)
+    vectors, asked = (rng.integers(-1, 2, (n, 2)).astype(np.float32) for n in (53, num_asked))
+    for num_found in (1, 2, 3, 9, 20):
+        expected = brute_force(vectors, asked, num_found)
+        np.testing.assert_array_equal(exact_search(vectors, asked, num_found)[1], expected)
+
+
 def test_blocks_do_not_change_a_bit(monkeypatch):
     rng = np.random.default_rng(1)
     vectors, asked = unit(rng.normal(size=(5000, 40))), unit(rng.normal(size=(30, 40)))
