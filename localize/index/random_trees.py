@@ -51,7 +51,9 @@ class RandomTrees:
     budget: float = query_field(0.65)  # how much of the trees a query visits
     budget_unit: str = query_field("mass")  # leaves, items in them, or mass: their probability, below 1
     noise: float = query_field(2.0)  # how much more a query differs from the map than its observations do; 1: as they
-    num_scored: int = query_field(24)  # codes that disagree least with a query; their real values are compared
+    num_scored: int = query_field(
+        24
+    )  # codes that disagree least with a query, times the items of a point, are compared
     order: str = query_field("gaussian")  # leaf probability (RT_AP), or abs_value of the descriptor (RT)
 
     VERSION: ClassVar[int] = 4
@@ -112,11 +114,12 @@ class RandomTrees:
         """Nearest points of descriptors (Q, D) float32 in the most probable leaves; similarities to 8 bits."""
         best, second = np.full((2, len(descriptors)), -np.inf, np.float32)
         point = np.full(len(descriptors), -1, np.int32)
+        room = self.num_scored * -(-len(built.point) // max(1, len(rows.points)))  # of a point all items may come first
         threads = allowed_threads()
         parts = sliced(len(descriptors), max(threads, -(-len(descriptors) // BATCH)))
 
         def work(part: slice) -> int:
-            return self._nearest(built, descriptors[part], best[part], point[part], second[part])
+            return self._nearest(built, descriptors[part], room, best[part], point[part], second[part])
 
         compared = sum(on_threads(work, parts, threads))
         source = np.where(point >= 0, LEAF, 0).astype(np.uint8)
@@ -144,17 +147,17 @@ class RandomTrees:
         z = np.arange(-steps, steps + 1)[:, None] / (STEP * self.noise) * np.array([-1, 1])
         return np.rint(COST_UNIT * np.minimum(-price(z), MAX_NATS)).astype(np.int32)
 
-    def _nearest(self, built: Forest, descriptors, best, point, second) -> int:
-        """Fill best, point and second, on one thread; how many codes were compared in all."""
+    def _nearest(self, built: Forest, descriptors, room: int, best, point, second) -> int:
+        """Fill best, point and second from shortlists of `room` codes, on one thread; how many were compared in all."""
         width = (0,) * num_words(len(built.thresholds))
         projected = built.projected(descriptors)
         sizes = np.asarray(built.leaf_items)
         indptr, leaves = self.leaves(built, descriptors)
         tables = tables_of(projected, np.asarray(built.thresholds), len(width)).reshape(-1)
-        keys, size = np.empty((len(descriptors), self.num_scored), np.int64), np.empty(len(descriptors), np.int64)
+        keys, size = np.empty((len(descriptors), room), np.int64), np.empty(len(descriptors), np.int64)
         blocks = np.asarray(built.first_block), sizes, np.asarray(built.codes)
         scan_leaves(*pairs_by_leaf(indptr, leaves, len(sizes)), *blocks, tables, width, keys, size)
-        few = FEW if self.items == "mean" else self.num_scored
+        few = FEW if self.items == "mean" else room
         items = tuple(np.asarray(v) for v in (built.values, built.scale, built.point))
         found = best, point, second
         best_two_of_shortlists(descriptors, keys, size, few, np.asarray(built.block_items), items, *found)

@@ -6,7 +6,6 @@ import numpy as np
 
 from localize.index.forest import num_words
 from localize.index.random_trees import COST_UNIT
-from localize.kernels.codes import pack_codes
 from localize.kernels.nibble_tables import FAR, tables_of
 from localize.kernels.random_trees_build import DIRECTION, THRESHOLD
 from localize.kernels.random_trees_scan import CLEAR, FEW
@@ -16,12 +15,6 @@ from localize.types import PointRows
 
 def bits_of(descriptors, thresholds=0.0):
     return (np.asarray(descriptors, np.float32) > thresholds).astype(np.uint8)
-
-
-def packed(bits):
-    codes = np.zeros((len(bits), num_words(bits.shape[1])), np.uint64)
-    pack_codes(bits.astype(np.float32), False, np.full(bits.shape[1], 0.5, np.float32), codes)
-    return codes
 
 
 def test_of(node):
@@ -80,7 +73,7 @@ def slow_sums(bits, tables):
     return np.minimum(np.take_along_axis(tables[None].astype(int), entry[..., None], 2).sum((1, 2)), FAR)
 
 
-def slow_nearest(index, built, descriptors):
+def slow_nearest(index, built, descriptors, room):
     """Best similarity, its point and the best of another point among the codes that disagree least."""
     indptr, leaves = index.leaves(built, descriptors)
     stored = built.scale[:, None] * built.values.astype(np.float32)
@@ -89,7 +82,7 @@ def slow_nearest(index, built, descriptors):
     for q, query in enumerate(descriptors):
         codes = slow_sums(built.codes_bits, tables[q])
         order = [i for leaf in sorted(leaves[indptr[q] : indptr[q + 1]]) for i in items_of_leaf(built, leaf)]
-        near = sorted(order, key=lambda i: codes[i])[: index.num_scored]  # sorted is stable: the first of equal ones
+        near = sorted(order, key=lambda i: codes[i])[:room]  # sorted is stable: the first of equal ones
         near = [i for k, i in enumerate(near) if i not in near[:k]]
         few = FEW if index.items == "mean" else len(near)
         near = [i for k, i in enumerate(near) if k < few or codes[i] - codes[near[0]] < CLEAR]

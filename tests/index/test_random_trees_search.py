@@ -1,5 +1,7 @@
 """How random trees are searched, against slow twins: leaves in exact order, the best points of the visited ones."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -58,7 +60,10 @@ def test_the_best_points_are_those_of_the_slow_scan(dim, num_scored, items):
     built = index.build(rows)
     queries = unit(rows.descriptors[rng.integers(len(rows.point), size=40)] + 0.1 * rng.normal(size=(40, dim)))
     found = index.nearest(built, rows, queries)
-    similarity, point, second = slow_nearest(index, WithBits(built, index_items(rows, items).descriptors), queries)
+    room = num_scored * math.ceil(len(built.point) / 150)
+    similarity, point, second = slow_nearest(
+        index, WithBits(built, index_items(rows, items).descriptors), queries, room
+    )
     np.testing.assert_allclose(found.similarity, similarity, atol=1e-5)
     np.testing.assert_array_equal(found.point, point)
     np.testing.assert_allclose(found.second, second, atol=1e-5)
@@ -104,3 +109,14 @@ def test_a_map_whose_points_were_seen_once_is_searched_widely():
     queries = unit(descriptors[:500] + 0.1 * rng.normal(size=(500, 64)))
     exact = (queries @ descriptors.T).argmax(1)
     assert np.mean(index.nearest(index.build(rows), rows, queries).point == exact) > 0.9
+
+
+def test_another_point_is_found_behind_all_observations_of_the_nearest():
+    rng = np.random.default_rng(9)
+    points = unit(rng.normal(size=(300, 64)))
+    rows = map_of(unit(np.repeat(points, 8, axis=0) + 0.02 * rng.normal(size=(2400, 64))), np.repeat(np.arange(300), 8))
+    for items in ("mean", "all"):
+        index = RandomTrees(items=items, num_scored=12)
+        found = index.nearest(index.build(rows), rows, points.astype(np.float32))
+        assert (found.point == np.arange(300)).all()
+        assert np.isfinite(found.second).mean() > 0.97
