@@ -76,10 +76,9 @@ class How(nn.Module):
             choices = {"bandwidth": settings.bandwidth, "confidence": settings.confidence}
             self.smoothing = LearnableSmoothing(channels, side=settings.side, **choices)
         self.reduction = nn.Conv2d(channels, settings.dim, 1)
-        self.context = (
-            ContextGCN(settings.dim, settings.gcn_layers, settings.num_nodes) if settings.gcn_layers else None
-        )
-        self.power = None
+        self.context = self.power = None
+        if settings.gcn_layers:
+            self.context = ContextGCN(settings.dim, settings.gcn_layers, settings.num_nodes)
         if settings.pooling == "gem":  # one for each channel of what is pooled
             self.power = nn.Parameter(torch.full((settings.dim if self.context else channels,), POWER))
 
@@ -102,16 +101,19 @@ class How(nn.Module):
         maps' places, the mean over the scales reduced; of a graph network, over the nodes of all scales.
         """
         with torch.autocast(levels[0].device.type, enabled=False):  # bfloat16 has too few digits for what follows
-            return self._pooled(levels)
+            return self._described(levels)
 
-    def _pooled(self, levels: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    def _described(self, levels: tuple[torch.Tensor, ...]) -> torch.Tensor:
         if self.power is not None and self.context is None:
-            each = [unit(gem(self.smoothed(maps)[0], self.power)) for maps in levels]
-            return normalize(self.reduction(unit(sum(each))[:, :, None, None]).flatten(1), dim=1)
+            return normalize(self.reduction(self.pooled(*levels)[:, :, None, None]).flatten(1), dim=1)
         attention, nodes, _ = (torch.cat(of, 1) for of in zip(*map(self.local, levels), strict=True))
         if self.power is not None:
             return normalize(gem(nodes.mT[..., None], self.power), dim=1)
         return normalize((attention[..., None] * nodes).sum(1), dim=1)
+
+    def pooled(self, *levels: torch.Tensor) -> torch.Tensor:
+        """(B, channels) of unit length, before the reduction: the mean over the scales of GeM of the smoothed maps."""
+        return unit(sum(unit(gem(self.smoothed(maps)[0], self.power)) for maps in levels))
 
     def local(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(attention (B, N), descriptors (B, N, dim), cells (B, N)) of the maps (B, channels, h, w) of one scale.
