@@ -55,9 +55,9 @@ def aggregated(descriptors: np.ndarray, centers: np.ndarray, number: int = 1) ->
 class InvertedFile:
     """Which images have a visual word, and with which code; images are numbers from 0."""
 
-    def __init__(self, words: Sequence[np.ndarray], codes: Sequence[np.ndarray], num_bits: int):
-        """words, codes: of each image, as `aggregated` gives them; num_bits: D."""
-        self.counts, self.num_bits = np.array([len(of) for of in words]), num_bits
+    def __init__(self, words: Sequence[np.ndarray], codes: Sequence[np.ndarray]):
+        """words, codes: of each image, as `aggregated` gives them."""
+        self.counts = np.array([len(of) for of in words], np.int64)
         everything = np.concatenate([np.zeros(0, np.int32), *words])
         order = np.argsort(everything, kind="stable")
         self.words, at = np.unique(everything[order], return_index=True)  # ascending, and where each begins
@@ -65,13 +65,15 @@ class InvertedFile:
         self.owners = np.repeat(np.arange(len(self.counts)), self.counts)[order]
         self.codes = np.concatenate([np.zeros((0, codes[0].shape[1] if codes else 2), np.uint64), *codes])[order]
 
-    def similarities(self, words: np.ndarray, codes: np.ndarray, exponent: float, threshold: float) -> np.ndarray:
+    def similarities(
+        self, words: np.ndarray, codes: np.ndarray, num_bits: int, exponent: float, threshold: float
+    ) -> np.ndarray:
         """(images,) float64, 0 to 1: how alike each image is to one with these words (M,) and codes (M, W).
 
-        The sum of s^exponent over common words, s = 1 - 2 d / D >= threshold >= 0 for codes that differ in d bits, over
-        the root of the product of both images' numbers of words.
+        num_bits: D. The sum of s^exponent over common words, s = 1 - 2 d / D >= threshold >= 0 for codes that differ in
+        d bits, over the root of the product of both images' numbers of words.
         """
-        s = 1 - 2 * np.arange(MAX_BITS + 1) / self.num_bits
+        s = 1 - 2 * np.arange(MAX_BITS + 1) / num_bits
         worth = np.where(s >= threshold, np.maximum(s, 0) ** exponent, 0)
         places = np.searchsorted(self.words, words)
         common = places < len(self.words)

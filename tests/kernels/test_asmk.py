@@ -43,9 +43,9 @@ def test_words_and_similarities_are_the_slow_ones(dim):
             assert set_bits[:dim].astype(bool).tolist() == wanted[word].tolist()
             assert not set_bits[dim:].any()
     assert [count_words(of, centers) for of in images] == [len(of) for of in slow]
-    inverted = InvertedFile(*zip(*kept, strict=True), dim)
+    inverted = InvertedFile(*zip(*kept, strict=True))
     for exponent, threshold in ((3.0, 0.0), (1.0, 0.3)):
-        found = inverted.similarities(words, codes, exponent, threshold)
+        found = inverted.similarities(words, codes, dim, exponent, threshold)
         np.testing.assert_allclose(found, [slow_similarity(asked, of, dim, exponent, threshold) for of in slow])
     assert found.argmax() == 2
 
@@ -55,9 +55,9 @@ def test_an_image_is_like_itself_and_nothing_is_like_nothing():
     centers = rng.normal(size=(50, 128)).astype(np.float32)
     one = aggregated(rng.normal(size=(200, 128)).astype(np.float32), centers)
     none = aggregated(np.zeros((0, 128), np.float32), centers, 5)
-    inverted = InvertedFile(*zip(one, none, strict=True), 128)
-    np.testing.assert_allclose(inverted.similarities(*one, 3.0, 0.0), [1, 0])
-    assert inverted.similarities(*none, 3.0, 0.0).tolist() == [0, 0]
-    assert InvertedFile([none[0]], [none[1]], 128).similarities(*one, 3.0, 0.0).tolist() == [0]
+    inverted = InvertedFile(*zip(one, none, strict=True))
+    np.testing.assert_allclose(inverted.similarities(*one, 128, 3.0, 0.0), [1, 0])
+    assert inverted.similarities(*none, 128, 3.0, 0.0).tolist() == [0, 0]
+    assert InvertedFile([none[0]], [none[1]]).similarities(*one, 128, 3.0, 0.0).tolist() == [0]
     assert nearest_words(centers[:3], centers[:2], 5).shape == (3, 2)  # more words than there are
     assert count_words(np.repeat(centers[:4], 10, axis=0), centers) == 4
