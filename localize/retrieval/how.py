@@ -66,11 +66,7 @@ class How:
         check_component(self, positive=("side", "dim", "max_edge_px", "num_photos"), choices=choices)
         if self.side and self.side % 2 == 0:
             raise InputError(f"How.side is {self.side}, but must be odd, such as 3 or 5")
-        if not self.scales or not all(isinstance(s, int | float) and 0 < s <= MAX_SCALE for s in self.scales):
-            raise InputError(
-                f"How.scales is {self.scales!r}, but must be numbers greater than 0 and at most {MAX_SCALE}"
-            )
-        object.__setattr__(self, "scales", tuple(float(s) for s in self.scales))
+        net.check_scales(self, MAX_SCALE)
 
     def preflight(self) -> list[str]:
         """What is missing, does not fit, or is no weights."""
@@ -78,8 +74,11 @@ class How:
 
     def files(self) -> list[str]:
         """The weights, whose content decides the descriptor; InputError if they are missing."""
-        weights = self.weights or WEIGHTS[self.backbone or "resnet50v2"]
-        return [weights_file(weights, net.SETTING, net.OTHERWISE)]
+        return [self.weights_file(net.SETTING, net.OTHERWISE)]
+
+    def weights_file(self, setting: str, otherwise: str) -> str:
+        """Path of the weights; InputError if they are missing, saying what to give as `setting` and what to do else."""
+        return weights_file(self.weights or WEIGHTS[self.backbone or "resnet50v2"], setting, otherwise)
 
     def fit(self, photos: Sequence[np.ndarray]) -> Reduction | NothingLearned:
         """The reduction, as HOW's: PCA whitening of smoothed features, of all scales; nothing with trained weights."""
