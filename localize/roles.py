@@ -19,8 +19,8 @@ from localize.pose.poselib import PoseLib
 from localize.pose.refinement.base import Refinement
 from localize.pose.refinement.guided import Guided
 from localize.retrieval.base import NEEDS, GivenRanking, GlobalDescriptor, Ranking, RerankedRanking, StoredDescriptor
-from localize.retrieval.compact import Compact
 from localize.retrieval.exact import ExactRanking
+from localize.retrieval.fusion import Fusion
 from localize.search.base import FrameSearch, Search
 from localize.search.prior import Union
 from localize.types import InputError
@@ -31,7 +31,7 @@ class Components:
     """One component per role. Thresholds that nobody set are those that suit the feature."""
 
     feature: LocalFeature | StoredFeature = SiftCrbnet()
-    retrieval: GlobalDescriptor | StoredDescriptor | GivenRanking = Compact()
+    retrieval: GlobalDescriptor | StoredDescriptor | GivenRanking = Fusion()
     ranking: Ranking = ExactRanking()
     pair_matching: PairMatcher = MutualNearest()
     mapping: Mapping | MapImport = Triangulation()
@@ -58,7 +58,7 @@ class Components:
         ):
             raise InputError(
                 "a list of pairs is taken in its order, so nothing is re-ranked: leave +reranking out, or take "
-                "retrieval=compact"
+                "retrieval=fusion"
             )
 
     @property

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from localize.components import Thresholds, check_component, problems_of
-from localize.features.photos import resized
+from localize.io.pixels import resized
 from localize.kernels.threads import torch_for_photos
 from localize.keys import file_stamp
 from localize.types import Features

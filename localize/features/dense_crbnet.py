@@ -4,15 +4,15 @@ D2-Net (Dusmanu et al., CVPR 2019) detects and describes in one pass, CRBNet (th
 trees; see `networks.dense_crbnet`.
 """
 
-import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from localize.components import Thresholds, check_component, problems_of
-from localize.features.photos import checked_shapes, resized
-from localize.kernels.threads import keep_memory, torch_for_photos
+from localize.features.photos import checked_shapes
+from localize.io.pixels import resized
+from localize.kernels.threads import torch_for_photos
 from localize.keys import file_stamp
 from localize.types import Features, InputError
 from localize.weights.shipped import weights_file
@@ -108,17 +108,7 @@ class DenseCrbnet:
         return (places + np.float32(HALF_PX)) * to_original, scores, vectors, level
 
     def _network(self):
+        from localize.weights.dense_crbnet import dense_for_photos
+
         (path,) = self.files()
-        return _load(path, file_stamp(path), self.precision)
-
-
-@functools.lru_cache(maxsize=2)  # once per process; a replaced file has another stamp
-def _load(path: str, stamp: tuple | None, precision: str):
-    import torch
-
-    from localize.networks.inference import device_for, folded
-    from localize.weights.dense_crbnet import load_dense
-
-    keep_memory()
-    network = folded(load_dense(path)).to(device_for(), memory_format=torch.channels_last)
-    return network.in_precision(torch.bfloat16 if precision == "bfloat16" else torch.float32)
+        return dense_for_photos(path, file_stamp(path), self.precision)

@@ -1,19 +1,8 @@
-"""What features do with photos and given keypoints before they look: another size, and the checks."""
+"""What features check of given keypoints before they look."""
 
 import numpy as np
-import PIL.Image
 
 from localize.types import InputError
-
-
-def resized(photo: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
-    """The photo (H, W) or (H, W, 3) uint8 at this multiple of its size, and the factors (x, y) float32 from its pixels
-    to the original ones, which rounding makes differ."""
-    height, width = photo.shape[:2]
-    if factor != 1:
-        size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        photo = np.asarray(PIL.Image.fromarray(photo).resize(size, PIL.Image.Resampling.LANCZOS))
-    return photo, np.array([width / photo.shape[1], height / photo.shape[0]], np.float32)
 
 
 def checked_shapes(keypoints, scales, orientations) -> np.ndarray:

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from localize.components import check_component
-from localize.features.photos import checked_shapes, resized
+from localize.features.photos import checked_shapes
 from localize.geometry.colmap import pycolmap
+from localize.io.pixels import resized
 from localize.kernels.sift_descriptor import describe
 from localize.kernels.sift_detector import detect
 from localize.types import Features

@@ -63,3 +63,13 @@ def _in_8_bits(values: np.ndarray) -> PIL.Image.Image:
     """From values of 16 bits or of the fewer that they need."""
     depth = next(bits for bits in DEPTHS if values.max(initial=0) < 1 << bits)
     return PIL.Image.fromarray((values * 255 // ((1 << depth) - 1)).astype(np.uint8))
+
+
+def resized(photo: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    """The photo (H, W) or (H, W, 3) uint8 at this multiple of its size, and the factors (x, y) float32 from its pixels
+    to the original ones, which rounding makes differ."""
+    height, width = photo.shape[:2]
+    if factor != 1:
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
+        photo = np.asarray(PIL.Image.fromarray(photo).resize(size, PIL.Image.Resampling.LANCZOS))
+    return photo, np.array([width / photo.shape[1], height / photo.shape[0]], np.float32)

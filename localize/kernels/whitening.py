@@ -14,11 +14,11 @@ def whitened(vectors: np.ndarray, mean: np.ndarray, projection: np.ndarray, dim:
     return found / (np.linalg.norm(found, axis=1, keepdims=True) + EPS)
 
 
-def pca_whitening(vectors: np.ndarray, dim: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def pca_whitening(vectors: np.ndarray, dim: int | None = None, spread: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """(mean (D,), projection (at most `dim`, D)) float32 that make vectors (N, D) uncorrelated, of variance 1.
 
-    At most N - 1 components, the largest first, found from the smaller of the D x D and the N x N matrix.
-    Jegou & Chum, ECCV 2012.
+    At most N - 1 components, the largest first, found from the smaller of the D x D and the N x N matrix. spread: how
+    far their variances are brought to 1; with 0 they stay as they are. Jegou & Chum, ECCV 2012.
     """
     mean = vectors.mean(0, dtype=np.float64) if len(vectors) else np.zeros(vectors.shape[1])
     centered = vectors - mean
@@ -30,7 +30,7 @@ def pca_whitening(vectors: np.ndarray, dim: int | None = None) -> tuple[np.ndarr
         directions = centered.T @ mixtures / np.sqrt(np.maximum(variances * num, np.finfo(float).tiny))
     order = np.argsort(-variances)[: max(0, num - 1)]
     order = order[variances[order] > RANK * max(variances.max(initial=0), 0)][:dim]
-    projection = directions[:, order].T / np.sqrt(variances[order] + SMALLEST)[:, None]
+    projection = directions[:, order].T / ((variances[order] + SMALLEST) ** (spread / 2))[:, None]
     return mean.astype(np.float32), np.ascontiguousarray(projection, np.float32)
 
 

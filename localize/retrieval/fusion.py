@@ -8,6 +8,8 @@ import numpy as np
 
 from localize.components import check_component, files_of, missing
 from localize.retrieval.base import GlobalDescriptor, PhotoSource
+from localize.retrieval.compact import Compact
+from localize.retrieval.crbnet_vlad import CrbnetVlad
 from localize.types import InputError
 
 
@@ -23,10 +25,11 @@ class Fusion:
     """Unit vectors times the roots of their shares, so that a dot product is the weighted mean of the similarities.
 
     Each part learns by itself. A photo of which a part makes nothing (zeros) has the other parts' similarities alone.
+    By default two that come along: what stands in the photo, and what the whole looks like, for which few pixels do.
     """
 
-    parts: tuple = ()  # global descriptors
-    weights: tuple = ()  # of the parts, above 0; (): equal
+    parts: tuple = (CrbnetVlad(), Compact(max_edge_px=160))  # global descriptors
+    weights: tuple = (0.8, 0.2)  # of the parts, above 0; (): equal
 
     VERSION: ClassVar[int] = 1
 
@@ -36,7 +39,7 @@ class Fusion:
         object.__setattr__(self, "weights", tuple(float(w) for w in self.weights))
         if self.weights and len(self.weights) != len(self.parts):
             raise InputError(
-                f"Fusion.weights has {len(self.weights)} numbers for {len(self.parts)} parts: give as many"
+                f"Fusion.weights has {len(self.weights)} numbers for {len(self.parts)} parts: give as many, or [] for equal ones"
             )
         if any(not w > 0 for w in self.weights):
             raise InputError(f"Fusion.weights is {list(self.weights)}, but all must be greater than 0")

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import faiss
 import numpy as np
 
 from localize.components import check_component, problems_of
@@ -14,6 +13,7 @@ from localize.kernels.whitening import pca_whitening, whitened
 from localize.keys import file_stamp
 from localize.retrieval import photo_network as net
 from localize.retrieval.base import NothingLearned
+from localize.retrieval.words import learned_words
 from localize.types import InputError
 
 WEIGHTS = {"vgg16": "netvlad_pitts30k", "resnet50v2": "resnet50v2", "small": "compact"}  # what None means, by backbone
@@ -119,12 +119,7 @@ class NetVlad:
 
         from localize.networks.netvlad import sharpness
 
-        centers = sample
-        if len(sample) > self.num_words:
-            options = {"niter": self.iterations, "seed": self.seed, "min_points_per_centroid": 1}
-            kmeans = faiss.Kmeans(sample.shape[1], self.num_words, max_points_per_centroid=len(sample), **options)
-            kmeans.train(sample)
-            centers = kmeans.centroids.copy()
+        centers = learned_words(sample, self.num_words, iterations=self.iterations, seed=self.seed)
         directions = centers / np.maximum(np.linalg.norm(centers, axis=1, keepdims=True), 1e-12)
         if not len(centers):
             return centers, directions

@@ -1,17 +1,13 @@
-"""VLAD: aggregation of the scene's own local descriptors; needs no download and no training data but the map.
-
-Jegou et al., "Aggregating local descriptors into a compact image representation", CVPR 2010;
-intra-normalisation from Arandjelovic & Zisserman, "All about VLAD", CVPR 2013.
-"""
+"""VLAD: aggregation of the scene's own local descriptors; needs no download and no training data but the map."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import faiss
 import numpy as np
 
 from localize.components import check_component
+from localize.retrieval.words import learned_words, vlad
 from localize.types import Features
 
 
@@ -48,29 +44,11 @@ class Vlad:
             rows = np.sort(rng.permutation(len(described))[:share])
             parts.append(described[rows].astype(np.float32))
         sample = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
-        if len(sample) <= self.num_words:
-            return Codebook(sample)
-        kmeans = faiss.Kmeans(
-            sample.shape[1],
-            self.num_words,
-            niter=self.iterations,
-            seed=self.seed,
-            min_points_per_centroid=1,
-            max_points_per_centroid=len(sample),
-        )
-        kmeans.train(sample)
-        return Codebook(kmeans.centroids.copy())
+        return Codebook(learned_words(sample, self.num_words, iterations=self.iterations, seed=self.seed))
 
     def describe(self, source: Features, learned: Codebook) -> np.ndarray:
         """(K * D,) float32, unit length; all zeros if the photo has no features."""
-        centers = np.asarray(learned.centers, np.float32)
-        descriptors = _described(source).astype(np.float32)
-        vlad = np.zeros(centers.shape, np.float32)
-        if len(descriptors) and len(centers):
-            words = np.argmax(descriptors @ centers.T - 0.5 * (centers**2).sum(1), axis=1)
-            np.add.at(vlad, words, descriptors - centers[words])
-        vlad /= np.maximum(np.linalg.norm(vlad, axis=1, keepdims=True), 1e-12)
-        return (vlad / max(np.linalg.norm(vlad), 1e-12)).ravel()
+        return vlad(_described(source).astype(np.float32), np.asarray(learned.centers, np.float32))
 
 
 def _described(features: Features) -> np.ndarray:

@@ -41,7 +41,7 @@ def test_fusion_is_the_weighted_mean_of_the_similarities(tmp_path):
     both = [PhotoSource(lambda f=f: f, lambda p=p: p) for f, p in zip(*photos, strict=True)]
     parts = Vlad(num_words=32), MeanColour()
     fusion = Fusion(parts, weights=(3, 1))
-    assert (fusion.needs, Fusion(parts[:1]).needs, Fusion([Fusion(parts)]).needs) == ("both", "features", "both")
+    assert (fusion.needs, Fusion(parts[:1], ()).needs, Fusion([Fusion(parts)], ()).needs) == ("both", "features", "both")
     save_record(tmp_path / "learned", fusion.fit(both))
     learned = load_record(tmp_path / "learned")
     assert (tmp_path / "learned" / "parts.0.centers.npy").is_file()  # no thousands of numbers in JSON
@@ -52,22 +52,23 @@ def test_fusion_is_the_weighted_mean_of_the_similarities(tmp_path):
     ]
     expected = 0.75 * alone[0] @ alone[0].T + 0.25 * alone[1] @ alone[1].T
     np.testing.assert_allclose(vectors @ vectors.T, expected, atol=1e-5)
-    nested = Fusion([fusion])
+    nested = Fusion([fusion], ())
     np.testing.assert_allclose(nested.describe(both[0], nested.fit(both)), vectors[0], atol=1e-6)
-    assert Fusion().preflight() == [
+    assert not Fusion().preflight()  # what it takes by default comes along
+    assert Fusion((), ()).preflight() == [
         "retrieval=fusion has no parts: name global descriptors, as docs/global_descriptors.md shows"
     ]
     for settings, sentence in (
         ({"parts": parts, "weights": (1,)}, "weights has 1 numbers for 2 parts: give as many"),
         ({"parts": parts, "weights": (1, 0)}, "but all must be greater than 0"),
-        ({"parts": [ExactRanking()]}, "holds ExactRanking, but must hold global descriptors"),
+        ({"parts": [ExactRanking()], "weights": ()}, "holds ExactRanking, but must hold global descriptors"),
     ):
         with pytest.raises(InputError, match=sentence):
             Fusion(**settings)
 
 
 def test_fusion_of_features_and_pixels_in_a_map(scene, finished, tmp_path, monkeypatch):
-    retrieval = Fusion((Vlad(num_words=8), MeanColour()))
+    retrieval = Fusion((Vlad(num_words=8), MeanColour()), ())
     run = {"feature": FEATURE, "retrieval": retrieval, "search": Frames(num_frames=2), "store": finished[0]}
     query = scene.queries.images[0]
     found = build_map(scene, tmp_path / "map", ranking=ExactRanking(vectors_dtype="float16"), **run)

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import faiss
 import numpy as np
 
 from localize.components import check_component, problems_of, query_field
@@ -17,6 +16,7 @@ from localize.retrieval import photo_network as net
 from localize.retrieval.base import NothingLearned, RankingSources
 from localize.retrieval.how import How, Reduction
 from localize.retrieval.kept_regions import KeptWords, inverted_file
+from localize.retrieval.words import learned_words
 from localize.types import InputError, Retrieval, VisualWords
 
 SETTING = "ranking.rerank.0.how"
@@ -70,10 +70,8 @@ class Asmk:
         found = [self.how.local_features(photos[i], reduction, share, (1.0,)) for i in rows]
         sample = np.concatenate(found)
         number = max(1, min(self.num_words, len(sample) // self.min_per_word))
-        options = {"niter": self.iterations, "seed": self.seed, "min_points_per_centroid": 1}
-        kmeans = faiss.Kmeans(sample.shape[1], number, max_points_per_centroid=len(sample), **options)
-        kmeans.train(sample)
-        return AsmkModel(reduction, kmeans.centroids.copy())
+        centers = learned_words(sample, number, iterations=self.iterations, seed=self.seed)
+        return AsmkModel(reduction, centers)
 
     def find_regions(self, photo: np.ndarray, learned: AsmkModel, *, of_query: bool) -> VisualWords:
         """The visual words of an RGB photo (H, W, 3) uint8; ValueError for another."""

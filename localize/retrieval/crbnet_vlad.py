@@ -1,0 +1,117 @@
+"""VLAD of the strongest keypoints of a dense CRBNet, around words that the references teach; it comes along.
+
+Keypoints find again what the light left of a place, where a map of cells mixes it with the rest.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import PIL.Image
+
+from localize.components import check_component, problems_of
+from localize.io.pixels import resized
+from localize.kernels.threads import on_threads, torch_for_photos
+from localize.kernels.whitening import pca_whitening
+from localize.keys import file_stamp
+from localize.retrieval import photo_network as net
+from localize.retrieval.words import learned_words, vlad
+from localize.weights.shipped import weights_file
+
+LEAST = float(np.log(0.005 / 0.995))  # log odds that a pixel is a keypoint
+SPREAD = 0.5  # how far components are brought to one variance: 0 not at all, 1 whitened
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """What the references teach. Of D vectors, d of their components, K words, and c components of the whole."""
+
+    mean: np.ndarray  # (D,) float32 of the vectors
+    directions: np.ndarray  # (d, D) along which they vary most
+    centers: np.ndarray  # (K, d)
+    whole_mean: np.ndarray  # (K * d,)
+    whole: np.ndarray  # (c, K * d), no row where the references are all alike
+
+
+@dataclass(frozen=True)
+class CrbnetVlad:
+    """(dim,) of unit length: VLAD's signed square roots, whose components the references bring to alike variance.
+
+    Power law and whitening of the whole: Jegou & Chum, ECCV 2012.
+    """
+
+    num_keypoints: int = 500  # the strongest ones
+    edge_px: int = 640  # the longer side that photos are brought to
+    local_dim: int = 64  # main components of the keypoints' vectors
+    num_words: int = 256
+    dim: int = 512  # main components of the whole that are kept, fewer of fewer references
+    num_photos: int = 1000  # references that it learns from, spread evenly
+    iterations: int = 25  # of k-means
+    weights: str = "dense_crbnet"  # the name of shipped ones, or the path of a file of +pipeline=train_dense
+    seed: int = 0
+
+    VERSION: ClassVar[int] = 1
+    LIBRARIES: ClassVar[tuple] = ("torch", "faiss", "PIL")
+    needs: ClassVar[str] = "pixels"
+
+    def __post_init__(self):
+        counts = ("num_keypoints", "edge_px", "local_dim", "num_words", "dim", "num_photos", "iterations")
+        check_component(self, positive=counts)
+
+    def preflight(self) -> list[str]:
+        """What is missing, or no weights."""
+        return problems_of(self._network)
+
+    def files(self) -> list[str]:
+        """The weights, whose content decides the descriptor; InputError if they are missing."""
+        return [weights_file(self.weights, net.SETTING, net.OTHERWISE)]
+
+    def fit(self, photos: Sequence[np.ndarray]) -> Words:
+        """Main components and words of the references' vectors, then main components of the whole."""
+        rows = net.evenly(len(photos), self.num_photos)
+        vectors = on_threads(lambda i: self._vectors(photos[i]).astype(np.float16), rows)
+        sample = np.concatenate(vectors).astype(np.float32)
+        mean, directions = pca_whitening(sample, self.local_dim, spread=0)
+        reduced = (sample - mean) @ directions.T
+        centers = learned_words(reduced, self.num_words, iterations=self.iterations, seed=self.seed)
+        nothing = np.zeros(0, np.float32), np.zeros((0, centers.size), np.float32)
+        learned = Words(mean, directions, centers, *nothing)
+        wholes = np.stack([self._whole(of.astype(np.float32), learned) for of in vectors])
+        return Words(mean, directions, centers, *pca_whitening(wholes, self.dim, spread=SPREAD))
+
+    def describe(self, photo: np.ndarray, learned: Words) -> np.ndarray:
+        """(dim,) float32 of unit length of an RGB photo (H, W, 3) or a grey one (H, W), uint8; zeros if nothing is
+        found in it."""
+        vectors = self._vectors(photo)
+        whole = self._whole(vectors, learned)
+        if len(vectors) and len(learned.whole):
+            whole = np.asarray(learned.whole) @ (whole - learned.whole_mean)
+        return whole / max(float(np.linalg.norm(whole)), 1e-12)
+
+    def _vectors(self, photo: np.ndarray) -> np.ndarray:
+        """(N, 256) float32 of unit length, of the strongest keypoints."""
+        from localize.networks.dense_find import describe, find, looked_at  # torch takes a second: only where used
+
+        if photo.dtype != np.uint8 or photo.ndim not in (2, 3):
+            raise ValueError(f"{photo.shape=} {photo.dtype=}, but expected (H, W, 3) or (H, W) uint8")
+        if not photo.size:
+            return np.zeros((0, self._network().dim), np.float32)
+        grey = photo if photo.ndim == 2 else np.asarray(PIL.Image.fromarray(photo).convert("L"))
+        small, _ = resized(grey, self.edge_px / max(grey.shape))
+        network = self._network()
+        with torch_for_photos():
+            seen = looked_at(network, small)
+            places, _ = find(seen, self.num_keypoints, LEAST)
+            return describe(network, seen, places)
+
+    def _whole(self, vectors: np.ndarray, learned: Words) -> np.ndarray:
+        """(K * d,) float32 of unit length, before its components are brought to alike variance."""
+        found = vlad((vectors - learned.mean) @ np.asarray(learned.directions).T, np.asarray(learned.centers))
+        return np.sign(found) * np.sqrt(np.abs(found))
+
+    def _network(self):
+        from localize.weights.dense_crbnet import dense_for_photos
+
+        (path,) = self.files()
+        return dense_for_photos(path, file_stamp(path))
