@@ -116,6 +116,24 @@ class How:
             best = attention.argsort(descending=True, stable=True)[:number]
             return features[best].cpu().numpy()
 
+    def context(self, photo: np.ndarray) -> dict[str, np.ndarray]:
+        """Attention, as a share of the largest, bandwidth and self-confidence: maps (h, w) float32 by name.
+
+        Of an RGB photo (H, W, 3) uint8 at scale 1; InputError for weights without learned smoothing.
+        """
+        import torch
+
+        network, _ = self.network()
+        if network.settings.smoothing != "learned":
+            raise InputError(f"{self.files()[0]} has smoothing {network.settings.smoothing}: nothing of it was learned")
+        maps = net.maps_of(network.backbone, photo, self.max_edge_px)[0]
+        with torch.inference_mode(), torch_for_photos():
+            maps = network.second_order(maps)
+            attention = maps.square().sum(1).sqrt()
+            bandwidth, confidence = network.smoothing.weights_of(maps)
+            found = {"attention": attention / attention.max(), "bandwidth": bandwidth, "self-confidence": confidence}
+            return {name: of[0].cpu().numpy() for name, of in found.items()}
+
     def ready(self, learned: Reduction | NothingLearned) -> "Network":
         """The network with its reduction."""
         import torch
