@@ -23,6 +23,7 @@ WEIGHTS = {"resnet50v2": "resnet50v2", "compact": "compact", "small": "compact",
 OF_NETWORK = ("backbone", "stage", "preprocessing", "smoothing", "side", "dim", "pooling")  # said by trained weights
 UNTRAINED = ("none", "average")  # smoothings that nothing has to be trained for
 POOLINGS = ("how", "gem")
+SCALES = (2.0, 1.414, 1.0, 0.707, 0.5, 0.353, 0.25)  # of HOW's local features
 MAX_SCALE = 4
 
 
@@ -50,7 +51,7 @@ class How:
     side: int | None = None  # places along the side of what is smoothed over; 3
     dim: int | None = None  # values; 128, fewer of a backbone with fewer channels
     pooling: str | None = None  # how (default), gem
-    scales: tuple = (2.0, 1.414, 1.0, 0.707, 0.5, 0.353, 0.25)  # (1.0,) is eight times as fast
+    scales: tuple = (1.0,)  # SCALES are HOW's of local features; eight times the work
     max_edge_px: int = 1024  # larger photos are shrunk by area
     num_photos: int = 1000  # references that a reduction is learned from, spread evenly
     precision: str = "auto"  # bfloat16 where the processor computes in it, else float32; stored under one key
@@ -81,7 +82,7 @@ class How:
         return weights_file(self.weights or WEIGHTS[self.backbone or "resnet50v2"], setting, otherwise)
 
     def fit(self, photos: Sequence[np.ndarray]) -> Reduction | NothingLearned:
-        """The reduction, as HOW's: PCA whitening of smoothed features, of all scales; nothing with trained weights."""
+        """The reduction, as HOW's: PCA whitening of smoothed features at scale 1; nothing with trained weights."""
         network, trained = self.network()
         if trained:
             return NothingLearned()
@@ -116,6 +117,24 @@ class How:
             best = attention.argsort(descending=True, stable=True)[:number]
             return features[best].cpu().numpy()
 
+    def context(self, photo: np.ndarray) -> dict[str, np.ndarray]:
+        """Attention, as a share of the largest, bandwidth and self-confidence: maps (h, w) float32 by name.
+
+        Of an RGB photo (H, W, 3) uint8 at scale 1; InputError for weights without learned smoothing.
+        """
+        import torch
+
+        network, _ = self.network()
+        if network.settings.smoothing != "learned":
+            raise InputError(f"{self.files()[0]} has smoothing {network.settings.smoothing}: nothing of it was learned")
+        maps = net.maps_of(network.backbone, photo, self.max_edge_px)[0]
+        with torch.inference_mode(), torch_for_photos():
+            maps = network.second_order(maps)
+            attention = maps.square().sum(1).sqrt()
+            bandwidth, confidence = network.smoothing.weights_of(maps)
+            found = {"attention": attention / attention.max(), "bandwidth": bandwidth, "self-confidence": confidence}
+            return {name: of[0].cpu().numpy() for name, of in found.items()}
+
     def ready(self, learned: Reduction | NothingLearned) -> "Network":
         """The network with its reduction."""
         import torch
@@ -133,14 +152,14 @@ class How:
         return _load(path, file_stamp(path), tuple(chosen.items()), self.precision)
 
     def _unreduced(self, network: "Network", photo: np.ndarray) -> np.ndarray:
-        """(N, C): what the reduction sees of a photo: each place of each scale, or the one vector that GeM pooled."""
+        """(N, C): what the reduction sees of a photo: each place of scale 1, or the one vector that GeM pooled."""
         import torch
 
-        maps = net.maps_of(network.backbone, photo, self.max_edge_px, self.scales)
+        gem = network.settings.pooling == "gem"
+        maps = net.maps_of(network.backbone, photo, self.max_edge_px, self.scales if gem else (1.0,))
         with torch.inference_mode(), torch_for_photos():
-            if network.settings.pooling == "gem":
-                return network.pooled(*maps).cpu().numpy()
-            return np.concatenate([network.smoothed(level)[0][0].flatten(1).T.cpu().numpy() for level in maps])
+            found = network.pooled(*maps) if gem else network.smoothed(maps[0])[0][0].flatten(1).T
+            return found.cpu().numpy()
 
 
 @functools.lru_cache(maxsize=2)  # once per process; a replaced file has another stamp

@@ -3,16 +3,19 @@
 import dataclasses
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
 from localize.kernels.whitening import whitening_of_moments
 from localize.networks.how import How as Network
 from localize.networks.how import HowSettings
+from localize.pipelines.judging import draw_context
 from localize.retrieval.base import NothingLearned
 from localize.retrieval.how import How, Reduction
 from localize.types import InputError
 from localize.weights.how import write_how
+from tests.conftest import results
 from tests.generated_photos import textured
 
 SMALL = How(backbone="small", scales=(1.0, 0.5), max_edge_px=128, dim=16, precision="float32")
@@ -45,9 +48,9 @@ def test_descriptors_are_of_unit_length_and_find_their_own_photo(pooling):
         assert np.isfinite(how.describe(other, learned)).all()
 
 
-def test_the_reduction_whitens_the_places_of_all_scales_of_photos_spread_evenly():
+def test_the_reduction_whitens_the_places_of_photos_spread_evenly():
     learned = dataclasses.replace(SMALL, num_photos=2).fit([PHOTOS[0], None, PHOTOS[1]])
-    places = [SMALL.local_features(photo, learned, 10**6, SMALL.scales) for photo in PHOTOS[:2]]
+    places = [SMALL.local_features(photo, learned, 10**6, (1.0,)) for photo in PHOTOS[:2]]
     features = np.concatenate(places)
     np.testing.assert_allclose(features.mean(0), 0, atol=1e-3)
     np.testing.assert_allclose(np.cov(features.T), np.eye(16), atol=0.02)
@@ -88,6 +91,25 @@ def test_trained_weights_decide_and_are_not_contradicted(trained):
     (said,) = How(weights="compact").preflight()
     assert "is not of backbone resnet50v2" in said
     assert "gone.pth is missing" in How(weights="gone.pth").preflight()[0]
+
+
+def test_what_was_learned_is_drawn_beside_its_photos(trained, tmp_path):
+    paths = [str(tmp_path / f"{i}.png") for i in range(2)]
+    for path, photo in zip(paths, PHOTOS, strict=False):
+        PIL.Image.fromarray(photo).save(path)
+    how = How(weights=trained, max_edge_px=128)
+    said = draw_context.run(output=str(tmp_path / "out"), photos=paths, retrieval=how)
+    of = results(tmp_path / "out")["photos"][paths[1]]
+    assert of["bandwidth"]["mean"] == pytest.approx(1, abs=1e-3)  # as it starts
+    assert of["self-confidence"]["most"] == pytest.approx(0.8808, abs=1e-3)
+    assert of["attention"]["most"] == 1
+    assert "self-confidence 0.881 (0.881 to 0.881)" in said
+    assert PIL.Image.open(tmp_path / "out" / "context.png").size[0] > 1000
+    with pytest.raises(InputError, match="nothing of it was learned"):
+        draw_context.run(output=str(tmp_path), photos=paths, retrieval=SMALL)
+    with pytest.raises(InputError) as raised:
+        draw_context.run(output=str(tmp_path), photos=["x.jpg"])
+    assert len(raised.value.problems) == 2
 
 
 @pytest.mark.parametrize(
