@@ -39,7 +39,8 @@ class Fusion:
         object.__setattr__(self, "weights", tuple(float(w) for w in self.weights))
         if self.weights and len(self.weights) != len(self.parts):
             raise InputError(
-                f"Fusion.weights has {len(self.weights)} numbers for {len(self.parts)} parts: give as many, or [] for equal ones"
+                f"Fusion.weights has {len(self.weights)} numbers for {len(self.parts)} parts: give as many, or [] for "
+                "equal ones"
             )
         if any(not w > 0 for w in self.weights):
             raise InputError(f"Fusion.weights is {list(self.weights)}, but all must be greater than 0")

@@ -41,7 +41,8 @@ def test_fusion_is_the_weighted_mean_of_the_similarities(tmp_path):
     both = [PhotoSource(lambda f=f: f, lambda p=p: p) for f, p in zip(*photos, strict=True)]
     parts = Vlad(num_words=32), MeanColour()
     fusion = Fusion(parts, weights=(3, 1))
-    assert (fusion.needs, Fusion(parts[:1], ()).needs, Fusion([Fusion(parts)], ()).needs) == ("both", "features", "both")
+    needs = [Fusion(of, ()).needs for of in (parts, parts[:1], [fusion])]
+    assert needs == ["both", "features", "both"]
     save_record(tmp_path / "learned", fusion.fit(both))
     learned = load_record(tmp_path / "learned")
     assert (tmp_path / "learned" / "parts.0.centers.npy").is_file()  # no thousands of numbers in JSON
