@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from localize.keys import describe, key_of
-from localize.retrieval.objects import Box, FoundObject, FoundObjects, ObjectFinder
+from localize.retrieval.objects import Box, FoundObjects, ObjectFinder
 from localize.stages.photos import LearnedFrom, Photos, learn_from
-from localize.stages.shelved import Shelved
 from localize.stages.workbench import Workbench
 
 
@@ -25,22 +24,22 @@ class GallerySearch:
         """What is looked for, see `ObjectFinder.learn_query`."""
         return self.finder.learn_query(photo, box, self.made.learned)
 
-    def find(self, bench: Workbench, wanted: np.ndarray, asked: Mapping[str, Iterable[int]]) -> Mapping:
-        """{(query, photo name): FoundObject, or None}. wanted (Q, D); asked: by photo, which of the queries."""
+    def find(self, bench: Workbench, wanted: Mapping[int, np.ndarray], asked: Mapping[str, Iterable[int]]) -> dict:
+        """{(query, photo name): FoundObject, or None}. wanted: by query, as `query` made it; asked: by photo, which."""
         asked = {name: tuple(queries) for name, queries in asked.items()}
         shelf = bench.store.shelf("objects", {"finder": describe(self.finder), "model": self.made.key})
-        keys = {n: key_of({"photo": self.gallery.digests[n], "wanted": wanted[list(qs)]}) for n, qs in asked.items()}
+        keys = {
+            n: key_of({"photo": self.gallery.digests[n], "wanted": [wanted[q] for q in qs]}) for n, qs in asked.items()
+        }
         work = functools.partial(self._find, wanted, asked)
         kept = bench.fill("objects", shelf, keys, work, read=self.gallery.read)
-        return {(query, name): found for name in asked for query, found in self._pairs(kept, asked, name)}
+        of_photos = ((name, zip(queries, kept[name].objects, strict=True)) for name, queries in asked.items())
+        return {(query, name): found for name, pairs in of_photos for query, found in pairs}
 
-    def _find(self, wanted: np.ndarray, asked: dict, name: str, pixels: np.ndarray) -> FoundObjects:
-        found = self.finder.find(pixels, wanted[list(asked[name])], self.made.learned)
+    def _find(self, wanted: dict, asked: dict, name: str, pixels: np.ndarray) -> FoundObjects:
+        found = self.finder.find(pixels, [wanted[q] for q in asked[name]], self.made.learned)
         self.made.stamps.check()
         return found
-
-    def _pairs(self, kept: Shelved, asked: dict, name: str) -> Iterable[tuple[int, FoundObject | None]]:
-        return zip(asked[name], kept[name].objects, strict=True)
 
 
 def search_gallery(bench: Workbench, finder: ObjectFinder, gallery: Photos) -> GallerySearch:

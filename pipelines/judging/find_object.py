@@ -56,7 +56,7 @@ def run(
         (ranking,), _ = rank_database(bench, use, searched, num_best)
         names = [name for name in (searched.paths[place] for place in ranking) if name in there.digests]
     search = search_gallery(bench, finder, there)
-    found = search.find(bench, search.query(query, asked)[None], dict.fromkeys(names, (0,)))
+    found = search.find(bench, {0: search.query(query, asked)}, dict.fromkeys(names, (0,)))
     best_first = {n: 0 if one is None else one.score for (_, n), one in found.items()}
     by_name = sorted(((n, found[0, n]) for n in names), key=lambda pair: (pair[1] is None, -best_first[pair[0]]))
     folder = pathlib.Path(output)
