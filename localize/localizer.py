@@ -32,7 +32,7 @@ from localize.retrieval.base import (
     Reranker,
     StoredDescriptor,
 )
-from localize.retrieval.kept_regions import KeptRegions
+from localize.retrieval.kept_regions import Kept
 from localize.retrieval.ranking import rank
 from localize.retrieval.restrictions import Restrictions
 from localize.roles import ANSWERING, BUILT_INTO_MAPS, Components
@@ -125,7 +125,7 @@ class Localizer:
         return self._view(image, camera, None).matches
 
     def _view(self, image, camera: Camera, prior: Prior | None) -> View:
-        by_regions = any(isinstance(built, KeptRegions) for built in self.ranking.rerankers)
+        by_regions = any(isinstance(built, Kept) for built in self.ranking.rerankers)
         of_frames = self.use.search.uses_frames and (by_regions or self.use.retrieval.needs != "features")
         grey, size = self.use.feature.grey and not of_frames, (camera.width, camera.height)
         pixels = _pixels(_source(image), grey=grey, size=size)  # read once, in colours if one needs them
@@ -223,7 +223,7 @@ def check_parts_fit(parts: Localizer) -> None:
     for built in parts.ranking.rerankers:
         if built is not None and len(built) != len(references):
             raise ValueError(f"{len(references)} references, but a re-ranker prepared for {len(built)}")
-        if isinstance(built, KeptRegions) and built.names != references.names:
+        if isinstance(built, Kept) and built.names != references.names:
             raise ValueError("a re-ranker has regions of other photos than the references")
     if parts.index is not None and isinstance(parts.index.built, FitsRows):
         parts.index.built.check_rows(rows)

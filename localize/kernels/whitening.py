@@ -4,6 +4,7 @@ import numpy as np
 
 SMALLEST = 1e-9  # added to the variance of a component, as NetVLAD's authors do (addPCA.m)
 RANK = 1e-7  # components below this share of the largest variance are rounding errors
+FLOOR = 1e-14  # of a variance, as HOW's authors have it
 EPS = 1e-6  # added to lengths
 
 
@@ -31,6 +32,18 @@ def pca_whitening(vectors: np.ndarray, dim: int | None = None) -> tuple[np.ndarr
     order = order[variances[order] > RANK * max(variances.max(initial=0), 0)][:dim]
     projection = directions[:, order].T / np.sqrt(variances[order] + SMALLEST)[:, None]
     return mean.astype(np.float32), np.ascontiguousarray(projection, np.float32)
+
+
+def whitening_of_moments(mean: np.ndarray, covariance: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """(mean (D,), projection (dim, D)) float32 from the mean and covariance (D, D) of more vectors than fit in memory.
+
+    As HOW's: variances below 1e-14 count as that. Of components that are rounding errors the row is 0.
+    """
+    variances, directions = np.linalg.eigh(covariance)
+    order = np.argsort(-variances)[:dim]
+    scale = 1 / np.sqrt(np.maximum(variances[order], FLOOR))
+    scale[variances[order] <= RANK * max(variances.max(), 0)] = 0
+    return mean.astype(np.float32), np.ascontiguousarray((directions[:, order] * scale).T, np.float32)
 
 
 def learned_whitening(

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from localize.types import Features, ImageList, Regions, Retrieval
+from localize.types import Features, ImageList, Regions, Retrieval, VisualWords
 
 NEEDS = ("features", "pixels", "both")  # what a global descriptor may look at
 
@@ -148,8 +148,8 @@ class RankingSources:
     reference_vectors: np.ndarray  # (R, D) float32 or float16
     query_features: Mapping[str, Features] | None = None
     reference_features: Mapping[str, Features] | None = None
-    query_regions: Mapping[str, Regions] | None = None  # for a RegionReranker alone
-    reference_regions: Mapping[str, Regions] | None = None
+    query_regions: Mapping[str, Regions | VisualWords] | None = None  # for a RegionReranker alone
+    reference_regions: Mapping[str, Regions | VisualWords] | None = None
     threads: int | None = None  # that a re-ranker may use; None: as many as BLAS may
     allowed: Mapping[int, np.ndarray] = field(default_factory=dict)  # by query: ascending rows it may find; absent: all
     own: Mapping[int, int] = field(default_factory=dict)  # by query: the reference that is the same photo, if one is
@@ -177,12 +177,12 @@ class Reranker(Protocol):
 
 @runtime_checkable
 class RegionReranker(Protocol):
-    """A re-ranker that compares regions of photos, which are found once for each photo and kept.
+    """A re-ranker that compares regions of photos, or their visual words, which are found once for each and kept.
 
     Fields made with `query_field` change without finding regions anew.
     """
 
-    num_verified: int  # best references of each query whose regions it looks at
+    num_verified: int | None  # best references of each query whose regions it looks at; None: all references
 
     def learn(self, photos: Sequence[np.ndarray]):
         """What of the references decides which regions are found, as a record; or `NothingLearned()`.
@@ -191,6 +191,17 @@ class RegionReranker(Protocol):
         """
         ...
 
-    def find_regions(self, photo: np.ndarray, learned, *, of_query: bool) -> Regions:
+    def find_regions(self, photo: np.ndarray, learned, *, of_query: bool) -> Regions | VisualWords:
         """The regions of a photo (H, W, 3) uint8 RGB, as they are wanted of a query or of a reference."""
+        ...
+
+
+@runtime_checkable
+class CountsInliers(Protocol):
+    """A re-ranker whose scores are numbers of inliers, plus less than 1."""
+
+    num_verified: int  # best references of each query whose inliers it counts
+
+    def match(self, query: Regions, reference: Regions):
+        """What two photos have in common, with its `score`."""
         ...

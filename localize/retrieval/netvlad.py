@@ -81,7 +81,7 @@ class NetVlad:
         found = Clusters(centers, assignment, *nothing)
         if not self.whitening:
             return found
-        rows = _evenly(len(photos), min(WHITENED, max(2, WHITENED_BYTES // (8 * max(1, centers.size)))))
+        rows = net.evenly(len(photos), min(WHITENED, max(2, WHITENED_BYTES // (8 * max(1, centers.size)))))
         vectors = np.stack([self.describe(photos[i], found) for i in rows]) if rows else np.zeros((0, centers.size))
         return Clusters(centers, assignment, *pca_whitening(vectors, self.dim))
 
@@ -104,7 +104,7 @@ class NetVlad:
     def _sample(self, photos: Sequence[np.ndarray]) -> np.ndarray:
         """Local vectors (N, C) of unit length, as many from each photo."""
         rng, parts = np.random.default_rng(self.seed), []
-        rows = _evenly(len(photos), self.num_photos)
+        rows = net.evenly(len(photos), self.num_photos)
         share = -(-self.num_samples // max(1, len(rows)))
         for i in rows:
             (maps,) = net.maps_of(self._networks()[0], photos[i], self.max_edge_px)
@@ -142,11 +142,6 @@ class NetVlad:
         if self.dim and not whitens:
             raise InputError("retrieval.dim keeps the first components of a whitening: take retrieval.whitening=true")
         return network, head
-
-
-def _evenly(length: int, number: int) -> list[int]:
-    """At most this many of the rows, spread evenly."""
-    return np.unique(np.linspace(0, length - 1, min(length, number)).round().astype(int)).tolist()
 
 
 @functools.lru_cache(maxsize=2)  # once per process; a replaced file has another stamp

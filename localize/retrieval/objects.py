@@ -113,9 +113,8 @@ class ObjectFinder:
 
     def learn(self, photos: Sequence[np.ndarray]) -> MeanFeature:
         """The mean over the cells of the gallery's photos, (H, W, 3) uint8 RGB each, read when asked for."""
-        rows = np.unique(np.linspace(0, len(photos) - 1, min(len(photos), self.num_photos)).round().astype(int))
         total, count = 0.0, 0
-        for row in rows:
+        for row in net.evenly(len(photos), self.num_photos):
             features = self._cells(photos[row]).features
             total, count = total + features.sum((0, 1), dtype=np.float64), count + features[..., 0].size
         return MeanFeature(total / count)

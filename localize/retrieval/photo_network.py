@@ -57,3 +57,8 @@ def maps_of(network, photo: np.ndarray, max_edge_px: int, scales: tuple[float, .
         raise ValueError(f"{photo.shape=} {photo.dtype=}, but expected RGB (H, W, 3) uint8")
     with torch_for_photos():
         return photo_maps(network, shrunk_by_area(photo, max_edge_px), scales)
+
+
+def evenly(length: int, number: int) -> list[int]:
+    """At most this many of so many rows, spread evenly."""
+    return np.unique(np.linspace(0, length - 1, min(length, number)).round().astype(int)).tolist()

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from localize.retrieval.base import NothingLearned, RegionReranker, Reranker
-from localize.retrieval.kept_regions import kept_regions
+from localize.retrieval.kept_regions import kept
 from localize.stages.photos import Photos, Stamps, learn_from
 from localize.stages.ranking import BuiltRanking
 from localize.stages.shelved import Shelved
 from localize.stages.workbench import Workbench
-from localize.types import Regions, Retrieval
+from localize.types import Regions, Retrieval, VisualWords
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class RegionFinder:
         work = functools.partial(self._find, of_query)
         return bench.fill(f"{photos.kind}_regions", shelf, keys, work, read=photos.read)
 
-    def _find(self, of_query: bool, name: str, pixels: np.ndarray) -> Regions:
+    def _find(self, of_query: bool, name: str, pixels: np.ndarray) -> Regions | VisualWords:
         found = self.component.find_regions(pixels, self.learned, of_query=of_query)
         self.stamps.check()
         return found
@@ -59,6 +59,8 @@ class Looks:
         finder, rows = learn_regions(self.bench, reranker, self.references), found.ranked[:, : reranker.num_verified]
         asked = [name for name, row in zip(found.query_names, rows, strict=True) if (row >= 0).any()]
         needed = [found.reference_names[row] for row in np.unique(rows) if row >= 0]
+        if reranker.num_verified is None:
+            needed = found.reference_names
         queries = finder.find(self.bench, self.queries, asked, of_query=True)
         references = finder.find(self.bench, self.references, needed, of_query=False)
         self.regions = queries, references
@@ -67,11 +69,11 @@ class Looks:
 
 def keep_regions(bench: Workbench, ranking: BuiltRanking, references: Photos) -> BuiltRanking:
     """The ranking with the regions of all references, so that a saved map's re-rankers can answer new photos."""
-    kept = list(ranking.rerankers)
-    for i in range(len(kept)):
+    built = list(ranking.rerankers)
+    for i in range(len(built)):
         reranker, names = ranking.component.rerank[i], references.images.names
         if isinstance(reranker, RegionReranker):
             finder = learn_regions(bench, reranker, references)
             found = finder.find(bench, references, names, of_query=False)
-            kept[i] = kept_regions(finder.learned, names, (found[name] for name in names))
-    return dataclasses.replace(ranking, rerankers=tuple(kept))
+            built[i] = kept(finder.learned, names, (found[name] for name in names))
+    return dataclasses.replace(ranking, rerankers=tuple(built))

@@ -25,6 +25,7 @@ from localize.types.scenes import (
     Submission,
     repeated_names,
 )
+from localize.types.words import VisualWords
 
 __all__ = [
     "CAMERA_MODELS",
@@ -56,6 +57,7 @@ __all__ = [
     "Submission",
     "UnreadableError",
     "View",
+    "VisualWords",
     "check_regular",
     "collecting",
     "repeated_names",

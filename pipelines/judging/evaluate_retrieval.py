@@ -12,7 +12,7 @@ from localize.evaluate.retrieval import Visibility, distances_m, first_right, re
 from localize.evaluate.tables import text_table
 from localize.io.text import write_text
 from localize.mapping.base import MapImport
-from localize.retrieval.base import GivenRanking, GlobalDescriptor, RegionReranker, RerankedRanking
+from localize.retrieval.base import CountsInliers, GivenRanking, GlobalDescriptor, RerankedRanking
 from localize.roles import Components
 from localize.stages import (
     DescribedPhotos,
@@ -34,7 +34,7 @@ from localize.stages import (
 from localize.stages.memory import array_bytes
 from localize.stages.shelved import Shelved
 from localize.store import Store
-from localize.types import ImageList, InputError, Retrieval, Scene
+from localize.types import ImageList, InputError, Retrieval, Scene, VisualWords
 
 
 def run(
@@ -143,7 +143,7 @@ def _cost(bench: Workbench, retrieval, queries: DescribedPhotos, references: Des
 def _verified(use: Components) -> int:
     """How many references of each query have inliers as their scores; 0 where the last re-ranker counts none."""
     rerankers = use.ranking.rerank if isinstance(use.ranking, RerankedRanking) else ()
-    counts = rerankers and isinstance(rerankers[-1], RegionReranker)
+    counts = rerankers and isinstance(rerankers[-1], CountsInliers)
     return min(rerankers[-1].num_verified, use.ranking.num_reranked) if counts else 0
 
 
@@ -155,7 +155,7 @@ def _inliers(ranked: Retrieval, verified: int, right: np.ndarray) -> dict:
 
 
 def _regions(of_queries: Shelved, of_references: Shelved, seconds: dict) -> dict:
-    """How many regions there are, and their bytes; adds their seconds to those of a query."""
+    """How many regions or visual words there are, and their bytes; adds their seconds to those of a query."""
     seconds["regions"] = float(np.mean([of_queries.seconds(name) for name in of_queries.item_keys] or [0]))
     return {"regions": {"query": _size(of_queries), "reference": _size(of_references)}}
 
@@ -163,8 +163,12 @@ def _regions(of_queries: Shelved, of_references: Shelved, seconds: dict) -> dict
 def _size(regions: Shelved) -> dict:
     """Means over the photos."""
     found = [regions[name] for name in regions.item_keys]
-    told = [(len(of), len(np.unique(of.channels)), array_bytes(of)) for of in found] or [(0, 0, 0)]
-    return dict(zip(("regions", "channels", "bytes"), np.mean(told, axis=0).tolist(), strict=True))
+    if found and isinstance(found[0], VisualWords):
+        told, kinds = [(len(of), array_bytes(of)) for of in found], ("words", "bytes")
+    else:
+        told = [(len(of), len(np.unique(of.channels)), array_bytes(of)) for of in found] or [(0, 0, 0)]
+        kinds = ("regions", "channels", "bytes")
+    return dict(zip(kinds, np.mean(told, axis=0).tolist(), strict=True))
 
 
 def _results(scene: Scene, references: ImageList, queries: ImageList, ranks, right, ks) -> dict:
@@ -221,12 +225,15 @@ def _regions_text(results: dict) -> str:
         )
     if "regions" in results:
         size = results["regions"].items()
-        said += "; ".join(
-            f"{of['regions']:.0f} regions on {of['channels']:.0f} channels a {kind}, {of['bytes'] / 1e3:.1f} kB"
-            for kind, of in size
-        )
+        said += "; ".join(f"{_counted(of)} a {kind}, {of['bytes'] / 1e3:.1f} kB" for kind, of in size)
         said += ".\n"
     return said
+
+
+def _counted(of: dict) -> str:
+    if "words" in of:
+        return f"{of['words']:.0f} visual words"
+    return f"{of['regions']:.0f} regions on {of['channels']:.0f} channels"
 
 
 def _percent(share: float | None) -> str:

@@ -15,7 +15,7 @@ from localize.pipelines.judging import draw_dsm
 from localize.retrieval.base import NothingLearned, RankingSources
 from localize.retrieval.compact import Compact
 from localize.retrieval.exact import ExactRanking
-from localize.retrieval.kept_regions import kept_regions
+from localize.retrieval.kept_regions import kept
 from localize.retrieval.pairs import Pairs
 from localize.retrieval.regions import RegionSettings
 from localize.retrieval.reranking.dsm import Dsm, Gain
@@ -145,16 +145,16 @@ def test_regions_of_queries_and_references_and_what_is_learned():
 
 def test_a_map_keeps_the_regions_of_all_references(tmp_path):
     regions = [scattered(i, count) for i, count in enumerate((3, 0, 7))]
-    save_record(tmp_path / "kept", kept_regions(Gain(2.5), ("a", "b", "c"), regions))
-    kept = load_record(tmp_path / "kept")
-    assert kept.learned.gain == 2.5
+    save_record(tmp_path / "kept", kept(Gain(2.5), ("a", "b", "c"), regions))
+    found = load_record(tmp_path / "kept")
+    assert found.learned.gain == 2.5
     for name, of in zip("abc", regions, strict=True):
         for field in dataclasses.fields(Regions):
-            np.testing.assert_array_equal(getattr(kept[name], field.name), getattr(of, field.name))
+            np.testing.assert_array_equal(getattr(found[name], field.name), getattr(of, field.name))
     with pytest.raises(ValueError, match="must rise"):
-        dataclasses.replace(kept, indptr=[0, 5, 3, 10])
+        dataclasses.replace(found, indptr=[0, 5, 3, 10])
     with pytest.raises(ValueError, match="different numbers of rows"):
-        dataclasses.replace(kept, levels=kept.levels[:-1])
+        dataclasses.replace(found, levels=found.levels[:-1])
 
 
 def test_resnet_has_as_many_regions_as_the_authors_gave_it():

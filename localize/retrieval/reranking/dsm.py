@@ -83,7 +83,7 @@ class Dsm:
         """The gain of the references' activations at scale 1; nothing where each photo's own decide."""
         if self.regions.quant != "dataset":
             return NothingLearned()
-        rows = np.unique(np.linspace(0, len(photos) - 1, min(len(photos), self.num_photos)).round().astype(int))
+        rows = net.evenly(len(photos), self.num_photos)
         return Gain(gain_of(sum(count_activations(self.maps(photos[i], (1.0,))[0]) for i in rows)))
 
     def find_regions(self, photo: np.ndarray, learned: Gain | NothingLearned, *, of_query: bool) -> Regions:
