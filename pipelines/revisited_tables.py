@@ -50,14 +50,16 @@ def check_contenders(use: Components, descriptors, table: str) -> None:
         raise InputError(*problems)
 
 
-def sets_of(oxford, paris, distractors) -> tuple[dict[str, RetrievalBenchmark], dict[str, str]]:
+def sets_of(
+    oxford, paris, distractors=None, *, many: bool = True
+) -> tuple[dict[str, RetrievalBenchmark], dict[str, str]]:
     """What there is to judge on, by the name of its columns, and why there is not the rest."""
     sets, lacking = {}, {}
     for name, dataset, root, setting in (
         ("ROxf", ROxford5k, oxford, "pipeline.oxford"),
         ("RPar", RParis6k, paris, "pipeline.paris"),
     ):
-        for suffix in ("", MANY):
+        for suffix in ("", MANY) if many else ("",):
             if suffix and distractors is None:
                 lacking[name + suffix] = "pipeline.distractors names no folder revisitop1m"
                 continue
@@ -102,16 +104,18 @@ class Job:
     def outcomes(
         self, descriptors: Sequence[Contender], rerankings: Mapping[str, Callable[[GlobalDescriptor], tuple]]
     ) -> dict[str, Outcome]:
-        """Of every descriptor with each of the re-rankings, by both names."""
+        """Of every descriptor with each of the re-rankings that it knows, by both names."""
         return {
-            contender.name + suffix: self.outcome(contender, suffix, rerankers(contender.retrieval))
+            contender.name + suffix: self.outcome(contender, suffix, rerankers)
             for contender in descriptors
-            for suffix, rerankers in rerankings.items()
+            for suffix, made in rerankings.items()
+            if (rerankers := made(contender.retrieval)) is not None
         }
 
     def outcome(self, contender: Contender, suffix: str, rerankers: tuple) -> Outcome:
         """Of a descriptor with these re-rankers."""
-        weights = [sentence for part in (contender.retrieval, *rerankers) for sentence in missing(part)]
+        parts = (contender.retrieval, *rerankers)
+        weights = list(dict.fromkeys(sentence for part in parts for sentence in missing(part)))
         if not self.sets:
             data = [reason for name, reason in self.lacking.items() if MANY not in name]
             return Outcome(missing="no data", reason="; ".join([*data, *weights]))
@@ -122,10 +126,10 @@ class Job:
             log.info("%s on %s", method, benchmark.name)
             dtype = "float16" if MANY in name else self.use.ranking.vectors_dtype
             ranking = dataclasses.replace(self.use.ranking, rerank=rerankers, vectors_dtype=dtype)
-            parts = vars(dataclasses.replace(self.use, retrieval=contender.retrieval, ranking=ranking))
+            used = vars(dataclasses.replace(self.use, retrieval=contender.retrieval, ranking=ranking))
             into = self.folder / method / name
             try:
-                evaluate_revisited.run(_Loaded(benchmark), self.store, output=str(into), **parts, **self.settings)
+                evaluate_revisited.run(_Loaded(benchmark), self.store, output=str(into), **used, **self.settings)
             except InputError as e:
                 for problem in e.problems:
                     log.error("row %s: %s", method, problem)
