@@ -78,7 +78,7 @@ def read_revisited_tables(name: str) -> dict[str, Benchmark]:
             columns=tuple(Column(name, name, figures=tuple(figures)) for name in of["columns"]),
             rows={name: tuple(c if c is None else tuple(c) for c in cells) for name, cells in of["rows"].items()},
             notes=(f"Published: {of.get('names', found['names'])}.",),
-            measure=of.get("measure", f"Percent: {' / '.join(figures)}; E: easy, M: medium, H: hard."),
+            measure=of.get("measure", f"Percent: {' / '.join(figures)}; M: medium, H: hard."),
         )
     return tables
 

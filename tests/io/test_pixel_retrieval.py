@@ -96,11 +96,15 @@ def test_harmed_files_are_refused(tmp_path):
 
 def test_what_is_wrong_is_said(tmp_path):
     np.save(
-        tmp_path / "a.npy", np.array({"0_1": [], "qimlist_0_imlist_1": [1, 2, 3], "qimlist_0_imlist_2": "x"}, object)
+        tmp_path / "a.npy",
+        np.array(
+            {"0_1": [], "qimlist_0_imlist_1": [1, 2, 3], "qimlist_0_imlist_2": "x", "qimlist_0_imlist_3": [[1, 1e9]]},
+            object,
+        ),
     )
     with pytest.raises(InputError) as e:
         read_found(tmp_path / "a.npy")
-    assert len(e.value.problems) == 3
+    assert len(e.value.problems) == 4
     with pytest.raises(InputError, match="is missing"):
         read_found(tmp_path / "none.npy")
     np.save(tmp_path / "numbers.npy", np.zeros(3))

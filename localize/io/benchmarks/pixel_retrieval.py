@@ -17,6 +17,7 @@ from localize.types import InputError, collecting
 
 FOLDER = "pixel_retrieval_benchmarks"  # as the archive of labels has it
 SHOWN = 5  # problems of a file
+MOST_PX = 10_000  # of a coordinate: polygons are filled, and the photos have 1024
 Pair = tuple[int, int]  # places of a query and of a photo of the database
 
 
@@ -97,8 +98,8 @@ def _points(points) -> np.ndarray:
         raise ValueError(f"{points!r:.60} are no points") from e
     if not made.size:
         return np.zeros((0, 2))
-    if made.ndim != 2 or made.shape[1] != 2 or not (np.abs(made) < 1e6).all():
-        raise ValueError(f"{points!r:.60} are no points x, y")
+    if made.ndim != 2 or made.shape[1] != 2 or not (np.abs(made) <= MOST_PX).all():
+        raise ValueError(f"{points!r:.60} are no points x, y of a photo, each at most {MOST_PX} px")
     return made
 
 
