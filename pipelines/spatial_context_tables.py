@@ -16,7 +16,7 @@ from localize.pipelines.revisited_tables import (
     write_tables,
 )
 from localize.retrieval.base import GlobalDescriptor, Reranker
-from localize.retrieval.how import How
+from localize.retrieval.how import SCALES, How
 from localize.retrieval.reranking.asmk import Asmk
 from localize.roles import Components
 from localize.store import Store
@@ -27,8 +27,8 @@ CORLOC = "no data set with boxes is read here, and no ViT; docs/objects.md has w
 
 
 def _asmk(retrieval: GlobalDescriptor) -> tuple[Reranker, ...] | None:
-    """All references by ASMK, as HOW's authors search; none of another descriptor."""
-    return (Asmk(how=retrieval, num_verified=None),) if isinstance(retrieval, How) else None
+    """All references by ASMK, at HOW's scales, as its authors search; none of another descriptor."""
+    return (Asmk(how=replace(retrieval, scales=SCALES), num_verified=None),) if isinstance(retrieval, How) else None
 
 
 RERANKINGS: dict[str, Callable[[GlobalDescriptor], tuple[Reranker, ...] | None]] = {
@@ -43,7 +43,7 @@ OURS = (
 )
 OF_OURS = (
     "Ours: the word in brackets is the smoothing; without +ASMK the sum of a photo's features is compared, with it "
-    "all references are searched by visual words, as HOW's authors do."
+    "all references are searched by visual words, at seven scales, as HOW's authors do."
 )
 SETUP = f"{ROXFORD}, ours: medium, once; the slides name no setup."
 
