@@ -46,8 +46,8 @@ def run(
     global descriptors are most similar to the box's. Photos that cannot be read are named, and left out.
     """
     use, bench = Components(**components), Workbench(store, workers, progress)
-    query, asked = _query(photo, box, finder, unrankable(use, num_best, "num_best"))
-    searched = _gallery(dataset, gallery, pathlib.Path(photo).absolute(), asked)
+    query, asked = _query(str(photo), box, finder, unrankable(use, num_best, "num_best"))
+    searched = _gallery(dataset, gallery, pathlib.Path(str(photo)).absolute(), asked)
     there = find_photos(bench, database_of(searched))
     if not len(there.images):
         raise InputError(f"none of the {len(searched.paths)} photos of the gallery can be read")
@@ -77,8 +77,8 @@ def _query(photo: str, box, finder: ObjectFinder, problems: list[str]) -> tuple[
     with collecting(problems):
         pixels = read_photo(pathlib.Path(photo))
     if box is not None:
-        numbers = [type(v) in (int, float) and np.isfinite(v) for v in box]
-        if len(box) != 4 or not all(numbers) or box[0] >= box[2] or box[1] >= box[3]:
+        numbers = [type(v) in (int, float) and np.isfinite(v) for v in box] if isinstance(box, list | tuple) else []
+        if len(numbers) != 4 or not all(numbers) or box[0] >= box[2] or box[1] >= box[3]:
             said = "but must be [left, top, right, bottom] in px, with left < right and top < bottom"
             problems.append(f"pipeline.box is {box!r:.60}, {said}")
         elif pixels is not None:
@@ -92,7 +92,7 @@ def _query(photo: str, box, finder: ObjectFinder, problems: list[str]) -> tuple[
 def _gallery(dataset, folder: str | None, photo: pathlib.Path, box: Box) -> RetrievalBenchmark:
     """The photos that are searched, as a benchmark whose one query is the box."""
     if folder is not None:
-        root = pathlib.Path(folder).expanduser()
+        root = pathlib.Path(str(folder)).expanduser()
         paths = list_photos(root) if root.is_dir() else []
         if not paths:
             what = "has no photos" if root.is_dir() else "is missing"

@@ -96,6 +96,7 @@ def test_what_cannot_be_used_is_said_at_once(find, folder):
     for box, said in (
         ([10, 10, 5, 20], "left < right"),
         ([1, 2, 3], "must be"),
+        (5, "must be"),
         ([300, 0, 400, 9], "holds no pixel of a photo of 240 x 200"),
         (["a", 0, 1, 1], "must be"),
         ([0, 0, float("nan"), 1], "must be"),
