@@ -40,6 +40,8 @@ class ROxford5k:
     VERSION: ClassVar[int] = 1
     manifest: ClassVar[str] = "roxford5k"
     name: ClassVar[str] = "ROxford5k"
+    city: ClassVar[str] = "oxford"  # in the names of pixel retrieval's files
+    unjudged: ClassVar[tuple] = (56, 63)  # queries that its average precision leaves out
 
     def __post_init__(self):
         check_component(self)
@@ -96,6 +98,8 @@ class RParis6k(ROxford5k):
 
     manifest: ClassVar[str] = "rparis6k"
     name: ClassVar[str] = "RParis6k"
+    city: ClassVar[str] = "paris"
+    unjudged: ClassVar[tuple] = (57, 59)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import PIL.ImageDraw
 
 from localize.components import check_component
 from localize.datasets.revisited import DISTRACTORS, RetrievalBenchmark, ROxford5k
+from localize.io.benchmarks.pixel_retrieval import FOLDER, write_labels
 from localize.io.benchmarks.revisited import GradedPhotos, GradedQuery, write_graded_photos
 from localize.io.files import whole_folder
 from localize.types import InputError
@@ -26,7 +27,8 @@ VIEWS = {"query": 0.15, "easy": 0.2, "hard": 0.45, "junk": 0.6}  # how far a vie
 
 @dataclass(frozen=True)
 class RevisitedMiniature(ROxford5k):
-    """Photos are made when first asked for: `root`/jpg, `root`/gnd_roxford5k.pkl and `root`/revisitop1m."""
+    """Photos are made when first asked for: `root`/jpg, `root`/gnd_roxford5k.pkl and `root`/revisitop1m; so are the
+    labels of pixel retrieval, `root`/pixel_retrieval_benchmarks."""
 
     root: str = "outputs/revisited_miniature"
     distractors: str | None = None  # null: `root`/revisitop1m
@@ -34,9 +36,10 @@ class RevisitedMiniature(ROxford5k):
     num_distractors: int = 20
     seed: int = 0
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     LIBRARIES: ClassVar[tuple] = ("PIL",)
     manifest: ClassVar[None] = None  # nothing to download
+    unjudged: ClassVar[tuple] = (1,)
 
     def __post_init__(self):
         check_component(self, positive=("num_facades",))
@@ -58,7 +61,7 @@ class RevisitedMiniature(ROxford5k):
 
     def _make(self, folder: pathlib.Path) -> None:
         """Two queries of each facade, of the first without easy photos; four easy, three hard ones, and one of junk."""
-        rng, names, queries = np.random.default_rng(self.seed), [], []
+        rng, names, queries, outlines = np.random.default_rng(self.seed), [], [], []
         for path in ("jpg", "revisitop1m/jpg/0"):
             (folder / path).mkdir(parents=True)
         for number in range(self.num_facades):
@@ -67,14 +70,19 @@ class RevisitedMiniature(ROxford5k):
                 for _ in range(count):
                     graded[grade].append(len(names))
                     names.append(f"facade{number}_{len(names):06d}")
-                    _view(rng, facade, grade)[0].save(folder / "jpg" / f"{names[-1]}.jpg", quality=90)
+                    photo, corners = _view(rng, facade, grade)
+                    photo.save(folder / "jpg" / f"{names[-1]}.jpg", quality=90)
+                    outlines.append(corners)
             if number == 0:
                 graded = {"easy": [], "hard": graded["easy"] + graded["hard"], "junk": graded["junk"]}
             for i in range(2):
-                photo, box = _view(rng, facade, "query")
+                photo, corners = _view(rng, facade, "query")
+                box = tuple(float(round(v, 1)) for v in (*corners.min(0), *corners.max(0)))
                 photo.save(folder / "jpg" / f"facade{number}_query{i}.jpg", quality=90)
                 queries.append(GradedQuery(f"facade{number}_query{i}", box, **graded))
         write_graded_photos(folder / "gnd_roxford5k.pkl", GradedPhotos(tuple(names), tuple(queries)))
+        pairs = [(q, i) for q, asked in enumerate(queries) for i in (*asked.easy, *asked.hard)]
+        write_labels(folder / FOLDER, self.city, {pair: [outlines[pair[1]].round(2)] for pair in pairs})
         listed = [f"0/{i:04d}.jpg" for i in range(self.num_distractors)]
         for name in listed:
             _view(rng, _facade(rng), "easy")[0].save(folder / "revisitop1m" / "jpg" / name, quality=90)
@@ -98,8 +106,8 @@ def _facade(rng: np.random.Generator) -> PIL.Image.Image:
     return picture
 
 
-def _view(rng: np.random.Generator, facade: PIL.Image.Image, kind: str) -> tuple[PIL.Image.Image, tuple]:
-    """A photo of the facade, the further from frontal, the darker and the smaller; and the box that it fills."""
+def _view(rng: np.random.Generator, facade: PIL.Image.Image, kind: str) -> tuple[PIL.Image.Image, np.ndarray]:
+    """A photo of the facade, the further from frontal, the darker and the smaller; its corners (4, 2) px there."""
     far, (width, height) = VIEWS[kind], SIZE_PX
     side = height * (1 - far) * rng.uniform(0.85, 1)
     left, top = rng.uniform(0, width - side), rng.uniform(0, height - side)
@@ -115,8 +123,7 @@ def _view(rng: np.random.Generator, facade: PIL.Image.Image, kind: str) -> tuple
         x = left + 0.3 * side
         PIL.ImageDraw.Draw(picture).rectangle((x, 0, x + 0.6 * side, height), _colour(rng, 40, 200))
     pixels = np.asarray(picture, np.float32) * rng.uniform(1 - far, 1) + rng.normal(0, 20 * far, (height, width, 3))
-    box = tuple(float(round(v, 1)) for v in (*corners.min(0), *corners.max(0)))
-    return PIL.Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), box
+    return PIL.Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), corners
 
 
 def _homography(corners: np.ndarray, sources: np.ndarray) -> list[float]:

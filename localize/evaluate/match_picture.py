@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -35,25 +36,37 @@ def draw_match(
 
     pairs: (M, 2) rows of the two photos' regions; levels: of the two photos, shown in grey.
     """
-    widths = [photo.shape[1] / photo.shape[0] for photo in photos]  # heights are 1
-    left = [0.0, widths[0] + GAP]
-    whole = left[1] + widths[1]
-    figure = Figure(figsize=(HEIGHT_IN * whole, HEIGHT_IN * 1.08))
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0, 0, 1, 1 / 1.08))
+    figure, axes, left, widths = side_by_side(photos, title)
     channels = regions[0].channels[pairs[:, 0]]
     by_channel = {channel: _colour(i) for i, channel in enumerate(np.unique(channels))}
     colours, ends = [by_channel[channel] for channel in channels], []
-    for k, (photo, of) in enumerate(zip(photos, regions, strict=True)):
-        axes.imshow(photo, extent=(left[k], left[k] + widths[k], 1, 0), interpolation="antialiased")
+    for k, of in enumerate(regions):
         others = np.setdiff1d(np.flatnonzero(of.levels == levels[k]), pairs[:, k])
         _draw(axes, of, others, left[k], widths[k], colors=[(1, 1, 1, 0.35)], linewidths=0.4)
         ends.append(_draw(axes, of, pairs[:, k], left[k], widths[k], colors=colours, linewidths=1.6, path_effects=HALO))
     lines = np.stack(ends, axis=1)  # (M, 2, 2)
     axes.add_collection(LineCollection(lines, colors=colours, linewidths=0.7, alpha=0.8))
+    save_picture(path, figure)
+
+
+def side_by_side(photos: Sequence[np.ndarray], title: str) -> tuple[Figure, Axes, list[float], list[float]]:
+    """(figure, axes, left edges, widths) of photos (H, W, 3) uint8 beside each other, each of height 1."""
+    widths = [photo.shape[1] / photo.shape[0] for photo in photos]
+    left = [sum(widths[:k]) + k * GAP for k in range(len(photos))]
+    whole = left[-1] + widths[-1]
+    figure = Figure(figsize=(HEIGHT_IN * whole, HEIGHT_IN * 1.08))
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1 / 1.08))
+    for k, photo in enumerate(photos):
+        axes.imshow(photo, extent=(left[k], left[k] + widths[k], 1, 0), interpolation="antialiased")
     axes.set(xlim=(0, whole), ylim=(1, 0))
     axes.set_axis_off()
     figure.text(0.5, 1 - 0.5 * (1 - 1 / 1.08), title, ha="center", va="center", fontsize=10)
+    return figure, axes, left, widths
+
+
+def save_picture(path: pathlib.Path, figure: Figure) -> None:
+    """Write a figure as PNG."""
     with writing(path):
         figure.savefig(path, dpi=DPI, format="png")
 

@@ -64,18 +64,21 @@ def _from_paper(title: str, key: str, dataset: str, thresholds: dict) -> Benchma
     )
 
 
-def read_dsm_tables() -> dict[str, Benchmark]:
-    """Tables 1 to 4 of the deep spatial matching paper: columns such as `ROxf+1M H`, mean average precision in each."""
-    found = _published()["dsm"]
+def read_revisited_tables(name: str) -> dict[str, Benchmark]:
+    """Tables by number: dsm, the deep spatial matching paper's four; spatial_context, of smoothing and what it is in.
+
+    Columns such as `ROxf+1M H`, mean average precision in each, or what the table says.
+    """
+    found = _published()[name]
     tables = {}
-    for number in "1234":
-        of = found[f"table{number}"]
+    for number, of in ((key.removeprefix("table"), of) for key, of in found.items() if key.startswith("table")):
+        figures = of["figures"]
         tables[number] = Benchmark(
-            title=f"Table {number} of {found['source']}. {of['title']}",
-            columns=tuple(Column(name, name, figures=tuple(of["figures"])) for name in of["columns"]),
-            rows={name: tuple(tuple(cell) for cell in cells) for name, cells in of["rows"].items()},
-            notes=(f"Published: {found['names']}.",),
-            measure=f"Percent: {' / '.join(of['figures'])}; M: medium, H: hard.",
+            title=f"{found['heading'].format(number=number)} {of['title']}",
+            columns=tuple(Column(name, name, figures=tuple(figures)) for name in of["columns"]),
+            rows={name: tuple(c if c is None else tuple(c) for c in cells) for name, cells in of["rows"].items()},
+            notes=(f"Published: {of.get('names', found['names'])}.",),
+            measure=of.get("measure", f"Percent: {' / '.join(figures)}; M: medium, H: hard."),
         )
     return tables
 

@@ -7,6 +7,7 @@ numbers are followed here (protocols 2 to 5); the first other one ends the readi
 import math
 import pathlib
 import pickletools
+from collections.abc import Callable
 
 from localize.types import InputError, check_regular
 
@@ -18,13 +19,17 @@ _PASSED = {"PROTO", "FRAME"}
 MOST_BYTES = 64 << 20  # of a file: what is made of it takes some ten times as much
 
 
-def read_plain_pickle(path: pathlib.Path) -> dict | list | str | int | float:
-    """The value in the file. InputError if it is missing, cut off, or holds more than plain values."""
+def read_plain_pickle(path: pathlib.Path, parse: Callable | None = None) -> dict | list | str | int | float:
+    """The value in the file. InputError if it is missing, cut off, or holds more than plain values.
+
+    parse: makes the value of the file's bytes, None: they are the pickle; what it raises of a file that is none is
+    ValueError or LookupError.
+    """
     check_regular(path)
     try:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"{path} has more than {MOST_BYTES >> 20} MB, too many for a list of names: get it again")
-        return _value(path.read_bytes())
+        return (parse or plain_value)(path.read_bytes())
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as e:
         raise InputError(f"file {path} is missing") from e
     except InputError:
@@ -37,8 +42,11 @@ def read_plain_pickle(path: pathlib.Path) -> dict | list | str | int | float:
         ) from e
 
 
-def _value(data: bytes):
-    """What the pickle leaves on its stack; ValueError or LookupError if it is not plain or not whole."""
+def plain_value(data: bytes, others: Callable | None = None):
+    """What the pickle leaves on its stack; ValueError or LookupError if it is not plain or not whole.
+
+    others(instruction, argument, stack, marks): follows a further instruction, or says False.
+    """
     stack, marks, kept = [], [], {}
     for instruction, argument, at in pickletools.genops(data):
         name = instruction.name
@@ -58,15 +66,23 @@ def _value(data: bytes):
         elif name in _KEEPS:
             kept[len(kept) if name == "MEMOIZE" else argument] = stack[-1]
         elif name in _GIVES:
-            if isinstance(kept[argument], dict | list):  # a list in itself, or in a thousand places
+            if _holds_more(kept[argument]):  # a list in itself, or in a thousand places
                 raise ValueError(f"the list at byte {at} stands in another place too")
             stack.append(kept[argument])
         elif name == "STOP":
             if len(stack) != 1 or marks or at + 1 != len(data):
                 raise ValueError(f"it ends at byte {at}, but not its value or the file")
-        elif name not in _PASSED:
+        elif name not in _PASSED and not (others and others(name, argument, stack, marks)):
             raise ValueError(f"it asks for {name}{'' if argument is None else f' {argument!r:.60}'} at byte {at}")
     return stack[0]
+
+
+def _holds_more(value) -> bool:
+    """Whether it is a list or the like, other than a tuple of plain values."""
+    containers = dict | list | tuple
+    return isinstance(value, dict | list) or (
+        isinstance(value, tuple) and any(isinstance(v, containers) for v in value)
+    )
 
 
 def _append(to: dict | list, values: list, name: str, at: int) -> None:

@@ -4,17 +4,22 @@ import numpy as np
 import scipy.sparse
 
 
+def shrunk_size(height: int, width: int, max_edge_px: int) -> tuple[int, int]:
+    """Rows and columns of a photo of this size that `shrunk_by_area` made."""
+    scale = min(1.0, max_edge_px / max(height, width, 1))
+    return (height, width) if scale == 1 else (max(1, round(height * scale)), max(1, round(width * scale)))
+
+
 def shrunk_by_area(photo: np.ndarray, max_edge_px: int) -> np.ndarray:
     """The photo (H, W, 3) with a longer side of at most `max_edge_px`, float32, not rounded; never enlarged.
 
     The sides are rounded to the nearest pixel, as hloc does.
     """
     height, width = photo.shape[:2]
-    scale = max_edge_px / max(height, width, 1)
+    rows, columns = shrunk_size(height, width, max_edge_px)
     pixels = photo.astype(np.float32)
-    if scale >= 1:
+    if (rows, columns) == (height, width):
         return pixels
-    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
     pixels = (_coverage(height, rows) @ pixels.reshape(height, -1)).reshape(rows, width, -1)
     across = np.ascontiguousarray(pixels.swapaxes(0, 1)).reshape(width, -1)
     return np.ascontiguousarray((_coverage(width, columns) @ across).reshape(columns, rows, -1).swapaxes(0, 1))

@@ -11,6 +11,7 @@ from localize.stages.features import extract_features
 from localize.stages.index import BuiltIndex, build_index
 from localize.stages.keypoints import GivenKeypoints, given_keypoints
 from localize.stages.mapping import LocalizationMap, choose_pairs, collect_rows, map_points, match_pairs, triangulate
+from localize.stages.objects import GallerySearch, search_gallery
 from localize.stages.photos import PhotoList, Photos, find_photos, query_photos, reference_photos
 from localize.stages.poses import estimate_poses
 from localize.stages.ranking import BuiltRanking, BuiltRerankers
@@ -26,6 +27,7 @@ __all__ = [
     "BuiltRerankers",
     "DescribedPhotos",
     "DescribedReferences",
+    "GallerySearch",
     "GivenKeypoints",
     "LocalizationMap",
     "Looks",
@@ -55,6 +57,7 @@ __all__ = [
     "rank_photos",
     "reference_photos",
     "retrieve",
+    "search_gallery",
     "triangulate",
     "write_results",
 ]

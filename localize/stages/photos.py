@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from localize.io.images import is_deep, read_photo
+from localize.components import files_of
+from localize.io.images import Reader, is_deep, read_photo
 from localize.io.masks import Masks
-from localize.keys import file_digest, file_stamp
+from localize.keys import describe, file_digest, file_stamp
 from localize.stages.shelved import Shelved
 from localize.stages.workbench import Workbench
 from localize.types import ImageList, InputError, Scene
@@ -151,3 +152,22 @@ class Lazy:
 
     def __getitem__(self, i: int):
         return self.read(self.names[i])
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedFrom:
+    """What a component learned from photos, of which it sees the pixels, and under which key."""
+
+    learned: object
+    key: str
+    spec: dict  # of the component alone
+    stamps: Stamps  # of the component's files when the key was taken
+
+
+def learn_from(bench: Workbench, name: str, role: str, component, photos: Photos) -> LearnedFrom:
+    """What `component.learn(photos)` makes, from the store or now. name: of the artifact; role: of the component."""
+    stamps, names = Stamps(files_of(component)), photos.images.names
+    spec = {role: describe(component, building=True), "reader": describe(Reader())}
+    fitted = spec | {"references": [photos.digests[name] for name in names]}
+    learned, key = bench.artifact(name, fitted, lambda: component.learn(Lazy(names, photos.read)))
+    return LearnedFrom(learned, key, spec, stamps)

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from localize.components import files_of
-from localize.io.images import Reader
-from localize.keys import describe
 from localize.retrieval.base import NothingLearned, RegionReranker, Reranker
 from localize.retrieval.kept_regions import kept
-from localize.stages.photos import Lazy, Photos, Stamps
+from localize.stages.photos import Photos, Stamps, learn_from
 from localize.stages.ranking import BuiltRanking
 from localize.stages.shelved import Shelved
 from localize.stages.workbench import Workbench
@@ -43,12 +40,9 @@ class RegionFinder:
 
 def learn_regions(bench: Workbench, reranker: RegionReranker, references: Photos) -> RegionFinder:
     """The re-ranker after it has learned from the references; what learns nothing is keyed without them."""
-    stamps, names = Stamps(files_of(reranker)), references.images.names
-    spec = {"reranker": describe(reranker, building=True), "reader": describe(Reader())}
-    fitted = spec | {"references": [references.digests[name] for name in names]}
-    learned, key = bench.artifact("region_model", fitted, lambda: reranker.learn(Lazy(names, references.read)))
-    spec = spec if isinstance(learned, NothingLearned) else {"model": key}
-    return RegionFinder(reranker, learned, spec, stamps)
+    made = learn_from(bench, "region_model", "reranker", reranker, references)
+    spec = made.spec if isinstance(made.learned, NothingLearned) else {"model": made.key}
+    return RegionFinder(reranker, made.learned, spec, made.stamps)
 
 
 class Looks:

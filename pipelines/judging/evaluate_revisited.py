@@ -52,9 +52,8 @@ def run(
     """
     use, bench = Components(**components), Workbench(store, workers, progress)
     benchmark = _benchmark(dataset, use, num_ranked, ks)
-    with tempfile.TemporaryDirectory(prefix="localize-queries-") as folder:
-        found, described = _ranked(bench, use, benchmark, pathlib.Path(folder), num_ranked)
-    scores = score_rankings(_places(found, benchmark), benchmark.graded.queries, ks)
+    rankings, described = rank_database(bench, use, benchmark, num_ranked)
+    scores = score_rankings(rankings, benchmark.graded.queries, ks)
     results = _results(benchmark, scores, ks) | _cost(bench, use, described)
     results |= {"unreadable_photos": bench.unreadable, "stages": [asdict(r) for r in bench.records]}
     text = _text(use, ks, results)
@@ -68,15 +67,7 @@ def run(
 
 def _benchmark(dataset, use: Components, num_ranked, ks) -> RetrievalBenchmark:
     """What is judged; InputError with all that is wrong with it or with the settings."""
-    problems = []
-    if not callable(getattr(dataset, "benchmark", None)):
-        problems.append(
-            f"{type(dataset).__name__} has no graded photos: take dataset=roxford5k, rparis6k or revisited_miniature"
-        )
-    if isinstance(use.retrieval, GivenRanking):
-        problems.append("a list of pairs has no global descriptors to evaluate: take retrieval=gem")
-    if num_ranked is not None and num_ranked < 1:
-        problems.append(f"pipeline.num_ranked is {num_ranked!r}, but must be at least 1, or null for all")
+    problems = [*ungraded(dataset), *unrankable(use, num_ranked)]
     if not ks or any(type(k) is not int or k < 1 for k in ks):
         problems.append(f"pipeline.ks is {ks!r}, but must be a list of whole numbers of at least 1")
     if problems:
@@ -84,15 +75,39 @@ def _benchmark(dataset, use: Components, num_ranked, ks) -> RetrievalBenchmark:
     return dataset.benchmark()
 
 
-def _ranked(
-    bench: Workbench, use: Components, benchmark: RetrievalBenchmark, folder: pathlib.Path, num_ranked: int | None
-) -> tuple[Retrieval, DescribedReferences]:
-    """The photos of each readable query, best first, and the described database. folder: for the cropped queries."""
-    database = PhotoList("reference", benchmark.root, ImageList(Image(path, NO_CAMERA) for path in benchmark.paths))
-    described = describe_references(bench, use, _photos(bench, use, database))
-    queries = _photos(bench, use, _cropped(bench, benchmark, folder))
-    asked = described.by.describe(bench, queries)
-    return rank_photos(bench, asked, described, num_ranked or len(benchmark.paths)), described
+def ungraded(dataset) -> list[str]:
+    """What to take in place of a data set that has no graded photos."""
+    if callable(getattr(dataset, "benchmark", None)):
+        return []
+    return [f"{type(dataset).__name__} has no graded photos: take dataset=roxford5k, rparis6k or revisited_miniature"]
+
+
+def unrankable(use: Components, num_ranked: int | None, setting: str = "num_ranked") -> list[str]:
+    """Why a database cannot be ranked so, one sentence each. setting: of the pipeline, that num_ranked is."""
+    problems = []
+    if isinstance(use.retrieval, GivenRanking):
+        problems.append("a list of pairs has no global descriptors to evaluate: take retrieval=gem")
+    if num_ranked is not None and num_ranked < 1:
+        problems.append(f"pipeline.{setting} is {num_ranked!r}, but must be at least 1, or null for all")
+    return problems
+
+
+def rank_database(
+    bench: Workbench, use: Components, benchmark: RetrievalBenchmark, num_ranked: int | None = None
+) -> tuple[list[np.ndarray], DescribedReferences]:
+    """For each query the places in the database of what it finds, best first, none for one that cannot be read; and the
+    described database."""
+    described = describe_references(bench, use, _photos(bench, use, database_of(benchmark)))
+    with tempfile.TemporaryDirectory(prefix="localize-queries-") as folder:
+        queries = _photos(bench, use, _cropped(bench, benchmark, pathlib.Path(folder)))
+        asked = described.by.describe(bench, queries)
+        found = rank_photos(bench, asked, described, num_ranked or len(benchmark.paths))
+    return _places(found, benchmark), described
+
+
+def database_of(benchmark: RetrievalBenchmark) -> PhotoList:
+    """The photos that are retrieved."""
+    return PhotoList("reference", benchmark.root, ImageList(Image(path, NO_CAMERA) for path in benchmark.paths))
 
 
 def _photos(bench: Workbench, use: Components, photos: PhotoList) -> Photos:

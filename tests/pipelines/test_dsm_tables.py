@@ -7,7 +7,7 @@ import re
 import pytest
 
 from localize.datasets.revisited_miniature import RevisitedMiniature
-from localize.evaluate.published import read_dsm_tables
+from localize.evaluate.published import read_revisited_tables
 from localize.pipelines import dsm_tables
 from localize.pipelines.dsm_tables import Contender
 from localize.retrieval.gem import Gem
@@ -50,7 +50,7 @@ def test_published_figures_are_those_of_the_paper():
     theirs.append(
         {"columns": paper["table4"]["columns"], **paper["table4"]["no_diffusion"], **paper["table4"]["diffusion"]}
     )
-    for ours, expected in zip(read_dsm_tables().values(), theirs, strict=True):
+    for ours, expected in zip(read_revisited_tables("dsm").values(), theirs, strict=True):
         columns = [
             f"{c.name.replace('+', '').replace(' ', '_')}_{f.replace('@', '')}" for c in ours.columns for f in c.figures
         ]
