@@ -85,8 +85,8 @@ class CrbnetVlad:
         found in it."""
         vectors = self._vectors(photo)
         whole = self._whole(vectors, learned)
-        if len(vectors) and len(learned.whole):
-            whole = np.asarray(learned.whole) @ (whole - learned.whole_mean)
+        if len(learned.whole):
+            whole = np.asarray(learned.whole) @ (whole - (learned.whole_mean if len(vectors) else whole))
         return whole / max(float(np.linalg.norm(whole)), 1e-12)
 
     def _vectors(self, photo: np.ndarray) -> np.ndarray:

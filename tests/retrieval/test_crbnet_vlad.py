@@ -65,7 +65,9 @@ def test_odd_photos_and_few_references(number):
     assert {vector.dtype for vector in found} == {np.dtype(np.float32)}
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     blank = np.full((60, 80, 3), 128, np.uint8)
-    assert not retrieval.describe(blank, learned).any()
+    nothing = retrieval.describe(blank, learned)
+    assert nothing.shape == found[0].shape
+    assert not nothing.any()
     assert not retrieval.describe(photos[0][:0], learned).any()
     assert np.isfinite(retrieval.describe(photos[0], retrieval.fit([blank, blank]))).all()
     grey = photos[0][..., 1]
