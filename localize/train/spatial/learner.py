@@ -37,7 +37,7 @@ class SpatialLearner(nn.Module):
     def __init__(self, how: How):
         super().__init__()
         self.how = how
-        self.trunk.requires_grad_()
+        how.requires_grad_().reduction.requires_grad_(False)
         self.register_buffer("moved", torch.tensor(False))
 
     @property

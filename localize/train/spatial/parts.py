@@ -57,8 +57,7 @@ class SpatialStart(TrainingPart):
         return {"weights": file_digest(self._path())}
 
     def module(self) -> SpatialLearner:
-        """What learns, and whether its reduction has to be learned first; InputError if the weights are of another
-        network."""
+        """What learns; InputError if the weights are of another network."""
         path = self._path()
         known = settings_of(path)
         if known is None:
@@ -68,9 +67,7 @@ class SpatialStart(TrainingPart):
         other = [f"{name} {theirs[name]!r}, not {value!r}" for name, value in ours.items() if theirs[name] != value]
         if other:
             raise InputError(f"{path} is of a network with {', '.join(other)}: change pipeline.start, or the weights")
-        how = load_how(path).requires_grad_()
-        how.reduction.requires_grad_(False)
-        return SpatialLearner(how)
+        return SpatialLearner(load_how(path))
 
     def is_new(self) -> bool:
         """Whether the weights are the backbone's alone, so that the reduction has to be learned."""
