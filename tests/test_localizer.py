@@ -23,6 +23,8 @@ from localize.pose.colmap import Colmap
 from localize.pose.poselib import PoseLib
 from localize.pose.refinement.none import NoRefinement
 from localize.retrieval.exact import ExactRanking
+from localize.retrieval.how import How
+from localize.retrieval.reranking.asmk import Asmk
 from localize.retrieval.reranking.dsm import Dsm
 from localize.search.prior import Frames, Union
 from tests.conftest import CHECKOUT, FEATURE
@@ -44,10 +46,17 @@ def test_localizer_gives_the_pipelines_poses(folder, finished, scene):
         assert estimate.num_inliers >= 12
 
 
-def test_a_map_carries_what_rerankers_look_at(scene, warm_store, tmp_path):
+BY_REGIONS = [
+    Dsm(backbone="small", max_edge_px=320, num_photos=2),
+    Asmk(How(backbone="compact", scales=(1.0,), max_edge_px=256), num_features=200, num_verified=None),
+]
+
+
+@pytest.mark.parametrize("reranker", BY_REGIONS, ids=["dsm", "asmk"])
+def test_a_map_carries_what_rerankers_look_at(scene, warm_store, tmp_path, reranker):
     """Regions of all references, so that a new photo's frames are those of the pipeline, from any folder."""
-    dsm = Dsm(backbone="small", max_edge_px=320, num_photos=2)
-    use = {"feature": FEATURE, "ranking": ExactRanking(rerank=(dsm,), num_reranked=5), "search": Frames(num_frames=2)}
+    ranking = ExactRanking(rerank=(reranker,), num_reranked=5)
+    use = {"feature": FEATURE, "ranking": ranking, "search": Frames(num_frames=2)}
     report = parallel_search.run(scene, Store(warm_store), output=str(tmp_path / "run"), **use)
     assert report.recall[0, -1] == 1
     build_map(scene, tmp_path / "map", store=Store(warm_store), **use)

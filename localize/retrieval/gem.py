@@ -44,9 +44,7 @@ class Gem:
         choices = {"backbone": tuple(WEIGHTS), "pooling": POOLINGS, "stage": net.STAGES}
         choices |= {"preprocessing": net.PREPROCESSING, "precision": net.PRECISIONS}
         check_component(self, positive=("power", "max_edge_px", "dim"), choices=choices)
-        if not self.scales or not all(isinstance(s, int | float) and 0 < s <= 1 for s in self.scales):
-            raise InputError(f"Gem.scales is {self.scales!r}, but must be numbers greater than 0 and at most 1")
-        object.__setattr__(self, "scales", tuple(float(s) for s in self.scales))
+        net.check_scales(self)
         if self.dim and not self.whitening:
             raise InputError("Gem.dim keeps the first components of a whitening: give retrieval.whitening too")
 

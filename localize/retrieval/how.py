@@ -66,11 +66,7 @@ class How:
         check_component(self, positive=("side", "dim", "max_edge_px", "num_photos"), choices=choices)
         if self.side and self.side % 2 == 0:
             raise InputError(f"How.side is {self.side}, but must be odd, such as 3 or 5")
-        if not self.scales or not all(isinstance(s, int | float) and 0 < s <= MAX_SCALE for s in self.scales):
-            raise InputError(
-                f"How.scales is {self.scales!r}, but must be numbers greater than 0 and at most {MAX_SCALE}"
-            )
-        object.__setattr__(self, "scales", tuple(float(s) for s in self.scales))
+        net.check_scales(self, MAX_SCALE)
 
     def preflight(self) -> list[str]:
         """What is missing, does not fit, or is no weights."""
@@ -78,8 +74,11 @@ class How:
 
     def files(self) -> list[str]:
         """The weights, whose content decides the descriptor; InputError if they are missing."""
-        weights = self.weights or WEIGHTS[self.backbone or "resnet50v2"]
-        return [weights_file(weights, net.SETTING, net.OTHERWISE)]
+        return [self.weights_file(net.SETTING, net.OTHERWISE)]
+
+    def weights_file(self, setting: str, otherwise: str) -> str:
+        """Path of the weights; InputError if they are missing, saying what to give as `setting` and what to do else."""
+        return weights_file(self.weights or WEIGHTS[self.backbone or "resnet50v2"], setting, otherwise)
 
     def fit(self, photos: Sequence[np.ndarray]) -> Reduction | NothingLearned:
         """The reduction, as HOW's: PCA whitening of smoothed features, of all scales; nothing with trained weights."""
@@ -116,6 +115,24 @@ class How:
             attention, features, _ = (torch.cat(of, 1)[0] for of in zip(*map(network.local, maps), strict=True))
             best = attention.argsort(descending=True, stable=True)[:number]
             return features[best].cpu().numpy()
+
+    def context(self, photo: np.ndarray) -> dict[str, np.ndarray]:
+        """Attention, as a share of the largest, bandwidth and self-confidence: maps (h, w) float32 by name.
+
+        Of an RGB photo (H, W, 3) uint8 at scale 1; InputError for weights without learned smoothing.
+        """
+        import torch
+
+        network, _ = self.network()
+        if network.settings.smoothing != "learned":
+            raise InputError(f"{self.files()[0]} has smoothing {network.settings.smoothing}: nothing of it was learned")
+        maps = net.maps_of(network.backbone, photo, self.max_edge_px)[0]
+        with torch.inference_mode(), torch_for_photos():
+            maps = network.second_order(maps)
+            attention = maps.square().sum(1).sqrt()
+            bandwidth, confidence = network.smoothing.weights_of(maps)
+            found = {"attention": attention / attention.max(), "bandwidth": bandwidth, "self-confidence": confidence}
+            return {name: of[0].cpu().numpy() for name, of in found.items()}
 
     def ready(self, learned: Reduction | NothingLearned) -> "Network":
         """The network with its reduction."""

@@ -7,6 +7,7 @@ import numpy as np
 from localize.kernels.area import shrunk_by_area
 from localize.kernels.threads import torch_for_photos
 from localize.keys import file_stamp
+from localize.types import InputError
 from localize.weights.shipped import weights_file
 
 PREPROCESSING = ("caffe", "torch")
@@ -57,6 +58,15 @@ def maps_of(network, photo: np.ndarray, max_edge_px: int, scales: tuple[float, .
         raise ValueError(f"{photo.shape=} {photo.dtype=}, but expected RGB (H, W, 3) uint8")
     with torch_for_photos():
         return photo_maps(network, shrunk_by_area(photo, max_edge_px), scales)
+
+
+def check_scales(component, most: int = 1) -> None:
+    """Whole numbers among a component's scales become floats; InputError for scales that cannot be."""
+    scales = component.scales
+    if not scales or not all(isinstance(s, int | float) and 0 < s <= most for s in scales):
+        name = type(component).__name__
+        raise InputError(f"{name}.scales is {scales!r}, but must be numbers greater than 0 and at most {most}")
+    object.__setattr__(component, "scales", tuple(float(s) for s in scales))
 
 
 def evenly(length: int, number: int) -> list[int]:

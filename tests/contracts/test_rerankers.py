@@ -6,16 +6,19 @@ import pytest
 from localize.keys import key_of
 from localize.retrieval.base import RankingSources
 from localize.retrieval.exact import ExactRanking
+from localize.retrieval.how import How
 from localize.retrieval.ranking import rank
+from localize.retrieval.reranking.asmk import Asmk
 from localize.retrieval.reranking.diffusion import Diffusion
 from localize.retrieval.reranking.dsm import Dsm
 from localize.retrieval.reranking.query_expansion import QueryExpansion
-from localize.types import Image, ImageList, Regions, Retrieval
+from localize.types import Image, ImageList, Regions, Retrieval, VisualWords
 from tests.conftest import PINHOLE, unit
 
+HOW = How(backbone="compact")
 RERANKERS = [
     *(QueryExpansion(), QueryExpansion(num_expanded=2, alpha=0), Diffusion(), Diffusion(k=4, truncation=3)),
-    *(Dsm(), Dsm(num_verified=2)),
+    *(Dsm(), Dsm(num_verified=2), *(Asmk(HOW, num_verified=n) for n in (100, 2, None))),
 ]
 
 
@@ -36,6 +39,13 @@ def regions_of(photos: ImageList) -> dict[str, Regions]:
     return {n: Regions(rng.uniform(0, 10, (20, 2)), shape, channels, 0 * channels, one, sizes) for n in photos.names}
 
 
+def words_of(photos: ImageList) -> dict[str, VisualWords]:
+    """Twenty words of each out of thirty, with random codes."""
+    rng = np.random.default_rng(4)
+    codes = {n: rng.integers(2**63, size=(20, 2)).astype(np.uint64) for n in photos.names}
+    return {n: VisualWords(np.sort(rng.permutation(30)[:20]), of, 128) for n, of in codes.items()}
+
+
 @pytest.mark.parametrize("reranker", RERANKERS, ids=str)
 def test_rerankers_contract(reranker):
     """Each query keeps the references it may find, best first; gaps stay at the end; what is given stays as it was."""
@@ -46,7 +56,8 @@ def test_rerankers_contract(reranker):
     ranked[2], scores[2] = -1, -np.inf
     before = Retrieval(given.query_names, given.reference_names, ranked.copy(), scores.copy())
     allowed = {q: np.unique(row[row >= 0]) for q, row in enumerate(ranked)}
-    seen = {"query_regions": regions_of(queries), "reference_regions": regions_of(references)}
+    found_of = words_of if isinstance(reranker, Asmk) else regions_of
+    seen = {"query_regions": found_of(queries), "reference_regions": found_of(references)}
     sources = RankingSources(queries, asked, references, vectors.astype(np.float16), allowed=allowed, **seen)
     found = reranker.rerank(before, sources)
     assert [sorted(row) for row in found.ranked.tolist()] == [sorted(row) for row in ranked.tolist()]

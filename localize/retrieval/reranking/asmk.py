@@ -19,6 +19,8 @@ from localize.retrieval.how import How, Reduction
 from localize.retrieval.kept_regions import KeptWords, inverted_file
 from localize.types import InputError, Retrieval, VisualWords
 
+SETTING = "ranking.rerank.0.how"
+
 
 @dataclass(frozen=True, eq=False)
 class AsmkModel:
@@ -58,7 +60,7 @@ class Asmk:
 
     def files(self) -> list[str]:
         """The weights, whose content decides the words; InputError if they are missing."""
-        return self.how.files()
+        return [self.how.weights_file(f"{SETTING}.weights", f", or take {SETTING}.backbone=compact")]
 
     def learn(self, photos: Sequence[np.ndarray]) -> AsmkModel:
         """The reduction, as the descriptor learns it, and the codebook."""
@@ -104,11 +106,12 @@ class Asmk:
 
     def _check(self) -> None:
         """InputError for trained weights of another kind than local features, and for those that are missing."""
+        (path,) = self.files()
         settings = self.how.network()[0].settings
         if settings.pooling == "gem" or settings.dim > MAX_BITS:
             raise InputError(
-                f"asmk compares local features of at most {MAX_BITS} values, but {self.files()[0]} has pooling "
-                f"{settings.pooling} and dim {settings.dim}: give other weights as ranking.rerank.0.how.weights"
+                f"asmk compares local features of at most {MAX_BITS} values, but {path} has pooling "
+                f"{settings.pooling} and dim {settings.dim}: give other weights as {SETTING}.weights"
             )
 
 

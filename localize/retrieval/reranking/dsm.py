@@ -62,9 +62,7 @@ class Dsm:
         choices = {"backbone": tuple(WEIGHTS), "stage": net.STAGES}
         choices |= {"preprocessing": net.PREPROCESSING, "precision": net.PRECISIONS}
         check_component(self, positive=("max_edge_px", "num_photos", "num_verified"), choices=choices)
-        if not self.scales or not all(isinstance(s, int | float) and 0 < s <= 1 for s in self.scales):
-            raise InputError(f"Dsm.scales is {self.scales!r}, but must be numbers greater than 0 and at most 1")
-        object.__setattr__(self, "scales", tuple(float(s) for s in self.scales))
+        net.check_scales(self)
         if self.regions.max_regions is None:
             regions = replace(self.regions, max_regions=MAX_REGIONS.get(self.backbone, 512))
             object.__setattr__(self, "regions", regions)
