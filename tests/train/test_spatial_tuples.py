@@ -87,7 +87,7 @@ def test_data_sets_together_show_nothing_in_common(tmp_path):
     walk = walk_photos([write_photos(tmp_path / "a", range(4), lines)], 6, 35, 25)
     assert walk.pairs.tolist() == [[0, 1], [1, 0]]
     lists = ListedPhotos([tmp_path / "x", tmp_path / "y"], np.array([[1, 0]]), np.array([5, 5]))
-    both = JoinedPhotos((lists, walk))
+    both = JoinedPhotos([lists, walk])
     assert both.pairs.tolist() == [[1, 0], [2, 3], [3, 2]]
     assert both.elsewhere(1).tolist() == [False, False, True, True, True, True]
     assert both.elsewhere(2).tolist() == [True, True, False, False, True, False]  # 5 lies at an unknown place

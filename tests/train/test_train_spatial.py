@@ -8,6 +8,7 @@ import torch
 
 from localize.networks.backbones import BACKBONES
 from localize.pipelines.training import train_spatial
+from localize.retrieval.how import How
 from localize.train.compact.recognition import Recognition
 from localize.train.loop.machine import Machine
 from localize.train.loop.training import Training
@@ -20,6 +21,7 @@ from localize.train.spatial.parts import SpatialStart
 from localize.train.spatial.recipe import SpatialLoop
 from localize.types import InputError
 from localize.weights.how import load_how
+from tests.generated_photos import textured
 from tests.train.killed import copied_at
 from tests.train.spatial_data import small_parts
 
@@ -82,8 +84,11 @@ def test_it_goes_on_bit_for_bit_in_the_middle_of_an_epoch_and_with_the_trunk_fro
         train_spatial.run(output=str(tmp_path / name), **parts)
         found = load_how(tmp_path / name / "how.safetensors").state_dict()
         assert all(torch.equal(whole[k], found[k]) for k in whole), name
-    start = torch.load(tmp_path / "whole" / "checkpoint.pt", weights_only=True)
-    assert start["module"]["moved"]
+    network, photo = load_how(tmp_path / "whole" / "how.safetensors"), textured(1, (96, 80))
+    with torch.no_grad():
+        expected = network(torch.tensor(photo.transpose(2, 0, 1)[None]).float())[0].numpy()
+    used = How(weights=str(tmp_path / "whole" / "how.safetensors"), max_edge_px=96, scales=(1.0,), precision="float32")
+    assert np.allclose(used.describe(photo, used.fit([])), expected, atol=1e-5)
     other = parts | {"data": dataclasses.replace(parts["data"], negatives=2)}
     with pytest.raises(InputError, match=r"pipeline\.data\.negatives 3, but now it is 2"):
         train_spatial.run(output=str(tmp_path / "whole"), **other)

@@ -128,7 +128,7 @@ class SpatialData(TrainingPart):
                 "there is nothing to train on: give pipeline.data.photos=[FOLDER,...], pipeline.data.models with "
                 "pipeline.data.model_photos, or pipeline.data.sfm with pipeline.data.sfm_photos"
             )
-        found = JoinedPhotos(tuple(parts))
+        found = JoinedPhotos(parts)
         if not len(found.pairs):
             raise InputError(
                 "no two photos of pipeline.data show the same place: places.txt in a folder tells where its photos "
@@ -137,22 +137,18 @@ class SpatialData(TrainingPart):
         return found
 
     def contents(self) -> dict[str, str]:
-        """Numbers and digests of the photos and of what tells which show the same; of retrieval-SfM-120k, whose photos
-        are many, only of the lists."""
-        models = [p for m in map(pathlib.Path, self.models) for p in (sorted(m.rglob("*")) if m.is_dir() else [m])]
-        listed = [pathlib.Path(self.sfm)] if self.sfm is not None else []
-        photos = self.joined.paths[: len(self.joined.paths) - self._num_listed()]
-        files = {"photos": photos, "models": [p for p in models if p.is_file()], "sfm": listed}
-        told = {name: f"{len(paths)}:{key_of([file_digest(p) for p in paths])}" for name, paths in files.items()}
-        return told | {"pairs": f"{len(self.joined.pairs)}:{key_of(self.joined.pairs)}"}
-
-    def _num_listed(self) -> int:
-        return len(self.joined.parts[-1].paths) if self.sfm is not None else 0
+        """Number and digest of the photos, but for those of retrieval-SfM-120k, which are many; and the digest of
+        which show the same."""
+        listed = len(self.joined.parts[-1].paths) if self.sfm is not None else 0
+        read = self.joined.paths[: len(self.joined.paths) - listed]
+        photos = f"{len(self.joined.paths)}:{key_of([file_digest(path) for path in read])}"
+        return {"photos": photos, "places": self.joined.digest()}
 
     def trunk_maps(self, learner: SpatialLearner, start: SpatialStart, machine: Machine, output: pathlib.Path):
         """The trunk's maps of the photos; kept below the output, or where `maps` says."""
         light = Light(self.edge_px, self.versions, self.night)
-        decided = self.contents() | start.contents() | {"light": key_of(light), "precision": machine.precision}
+        decided = start.contents() | {"light": key_of(light), "precision": machine.precision}
+        decided["photos"] = key_of([self.contents()["photos"], [path.name for path in self.joined.paths]])
         decided |= {name: str(vars(start)[name]) for name in ("backbone", "stage", "preprocessing")}
         folder = pathlib.Path(self.maps or output / "maps") if self.keep_maps else None
         return TrunkMaps(self.joined.paths, light, learner.trunk, machine, folder, decided)

@@ -26,6 +26,7 @@ class SpatialLoop(TrainingLoop):
 
     def __post_init__(self):
         positive = ("steps", "learning_rate", "checkpoint_every", "validate_every", "epoch_steps", "decay")
+        positive += ("trunk_rate",)
         choices = {"schedule": tuple(SCHEDULES), "precision": PRECISIONS, "device": DEVICES}
         check_part(self, positive=positive, choices=choices, ranges={"frozen": (0, 1)})
         if self.steps % self.epoch_steps:

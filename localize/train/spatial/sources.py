@@ -14,6 +14,7 @@ import scipy.sparse
 from localize.io.benchmarks.retrieval_sfm import read_sfm_lists, sfm_photo
 from localize.io.models.supplied import check_model, read_model
 from localize.io.records import load_record
+from localize.keys import key_of
 from localize.train.compact.places import OTHER, SAME, read_places
 from localize.train.covisibility import seen_points, sharing_pairs
 from localize.types import ImageList, InputError, PointRows
@@ -31,6 +32,9 @@ class Photos(Protocol):
     def elsewhere(self, photo: int) -> np.ndarray:
         """(N,) bool: which photos are surely of another place than this one."""
 
+    def digest(self) -> str:
+        """Of which photos show the same and which cannot."""
+
 
 @dataclass(frozen=True, eq=False)
 class ListedPhotos:
@@ -43,6 +47,10 @@ class ListedPhotos:
     def elsewhere(self, photo: int) -> np.ndarray:
         """See `Photos`."""
         return self.cluster != self.cluster[photo]
+
+    def digest(self) -> str:
+        """See `Photos`; of the names too."""
+        return key_of([[path.name for path in self.paths], self.pairs, self.cluster])
 
 
 def sfm_photos(lists: str, folder: str, part: str = "train") -> ListedPhotos:
@@ -67,6 +75,10 @@ class MappedPhotos:
         found = (np.diff(self.near.indptr) > 0) & (len(around) > 0)
         found[around] = False
         return found
+
+    def digest(self) -> str:
+        """See `Photos`."""
+        return key_of([self.pairs, self.near.indptr, self.near.indices])
 
 
 def map_photos(model: str, folder: str, min_shared: float) -> MappedPhotos:
@@ -119,6 +131,10 @@ class WalkPhotos:
         """See `Photos`."""
         return self.relations[photo] == OTHER
 
+    def digest(self) -> str:
+        """See `Photos`."""
+        return key_of(self.relations)
+
 
 def walk_photos(folders: Sequence[str], same_m: float, same_deg: float, other_m: float) -> WalkPhotos:
     """The photos of folders with places.txt; a photo without a position is a negative only, of the other folders."""
@@ -128,18 +144,14 @@ def walk_photos(folders: Sequence[str], same_m: float, same_deg: float, other_m:
     return WalkPhotos(places.paths, np.argwhere(same), relations)
 
 
-@dataclass(frozen=True, eq=False)
 class JoinedPhotos:
     """Several data sets at once, which show nothing in common."""
 
-    parts: tuple[Photos, ...]
-
-    def __post_init__(self):
-        starts = np.cumsum([0, *(len(part.paths) for part in self.parts)])
-        object.__setattr__(self, "starts", starts)
-        object.__setattr__(self, "paths", [path for part in self.parts for path in part.paths])
-        pairs = [part.pairs + start for part, start in zip(self.parts, starts, strict=False)]
-        object.__setattr__(self, "pairs", np.concatenate(pairs))
+    def __init__(self, parts: Sequence[Photos]):
+        self.parts = parts
+        self.starts = np.cumsum([0, *(len(part.paths) for part in parts)])
+        self.paths = [path for part in parts for path in part.paths]
+        self.pairs = np.concatenate([part.pairs + at for part, at in zip(parts, self.starts, strict=False)])
 
     def elsewhere(self, photo: int) -> np.ndarray:
         """See `Photos`."""
@@ -148,6 +160,10 @@ class JoinedPhotos:
         start, end = self.starts[number : number + 2]
         found[start:end] = self.parts[number].elsewhere(photo - start)
         return found
+
+    def digest(self) -> str:
+        """See `Photos`."""
+        return key_of([part.digest() for part in self.parts])
 
 
 def _there(paths: list[pathlib.Path], source: str) -> list[pathlib.Path]:
