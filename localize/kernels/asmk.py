@@ -7,24 +7,20 @@ code asmk). Arrays in, arrays out; centers are the visual words (K, D).
 
 from collections.abc import Sequence
 
+import faiss
 import numpy as np
 from numba import njit
 
 from localize.kernels.hamming import MAX_BITS, sign_codes
 from localize.kernels.vector_code import popcount
 
-AT_ONCE = 1 << 24  # similarities of descriptors to words at a time
-
 
 def nearest_words(descriptors: np.ndarray, centers: np.ndarray, number: int = 1) -> np.ndarray:
-    """(N, A) int64: the words nearest to each of the descriptors (N, D), in no order; A = number, or K if less."""
-    number, found = min(number, len(centers)), []
-    lengths = 0.5 * np.square(centers).sum(1)
-    block = max(1, AT_ONCE // max(1, len(centers)))
-    for at in range(0, len(descriptors), block):
-        apart = lengths - descriptors[at : at + block] @ centers.T
-        found.append(np.argpartition(apart, number - 1, axis=1)[:, :number])
-    return np.concatenate(found) if found else np.zeros((0, number), np.int64)
+    """(N, A) int64: the words nearest to each of the descriptors (N, D) float32; A = number, or K if less."""
+    number = min(number, len(centers))
+    if not len(descriptors):
+        return np.zeros((0, number), np.int64)
+    return faiss.knn(np.ascontiguousarray(descriptors), np.ascontiguousarray(centers), number)[1]
 
 
 def count_words(descriptors: np.ndarray, centers: np.ndarray) -> int:

@@ -23,6 +23,7 @@ WEIGHTS = {"resnet50v2": "resnet50v2", "compact": "compact", "small": "compact",
 OF_NETWORK = ("backbone", "stage", "preprocessing", "smoothing", "side", "dim", "pooling")  # said by trained weights
 UNTRAINED = ("none", "average")  # smoothings that nothing has to be trained for
 POOLINGS = ("how", "gem")
+SCALES = (2.0, 1.414, 1.0, 0.707, 0.5, 0.353, 0.25)  # of HOW's local features
 MAX_SCALE = 4
 
 
@@ -50,7 +51,7 @@ class How:
     side: int | None = None  # places along the side of what is smoothed over; 3
     dim: int | None = None  # values; 128, fewer of a backbone with fewer channels
     pooling: str | None = None  # how (default), gem
-    scales: tuple = (2.0, 1.414, 1.0, 0.707, 0.5, 0.353, 0.25)  # (1.0,) is eight times as fast
+    scales: tuple = (1.0,)  # SCALES are HOW's of local features; eight times the work
     max_edge_px: int = 1024  # larger photos are shrunk by area
     num_photos: int = 1000  # references that a reduction is learned from, spread evenly
     precision: str = "auto"  # bfloat16 where the processor computes in it, else float32; stored under one key

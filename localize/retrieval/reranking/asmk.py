@@ -15,7 +15,7 @@ from localize.components import check_component, problems_of, query_field
 from localize.kernels.asmk import MAX_BITS, InvertedFile, aggregated
 from localize.retrieval import photo_network as net
 from localize.retrieval.base import NothingLearned, RankingSources
-from localize.retrieval.how import How, Reduction
+from localize.retrieval.how import SCALES, How, Reduction
 from localize.retrieval.kept_regions import KeptWords, inverted_file
 from localize.types import InputError, Retrieval, VisualWords
 
@@ -34,7 +34,7 @@ class AsmkModel:
 class Asmk:
     """References by the sum, over words in common, of how many signs agree; scores are from 0 to 1."""
 
-    how: How = How()  # the network whose local features are compared, at its scales
+    how: How = How(scales=SCALES)  # the network whose local features are compared
     num_features: int = 1000  # local features of a photo, those with the most attention of all scales
     num_words: int = 65536  # of the codebook, k-means of the references' features at scale 1
     min_per_word: int = 40  # features that k-means must have for each word: fewer words, if there are fewer
