@@ -4,9 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
-import scipy.sparse
 
 from localize.io.benchmarks.retrieval_sfm import read_sfm_lists
+from localize.io.records import save_record
+from localize.train.covisibility import seen_points, sharing_pairs
 from localize.train.spatial.sources import (
     JoinedPhotos,
     ListedPhotos,
@@ -15,7 +16,7 @@ from localize.train.spatial.sources import (
     walk_photos,
 )
 from localize.train.spatial.tuples import draw_pairs, hard_negatives, mined
-from localize.types import InputError
+from localize.types import Camera, Image, ImageList, InputError, PointRows, Pose
 from tests.train.compact_data import write_photos
 
 CIDS = ["aa00ff11ee22", "bb00ff11ee23", "cc00ff11ee24", "dd00ff11ee25"]
@@ -82,6 +83,20 @@ def test_photos_of_a_map_are_alike_by_common_points(tmp_path):
         map_photos(str(model), str(ims), 0.9)
 
 
+def test_photos_of_a_saved_map_are_alike_by_common_points(tmp_path):
+    camera, pose = Camera("PINHOLE", 240, 200, np.array([200.0, 200, 120, 100])), Pose(np.eye(3), np.zeros(3))
+    write_photos(tmp_path / "ims", range(3))
+    point = np.array([0, 1, 2, 1, 2, 3, 4, 5, 6], np.int32)  # three points of each photo
+    rows = PointRows(np.zeros((7, 3)), np.zeros((9, 2), np.float32), point, np.arange(0, 10, 3))
+    save_record(tmp_path / "map" / "rows", rows)
+    save_record(tmp_path / "map" / "references", ImageList(Image(f"{i:02}.png", camera, pose) for i in range(3)))
+    (tmp_path / "map" / "localizer.json").write_text("{}")
+    found = map_photos(str(tmp_path / "map"), str(tmp_path / "ims"), 0.5)
+    assert [path.name for path in found.paths] == ["00.png", "01.png", "02.png"]
+    assert sorted(found.pairs.tolist()) == [[0, 1], [1, 0]]
+    assert found.elsewhere(2).tolist() == [True, True, False]
+
+
 def test_data_sets_together_show_nothing_in_common(tmp_path):
     lines = ["00.png 0 0 0", "01.png 4 0 0", "02.png 90 0 0"]
     walk = walk_photos([write_photos(tmp_path / "a", range(4), lines)], 6, 35, 25)
@@ -135,10 +150,7 @@ def test_negatives_of_a_walk_are_of_different_places(tmp_path):
 
 
 def test_a_point_seen_twice_is_one_point():
-    from localize.train.covisibility import seen_points, sharing_pairs
-
     sees = seen_points(np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 0, 2]), 2, 3)
-    assert isinstance(sees, scipy.sparse.csr_array)
     assert sees.toarray().tolist() == [[1, 1, 0], [1, 0, 1]]
     assert sharing_pairs(sees, 0.5).tolist() == [[0, 1]]
     assert not len(sharing_pairs(sees, 0.6))
