@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from localize.io.files import writing
 
-HEIGHT_IN, DPI = 2.6, 150
-ROOM = 1.35  # width of a map with its scale, of the photo's width
+HEIGHT_IN, DPI = 2.0, 150
+ROOM = 1.2  # width of a map with its scale, of the photo's width
 
 
 def draw_context(path: pathlib.Path, photos: Sequence[np.ndarray], maps: Sequence[dict[str, np.ndarray]]) -> None:

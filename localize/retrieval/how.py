@@ -82,7 +82,7 @@ class How:
         return weights_file(self.weights or WEIGHTS[self.backbone or "resnet50v2"], setting, otherwise)
 
     def fit(self, photos: Sequence[np.ndarray]) -> Reduction | NothingLearned:
-        """The reduction, as HOW's: PCA whitening of smoothed features, of all scales; nothing with trained weights."""
+        """The reduction, as HOW's: PCA whitening of smoothed features at scale 1; nothing with trained weights."""
         network, trained = self.network()
         if trained:
             return NothingLearned()
@@ -152,14 +152,14 @@ class How:
         return _load(path, file_stamp(path), tuple(chosen.items()), self.precision)
 
     def _unreduced(self, network: "Network", photo: np.ndarray) -> np.ndarray:
-        """(N, C): what the reduction sees of a photo: each place of each scale, or the one vector that GeM pooled."""
+        """(N, C): what the reduction sees of a photo: each place of scale 1, or the one vector that GeM pooled."""
         import torch
 
-        maps = net.maps_of(network.backbone, photo, self.max_edge_px, self.scales)
+        gem = network.settings.pooling == "gem"
+        maps = net.maps_of(network.backbone, photo, self.max_edge_px, self.scales if gem else (1.0,))
         with torch.inference_mode(), torch_for_photos():
-            if network.settings.pooling == "gem":
-                return network.pooled(*maps).cpu().numpy()
-            return np.concatenate([network.smoothed(level)[0][0].flatten(1).T.cpu().numpy() for level in maps])
+            found = network.pooled(*maps) if gem else network.smoothed(maps[0])[0][0].flatten(1).T
+            return found.cpu().numpy()
 
 
 @functools.lru_cache(maxsize=2)  # once per process; a replaced file has another stamp

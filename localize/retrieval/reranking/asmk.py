@@ -36,11 +36,11 @@ class Asmk:
 
     how: How = How(scales=SCALES)  # the network whose local features are compared
     num_features: int = 1000  # local features of a photo, those with the most attention of all scales
-    num_words: int = 65536  # of the codebook, k-means of the references' features at scale 1
-    min_per_word: int = 40  # features that k-means must have for each word: fewer words, if there are fewer
-    num_samples: int = 200_000  # features that k-means sees, as many from each photo
+    num_words: int = 65536  # of the codebook, k-means of the references' features
+    min_per_word: int = 10  # features that k-means must have for each word: fewer words, if there are fewer
+    num_samples: int = 100_000  # features that k-means sees, as many from each photo
     num_photos: int = 1000  # references that they come from, spread evenly
-    iterations: int = 20  # of k-means
+    iterations: int = 10  # of k-means
     query_assignment: int = 5  # words that a query's feature counts for; a reference's counts for one
     seed: int = 0
     exponent: float = query_field(3.0)  # of the similarity of two codes, -1 to 1
@@ -67,7 +67,7 @@ class Asmk:
         self._check()
         reduction, rows = self.how.fit(photos), net.evenly(len(photos), self.num_photos)
         share = min(self.num_features, -(-self.num_samples // max(1, len(rows))))
-        found = [self.how.local_features(photos[i], reduction, share, (1.0,)) for i in rows]
+        found = [self.how.local_features(photos[i], reduction, share, self.how.scales) for i in rows]
         sample = np.concatenate(found)
         number = max(1, min(self.num_words, len(sample) // self.min_per_word))
         options = {"niter": self.iterations, "seed": self.seed, "min_points_per_centroid": 1}
