@@ -3,23 +3,17 @@
 import pathlib
 
 import numpy as np
-import scipy.sparse
 
 from localize.io.text import read_pairs
 from localize.kernels.whitening import learned_whitening, pca_whitening
+from localize.train.covisibility import seen_points, sharing_pairs
 from localize.types import InputError, Map
 
 
 def covisible_pairs(town: Map, min_shared: float) -> np.ndarray:
     """(P, 2) rows of the images of which the one with fewer points shares at least this share with the other."""
-    num_points, num_images = len(town.points), len(town.images)
-    point = np.repeat(np.arange(num_points), np.diff(town.indptr))
-    sees = scipy.sparse.csr_array((np.ones(len(point), np.int32), (town.image, point)), (num_images, num_points))
-    sees.data[:] = 1  # an image may see a point twice
-    shared = (sees @ sees.T).tocoo()
-    fewer = np.minimum(*sees.sum(1)[np.stack(shared.coords)])
-    wanted = (shared.coords[0] < shared.coords[1]) & (shared.data >= min_shared * fewer)
-    return np.stack(shared.coords, axis=1)[wanted]
+    point = np.repeat(np.arange(len(town.points)), np.diff(town.indptr))
+    return sharing_pairs(seen_points(town.image, point, len(town.images), len(town.points)), min_shared)
 
 
 def listed_pairs(path: str, folder: pathlib.Path) -> tuple[list[str], np.ndarray]:

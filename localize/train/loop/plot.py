@@ -10,7 +10,7 @@ from localize.train.loop.curve import TrainingCurve
 
 LAST_DECADE = 0.1  # percent; below, the scale is linear
 SHOWN = 200  # points of a line; each is a mean
-NOT_TERMS = ("step", "learning_rate", "seconds", "matches")
+NOT_TERMS = ("step", "learning_rate", "seconds", "matches", "visual_words")
 
 
 def plot_training(path: pathlib.Path, curve: TrainingCurve, measures: dict[str, str], axis: str) -> None:

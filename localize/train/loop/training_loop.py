@@ -96,6 +96,11 @@ class TrainingLoop(TrainingPart):
         """The learning rate of a step, counted from 0."""
         return self.learning_rate * SCHEDULES[self.schedule](step / self.steps)
 
+    def groups(self, module: nn.Module):
+        """What Adam is given: the parameters, or groups of them, each with its weight decay or its `factor` of the
+        learning rate. A parameter without a gradient stays as it is."""
+        return module.parameters()
+
 
 class _Work:
     """A module with its optimiser after `done` steps."""
@@ -103,7 +108,7 @@ class _Work:
     def __init__(self, settings: TrainingLoop, machine: Machine, module: nn.Module, checkpoint: Checkpoint):
         self.settings, self.machine, self.checkpoint = settings, machine, checkpoint
         self.module = module.to(machine.device, memory_format=torch.channels_last)
-        self.optimizer = torch.optim.Adam(self.module.parameters(), settings.learning_rate, BETAS)
+        self.optimizer = torch.optim.Adam(settings.groups(self.module), settings.learning_rate, BETAS)
         self.scaler = torch.amp.GradScaler(machine.device, enabled=machine.precision == "float16")
         self.done, earlier_s, self.shown = 0, 0.0, {}
         if state := checkpoint.load(machine.device):
@@ -149,7 +154,7 @@ class _Work:
         if not all(map(math.isfinite, values.values())):
             self._stop(f"the loss of step {self.done} is no number ({values})")
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.rate(self.done)
+            group["lr"] = self.settings.rate(self.done) * group.get("factor", 1.0)
         self.optimizer.zero_grad()
         self.scaler.scale(sum(terms.values())).backward()
         self.scaler.step(self.optimizer)
