@@ -47,6 +47,7 @@ class CrbnetVlad:
     num_words: int = 256
     dim: int = 512  # main components of the whole that are kept, fewer of fewer references
     num_photos: int = 1000  # references that it learns from, spread evenly
+    num_samples: int = 100_000  # of their vectors that words are learned from, as many of each photo
     iterations: int = 25  # of k-means
     weights: str = "dense_crbnet"  # the name of shipped ones, or the path of a file of +pipeline=train_dense
     seed: int = 0
@@ -56,8 +57,8 @@ class CrbnetVlad:
     needs: ClassVar[str] = "pixels"
 
     def __post_init__(self):
-        counts = ("num_keypoints", "edge_px", "local_dim", "num_words", "dim", "num_photos", "iterations")
-        check_component(self, positive=counts)
+        counts = ("num_keypoints", "edge_px", "local_dim", "num_words", "dim", "num_photos", "num_samples")
+        check_component(self, positive=(*counts, "iterations"))
 
     def preflight(self) -> list[str]:
         """What is missing, or no weights."""
@@ -71,7 +72,8 @@ class CrbnetVlad:
         """Main components and words of the references' vectors, then main components of the whole."""
         rows = net.evenly(len(photos), self.num_photos)
         vectors = on_threads(lambda i: self._vectors(photos[i]).astype(np.float16), rows)
-        sample = np.concatenate(vectors).astype(np.float32)
+        share = -(-self.num_samples // max(1, len(rows)))
+        sample = np.concatenate([of[net.evenly(len(of), share)] for of in vectors]).astype(np.float32)
         mean, directions = pca_whitening(sample, self.local_dim, spread=0)
         reduced = (sample - mean) @ directions.T
         centers = learned_words(reduced, self.num_words, iterations=self.iterations, seed=self.seed)
