@@ -20,7 +20,6 @@ from localize.retrieval.words import learned_words, vlad
 from localize.weights.shipped import weights_file
 
 LEAST = float(np.log(0.005 / 0.995))  # log odds that a pixel is a keypoint
-SPREAD = 0.5  # how far components are brought to one variance: 0 not at all, 1 whitened
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +35,10 @@ class Words:
 
 @dataclass(frozen=True)
 class CrbnetVlad:
-    """(dim,) of unit length: VLAD's signed square roots, whose components the references bring to alike variance.
+    """(dim,) of unit length: the main components, among the references, of VLAD's signed square roots.
 
-    Power law and whitening of the whole: Jegou & Chum, ECCV 2012.
+    Power law: Jegou & Chum, ECCV 2012. Components keep their variances: whitening of hundreds of values by as few
+    photos makes the references that it is learned from unlike each other, and then the wrong ones are matched.
     """
 
     num_keypoints: int = 500  # the strongest ones
@@ -80,7 +80,7 @@ class CrbnetVlad:
         nothing = np.zeros(0, np.float32), np.zeros((0, centers.size), np.float32)
         learned = Words(mean, directions, centers, *nothing)
         wholes = np.stack([self._whole(of.astype(np.float32), learned) for of in vectors])
-        return Words(mean, directions, centers, *pca_whitening(wholes, self.dim, spread=SPREAD))
+        return Words(mean, directions, centers, *pca_whitening(wholes, self.dim, spread=0))
 
     def describe(self, photo: np.ndarray, learned: Words) -> np.ndarray:
         """(dim,) float32 of unit length of an RGB photo (H, W, 3) or a grey one (H, W), uint8; zeros if nothing is
@@ -108,7 +108,7 @@ class CrbnetVlad:
             return describe(network, seen, places)
 
     def _whole(self, vectors: np.ndarray, learned: Words) -> np.ndarray:
-        """(K * d,) float32 of unit length, before its components are brought to alike variance."""
+        """(K * d,) float32 of unit length, before its main components are taken."""
         found = vlad((vectors - learned.mean) @ np.asarray(learned.directions).T, np.asarray(learned.centers))
         return np.sign(found) * np.sqrt(np.abs(found))
 

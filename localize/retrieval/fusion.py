@@ -29,7 +29,7 @@ class Fusion:
     """
 
     parts: tuple = (CrbnetVlad(), Compact(max_edge_px=160))  # global descriptors
-    weights: tuple = (0.8, 0.2)  # of the parts, above 0; (): equal
+    weights: tuple = (0.95, 0.05)  # of the parts, above 0; (): equal
 
     VERSION: ClassVar[int] = 1
 

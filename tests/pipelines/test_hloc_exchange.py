@@ -40,10 +40,10 @@ def same_poses(first, second) -> bool:
 def test_export_is_what_hloc_reads(exported, finished, scene):
     names = sorted(path.name for path in exported.iterdir())
     assert names == [
-        "feats-sift.h5", "global-feats-compact.h5", "pairs-query-compact20.txt", "queries_with_intrinsics.txt", "sfm",
+        "feats-sift.h5", "global-feats-fusion.h5", "pairs-query-fusion20.txt", "queries_with_intrinsics.txt", "sfm",
     ]  # fmt: skip
     every = sorted(scene.references.names + scene.queries.names)
-    assert hloc_lists(exported / "feats-sift.h5") == hloc_lists(exported / "global-feats-compact.h5") == every
+    assert hloc_lists(exported / "feats-sift.h5") == hloc_lists(exported / "global-feats-fusion.h5") == every
     rec = pycolmap.Reconstruction(str(exported / "sfm"))
     assert rec.num_points3D() == results(finished[1])["map"]["points"]
     assert rec.compute_num_observations() == results(finished[1])["map"]["observations"]
@@ -51,7 +51,7 @@ def test_export_is_what_hloc_reads(exported, finished, scene):
     for image in rec.images.values():
         xy = hloc_reads(exported / "feats-sift.h5", image.name)["keypoints"]
         np.testing.assert_allclose([p.xy for p in image.points2D], xy, atol=1e-4)
-    query, reference = (exported / "pairs-query-compact20.txt").read_text().splitlines()[0].split()
+    query, reference = (exported / "pairs-query-fusion20.txt").read_text().splitlines()[0].split()
     assert query in scene.queries.by_name
     assert reference in scene.references.by_name
     name, model, width, height, *params = (exported / "queries_with_intrinsics.txt").read_text().splitlines()[0].split()
@@ -64,11 +64,11 @@ def test_from_the_exported_files_the_poses_are_the_same(exported, finished, scen
     """Features and global descriptors of the files, then the map of the files too; features by two workers."""
     stored = {"feature": Files(str(exported / "feats-sift.h5")), "workers": 2}
     store = Store(tmp_path / "store")
-    retrieval = Hloc(str(exported / "global-feats-compact.h5"))
+    retrieval = Hloc(str(exported / "global-feats-fusion.h5"))
     parallel_search.run(scene, store, **stored, retrieval=retrieval, output=str(tmp_path / "features"))
     assert same_poses(tmp_path / "features", finished[1])
     supplied = ModelFiles(str(exported / "sfm"), {name: name for name in scene.references.names})
-    listed = {"retrieval": Pairs(str(exported / "pairs-query-compact20.txt")), "mapping": Imported()}
+    listed = {"retrieval": Pairs(str(exported / "pairs-query-fusion20.txt")), "mapping": Imported()}
     with_model = dataclasses.replace(scene, supplied=supplied)
     parallel_search.run(with_model, store, **stored, **listed, output=str(tmp_path / "map"))
     assert same_poses(tmp_path / "map", finished[1])
@@ -98,7 +98,7 @@ def test_stored_features_answer_no_new_photos(exported, scene, tmp_path):
     with pytest.raises(InputError, match="a file of features speaks of no other photos"):
         build_map.build_map(scene, tmp_path / "map", feature=Files(str(exported / "feats-sift.h5")))
     with pytest.raises(InputError, match="a file of global descriptors speaks of no other photos"):
-        build_map.build_map(scene, tmp_path / "map", retrieval=Hloc(str(exported / "global-feats-compact.h5")))
+        build_map.build_map(scene, tmp_path / "map", retrieval=Hloc(str(exported / "global-feats-fusion.h5")))
     with pytest.raises(InputError, match="speaks of no other photos"):
         Localizer(Components(feature=Files("x")), *[None] * (len(dataclasses.fields(Localizer)) - 1))
 
@@ -108,7 +108,7 @@ def test_the_command_line_exports_and_reads(run_cli, own_data, finished, tmp_pat
     code, text = run_cli("+pipeline=export_hloc", "feature=sift", "feature.max_keypoints=2500", *run)
     assert code == 0, text
     assert f"For hloc, in {tmp_path / 'run'}: feats-sift.h5" in text
-    stored = (f"feature.path={tmp_path}/run/feats-sift.h5", f"retrieval.path={tmp_path}/run/global-feats-compact.h5")
+    stored = (f"feature.path={tmp_path}/run/feats-sift.h5", f"retrieval.path={tmp_path}/run/global-feats-fusion.h5")
     code, text = run_cli("+pipeline=parallel_search", "feature=hloc", "retrieval=hloc", *stored, *run)
     assert code == 0, text
     assert "3 of 3 queries localized" in text

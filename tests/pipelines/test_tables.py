@@ -75,7 +75,7 @@ def test_rows_are_judged_by_the_bounds_of_the_table(make, tagged, tmp_path):
     assert len(set(searched.values())) == 4  # four different methods
     assert max(searched, key=searched.get) == "parallel"
     assert (tmp_path / "RT" / "seed0" / "Town_eval_localize_RT_seed0.txt").is_file()
-    assert "3 queries (2 day, 1 night); feature Sift (max_keypoints=2500), retrieval Compact" in text
+    assert "3 queries (2 day, 1 night); feature Sift (max_keypoints=2500), retrieval Fusion" in text
     assert "3 frames." in text
     assert f"are in {tmp_path}." in text
 
