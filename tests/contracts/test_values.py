@@ -18,7 +18,7 @@ from localize.types import InputError, Prior
 from tests.conftest import CHECKOUT
 
 IMPOSSIBLE = {"inf": float("inf"), "nan": float("nan"), "1e308": 1e308, "2**70": 2**70, "-1": -1}
-NEGATIVE = {"first_octave", "first", "last"}  # fields that may be
+NEGATIVE = {"tau", "first_octave", "first", "last"}  # fields that may be
 
 
 def classes(node):
