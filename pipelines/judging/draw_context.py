@@ -25,7 +25,7 @@ def run(*, output: str, photos: tuple, **components) -> str:
         problems.append("pictures of spatial context are of retrieval=how with trained weights, retrieval.weights=FILE")
     for path in photos:
         try:
-            read.append(read_photo(pathlib.Path(path)))
+            read.append(read_photo(pathlib.Path(str(path)).expanduser()))
         except InputError as e:
             problems += e.problems
     if problems:
