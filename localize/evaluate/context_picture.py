@@ -26,7 +26,9 @@ def draw_context(path: pathlib.Path, photos: Sequence[np.ndarray], maps: Sequenc
         for place, (name, values) in zip(axes[1:], of.items(), strict=True):
             shown = place.imshow(values, cmap="viridis", interpolation="nearest")
             place.set_title(name, fontsize=9)
-            figure.colorbar(shown, ax=place).ax.tick_params(labelsize=7)
+            scale = figure.colorbar(shown, ax=place)
+            scale.formatter.set_useOffset(False)  # of a map that hardly varies it would take a column of its own
+            scale.ax.tick_params(labelsize=7)
         for place in axes:
             place.set_axis_off()
     with writing(path):

@@ -15,7 +15,7 @@ from localize.io.records import DAMAGED
 from localize.types import InputError
 
 _NAMES = re.compile(r"numpy dtype|numpy ndarray|numpy\.(_core|core)\.multiarray (_reconstruct|scalar)")
-_TYPES = re.compile(r"[fiu][1248]|b1")
+_TYPES = re.compile(r"[iu][1248]|f[248]|b1")
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _BYTES = {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
@@ -27,6 +27,9 @@ class _Name(str):
 
 class _Unfilled:
     """An array whose values come next."""
+
+    def __repr__(self):  # for who asks for it again after that
+        return "values of an array that stands in another place too"
 
 
 def read_npy_dictionary(path: pathlib.Path) -> dict:

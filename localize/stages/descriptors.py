@@ -18,7 +18,7 @@ from localize.retrieval.base import (
     PhotoSource,
     StoredDescriptor,
 )
-from localize.stages.photos import Lazy, Photos, Stamps, check_enough
+from localize.stages.photos import Photos, Stamps, check_enough, learn_shown
 from localize.stages.ranking import BuiltRanking, build_ranking
 from localize.stages.workbench import Workbench
 from localize.store import Shelf
@@ -128,8 +128,8 @@ def learn_descriptor(bench: Workbench, retrieval: GlobalDescriptor, references: 
         fitted["references"] = [references.digests[name] for name in names]
     else:
         fitted |= {"features": references.features.key, "references": [references.features.item_keys[n] for n in names]}
-    sources = Lazy(names, functools.partial(_source, retrieval.needs, references))
-    learned, key = bench.artifact("retrieval_model", fitted, lambda: retrieval.fit(sources))
+    read, stage = functools.partial(_source, retrieval.needs, references), "retrieval_model"
+    learned, key = bench.artifact(stage, fitted, lambda: learn_shown(bench, stage, retrieval.fit, names, read))
     alone = retrieval.needs == "pixels" and isinstance(learned, NothingLearned)
     shelf = bench.store.shelf("global_descriptors", spec if alone else {"model": key})
     return _Learned(retrieval, learned, shelf, stamps)

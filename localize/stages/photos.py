@@ -154,6 +154,17 @@ class Lazy:
         return self.read(self.names[i])
 
 
+def learn_shown(bench: Workbench, name: str, learn: Callable, names: Iterable[str], read: Callable):
+    """What `learn` makes of what `read` gives for the names, which are counted on a terminal as they are read."""
+    with bench.bar(name) as bar:
+
+        def counted(asked: str):
+            bar.update()
+            return read(asked)
+
+        return learn(Lazy(names, counted))
+
+
 @dataclass(frozen=True, eq=False)
 class LearnedFrom:
     """What a component learned from photos, of which it sees the pixels, and under which key."""
@@ -169,5 +180,5 @@ def learn_from(bench: Workbench, name: str, role: str, component, photos: Photos
     stamps, names = Stamps(files_of(component)), photos.images.names
     spec = {role: describe(component, building=True), "reader": describe(Reader())}
     fitted = spec | {"references": [photos.digests[name] for name in names]}
-    learned, key = bench.artifact(name, fitted, lambda: component.learn(Lazy(names, photos.read)))
+    learned, key = bench.artifact(name, fitted, lambda: learn_shown(bench, name, component.learn, names, photos.read))
     return LearnedFrom(learned, key, spec, stamps)

@@ -89,7 +89,7 @@ class Workbench:
                 stack.enter_context(shelf.filling())
             todo = [key for key in arguments if key not in shelf]
             record.reused = len(arguments) - len(todo)
-            bar = stack.enter_context(self._bar(name, len(arguments), record.reused))
+            bar = stack.enter_context(self.bar(name, len(arguments), record.reused))
             job = workers.Work(work, read, gives_errors=True)
             results = workers.run(job, [arguments[key] for key in todo], self.workers, processes=processes)
             with contextlib.closing(results):
@@ -107,7 +107,8 @@ class Workbench:
         """(work(argument), its seconds) in order, on this bench's workers."""
         return workers.run(workers.Work(work), arguments, self.workers, processes=processes)
 
-    def _bar(self, name: str, total: int, done: int) -> tqdm.tqdm:
+    def bar(self, name: str, total: int | None = None, done: int = 0) -> tqdm.tqdm:
+        """Progress on a terminal; total: None where it is not known."""
         hidden = None if self.progress else True  # None: shown on a terminal only
         return tqdm.tqdm(total=total, initial=done, desc=name, leave=False, disable=hidden)
 

@@ -14,18 +14,20 @@ from localize.roles import Components
 from localize.types import InputError
 
 
-def run(*, output: str, photos: tuple, **components) -> str:
+def run(*, output: str, photos: tuple | str, **components) -> str:
     """What the maps hold, one line for each photo; `output` gets context.png, and results.json with the numbers.
 
-    photos: their paths. retrieval: a How with weights that have learned smoothing; its maps of scale 1 are drawn.
+    photos: their paths, or the path of one. retrieval: a How with weights that have learned smoothing; its maps of
+    scale 1 are drawn.
     """
     how = Components(**components).retrieval
+    photos = [photos] if isinstance(photos, str) else photos
     read, problems = [], [] if photos else ["pipeline.photos names no photo"]
     if not isinstance(how, How):
         problems.append("pictures of spatial context are of retrieval=how with trained weights, retrieval.weights=FILE")
     for path in photos:
         try:
-            read.append(read_photo(pathlib.Path(path)))
+            read.append(read_photo(pathlib.Path(str(path)).expanduser()))
         except InputError as e:
             problems += e.problems
     if problems:

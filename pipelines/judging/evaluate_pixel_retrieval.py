@@ -60,8 +60,8 @@ def run(
     if results is None:
         found = _search(bench, finder, benchmark)
         write_found(target / "found.npy", found)
-    elif lacking := [pair for pair in truth if pair not in found]:
-        log.warning("%s lacks %d of %d pairs: they count as not found", results, len(lacking), len(truth))
+    else:
+        _compare(results, found, truth)
     rankings, _ = rank_database(bench, use, benchmark)
     args = found, truth, benchmark.graded.queries, rankings, dataset.unjudged
     scores = {name: score_found(*args, protocol) for name, protocol in PROTOCOLS.items()}
@@ -72,7 +72,19 @@ def run(
     told |= {"unreadable_photos": bench.unreadable, "stages": [asdict(r) for r in bench.records]}
     write_text(target / "results.json", json.dumps(told, indent=1, allow_nan=False) + "\n")
     write_text(target / "summary.txt", text)
-    return text
+    files = "results.json and summary.txt" if results else "found.npy, results.json and summary.txt"
+    return f"{text}\n{files} are in {target}."
+
+
+def _compare(results: str, found: dict[Pair, np.ndarray], truth: dict) -> None:
+    """Say what a result file has too few and too many; InputError if it has nothing of these photos."""
+    both, number = len(found.keys() & truth.keys()), len(truth)
+    if not both:
+        raise InputError(f"{results} has none of the {number} labelled pairs: is it of another data set?")
+    if both < number:
+        log.warning("%s lacks %d of %d pairs: they count as not found", results, number - both, number)
+    if both < len(found):
+        log.warning("%s has %d of its pairs without a label: they are left out", results, len(found) - both)
 
 
 def _pairs(benchmark: RetrievalBenchmark) -> list[Pair]:
@@ -87,6 +99,8 @@ def _search(bench: Workbench, finder: ObjectFinder, benchmark: RetrievalBenchmar
     graded = benchmark.graded
     images = RetrievalBenchmark("", benchmark.root, graded, (), benchmark.paths[: len(graded.names)])  # no distractors
     gallery = find_photos(bench, database_of(images))
+    if not len(gallery.images):
+        raise InputError(f"none of the {len(images.paths)} photos in {benchmark.root} can be read")
     search, wanted = search_gallery(bench, finder, gallery), {}
     for q, (query, path) in enumerate(zip(graded.queries, benchmark.query_paths, strict=True)):
         try:

@@ -46,8 +46,9 @@ def run(
     global descriptors are most similar to the box's. Photos that cannot be read are named, and left out.
     """
     use, bench = Components(**components), Workbench(store, workers, progress)
-    query, asked = _query(str(photo), box, finder, unrankable(use, num_best, "num_best"))
-    searched = _gallery(dataset, gallery, pathlib.Path(str(photo)).absolute(), asked)
+    path = pathlib.Path(str(photo)).expanduser().absolute()
+    query, asked = _query(path, box, finder, unrankable(use, num_best, "num_best"))
+    searched = _gallery(dataset, gallery, path, asked)
     there = find_photos(bench, database_of(searched))
     if not len(there.images):
         raise InputError(f"none of the {len(searched.paths)} photos of the gallery can be read")
@@ -70,12 +71,12 @@ def run(
     return f"{text}\n\nobjects.json, summary.txt and pictures/ are in {folder}."
 
 
-def _query(photo: str, box, finder: ObjectFinder, problems: list[str]) -> tuple[np.ndarray, Box]:
+def _query(photo: pathlib.Path, box, finder: ObjectFinder, problems: list[str]) -> tuple[np.ndarray, Box]:
     """The query's pixels and box; InputError with all that is wrong with them and with the settings."""
     pixels = None
     problems = [*problems, *missing(finder)]
     with collecting(problems):
-        pixels = read_photo(pathlib.Path(photo))
+        pixels = read_photo(photo)
     if box is not None:
         numbers = [type(v) in (int, float) and np.isfinite(v) for v in box] if isinstance(box, list | tuple) else []
         if len(numbers) != 4 or not all(numbers) or box[0] >= box[2] or box[1] >= box[3]:

@@ -75,6 +75,17 @@ def test_what_holds_anything_else_is_refused_and_not_run(tmp_path, monkeypatch, 
     assert os.listdir(tmp_path) == ["found.npy"]
 
 
+def test_types_that_numpy_lacks_and_arrays_in_two_places_are_refused(tmp_path):
+    path, none = tmp_path / "found.npy", np.zeros((0, 2))
+    np.save(path, np.array({"qimlist_0_imlist_0": none, "qimlist_0_imlist_1": none}, object), allow_pickle=True)
+    with pytest.raises(InputError, match="in another place too"):
+        read_found(path)
+    np.save(path, np.array({"a": none}, object), allow_pickle=True)
+    path.write_bytes(path.read_bytes().replace(b"f8", b"f1"))
+    with pytest.raises(InputError, match="calls dtype"):
+        read_npy_dictionary(path)
+
+
 def test_harmed_files_are_refused(tmp_path):
     path = tmp_path / "found.npy"
     write_found(path, {(0, i): SQUARE for i in range(3)})
@@ -118,3 +129,11 @@ def test_what_is_wrong_is_said(tmp_path):
         read_labels(tmp_path, "oxford", [(0, i) for i in range(12)])
     assert len(e.value.problems) == 6
     assert "and 6 more" in e.value.problems[-1]
+    for shapes, said in (
+        ([{"points": [[1, 2], [3, 4]], "shape_type": "rectangle"}], "has a 'rectangle'"),  # two corners are no outline
+        ([{"points": [[1, 2], [3, 4]]}], "fewer than three points"),
+        ([5], "no labelme file"),
+    ):
+        (tmp_path / "oxford/0_0.json").write_text(json.dumps({"shapes": shapes}))
+        with pytest.raises(InputError, match=said):
+            read_labels(tmp_path, "oxford", [(0, 0)])

@@ -31,15 +31,16 @@ def judge(tmp_path):
     return run
 
 
-def test_the_labels_themselves_are_found_but_for_what_each_protocol_makes_of_them(dataset, judge, tmp_path):
+def test_the_labels_themselves_are_found_but_for_what_each_protocol_makes_of_them(dataset, judge, tmp_path, caplog):
     """Of 7 positives of each query; query 1 is skipped, and the polygons of two easy photos are left empty."""
     queries = dataset.benchmark().graded.queries
     pairs = [(q, i) for q, asked in enumerate(queries) for i in (*asked.easy.tolist(), *asked.hard.tolist())]
     labels = read_labels(dataset.folder / FOLDER, "oxford", pairs)
     found = {pair: labels[pair][0] for pair in pairs}
     missed = (2, int(queries[2].easy[0])), (3, int(queries[3].easy[1]))
-    write_found(tmp_path / "best.npy", found | dict.fromkeys(missed, np.zeros((0, 2))))
+    write_found(tmp_path / "best.npy", found | dict.fromkeys([*missed, (0, 999)], np.zeros((0, 2))))
     text = judge(dataset, results=str(tmp_path / "best.npy"))
+    assert "has 1 of its pairs without a label" in caplog.text
     made = results(tmp_path / "out")["protocols"]
     assert made["official"]["mIoU medium box"] == 1
     assert made["fixed"]["mIoU medium box"] == pytest.approx((4 * 1 + 2 * 6 / 7) / 6)
@@ -79,5 +80,13 @@ def test_what_cannot_be_used_is_said_at_once(dataset, judge, tmp_path):
     with pytest.raises(InputError) as e:
         judge(dataset, results=str(tmp_path / "no.npy"), labels=str(tmp_path))
     assert len(e.value.problems) == 2
+    write_found(tmp_path / "other.npy", {(60, 999): np.zeros((0, 2))})
+    with pytest.raises(InputError, match="has none of the 42 labelled pairs"):
+        judge(dataset, results=str(tmp_path / "other.npy"))
+    broken = RevisitedMiniature(str(tmp_path / "broken"), num_facades=1, num_distractors=0)
+    for path in broken.benchmark().paths:
+        (tmp_path / "broken/jpg" / path).write_bytes(b"")
+    with pytest.raises(InputError, match="none of the 8 photos"):
+        judge(broken)
     with pytest.raises(InputError, match=r"/none\.safetensors"):
         judge(dataset, finder=ObjectFinder(weights="/none.safetensors"))

@@ -108,7 +108,7 @@ def test_what_was_learned_is_drawn_beside_its_photos(trained, tmp_path):
     with pytest.raises(InputError, match="nothing of it was learned"):
         draw_context.run(output=str(tmp_path), photos=paths, retrieval=SMALL)
     with pytest.raises(InputError) as raised:
-        draw_context.run(output=str(tmp_path), photos=["x.jpg"])
+        draw_context.run(output=str(tmp_path), photos="x.jpg")
     assert len(raised.value.problems) == 2
 
 

@@ -80,13 +80,16 @@ def write_labels(folder: pathlib.Path, city: str, labels: Mapping[Pair, list[np.
 def _polygons(path: pathlib.Path) -> list[np.ndarray]:
     """Those of a labelme file."""
     try:
-        polygons = [_points(shape["points"]) for shape in json.loads(read_text(path))["shapes"]]
-        if not polygons or not all(map(len, polygons)):
-            raise ValueError("it has no polygon")
-    except (ValueError, LookupError, TypeError) as e:
+        shapes = json.loads(read_text(path))["shapes"]
+        if others := {shape.get("shape_type", "polygon") for shape in shapes} - {"polygon"}:
+            raise ValueError(f"it has a {others.pop()!r:.60}")
+        polygons = [_points(shape["points"]) for shape in shapes]
+        if not polygons or min(map(len, polygons)) < 3:
+            raise ValueError("it has no polygon, or one of fewer than three points")
+    except (ValueError, LookupError, TypeError, AttributeError) as e:
         if isinstance(e, InputError):
             raise
-        raise InputError(f"{path} is no labelme file with polygons ({e}): get it again") from e
+        raise InputError(f"{path} is no labelme file of polygons ({e}): get it again") from e
     return polygons
 
 
