@@ -20,6 +20,7 @@ def run(*, output: str, photos: tuple, **components) -> str:
     photos: their paths. retrieval: a How with weights that have learned smoothing; its maps of scale 1 are drawn.
     """
     how = Components(**components).retrieval
+    photos = [photos] if isinstance(photos, str) else photos
     read, problems = [], [] if photos else ["pipeline.photos names no photo"]
     if not isinstance(how, How):
         problems.append("pictures of spatial context are of retrieval=how with trained weights, retrieval.weights=FILE")
