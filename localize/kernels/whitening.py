@@ -1,5 +1,7 @@
 """Linear maps that make global descriptors compact: PCA with whitening, and whitening learned from matching pairs."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 SMALLEST = 1e-9  # added to the variance of a component, as NetVLAD's authors do (addPCA.m)
@@ -32,6 +34,16 @@ def pca_whitening(vectors: np.ndarray, dim: int | None = None, spread: float = 1
     order = order[variances[order] > RANK * max(variances.max(initial=0), 0)][:dim]
     projection = directions[:, order].T / ((variances[order] + SMALLEST) ** (spread / 2))[:, None]
     return mean.astype(np.float32), np.ascontiguousarray(projection, np.float32)
+
+
+def streamed_whitening(parts: Iterable[np.ndarray], size: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """`whitening_of_moments` of all rows of the parts (N, size), one part in memory at a time."""
+    count, total, squares = 0, np.zeros(size), np.zeros((size, size))
+    for part in parts:
+        rows = part.astype(np.float64)
+        count, total, squares = count + len(rows), total + rows.sum(0), squares + rows.T @ rows
+    mean = total / max(1, count)
+    return whitening_of_moments(mean, squares / max(1, count) - np.outer(mean, mean), dim)
 
 
 def whitening_of_moments(mean: np.ndarray, covariance: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:

@@ -60,8 +60,8 @@ class HowSettings:
 class How(nn.Module):
     """RGB images (B, 3, H, W), 0 to 255, to global descriptors (B, dim) of unit length.
 
-    Batch norms of the backbone stay as they are in training too, as HOW's. The reduction has to be learned: see
-    `whitened_by`.
+    Batch norms stay as they are in training too, as HOW's, so that a descriptor does not hang on the photos beside it.
+    The reduction has to be learned: see `whitened_by`.
     """
 
     def __init__(self, backbone: nn.Module, settings: HowSettings):
@@ -83,9 +83,9 @@ class How(nn.Module):
             self.power = nn.Parameter(torch.full((settings.dim if self.context else channels,), POWER))
 
     def train(self, mode: bool = True) -> "How":
-        """As of any network, but for the backbone's batch norms."""
+        """As of any network, but for the batch norms."""
         super().train(mode)
-        for part in self.backbone.modules():
+        for part in self.modules():
             if isinstance(part, nn.modules.batchnorm._BatchNorm):
                 part.eval()
         return self

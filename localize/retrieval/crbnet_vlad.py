@@ -20,6 +20,7 @@ from localize.retrieval.words import learned_words, vlad
 from localize.weights.shipped import weights_file
 
 LEAST = float(np.log(0.005 / 0.995))  # log odds that a pixel is a keypoint
+PER_WORD = 10  # vectors that k-means must have for each word: residuals to fewer are mere rounding errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ class CrbnetVlad:
     num_keypoints: int = 500  # the strongest ones
     edge_px: int = 640  # the longer side that photos are brought to
     local_dim: int = 64  # main components of the keypoints' vectors
-    num_words: int = 256
+    num_words: int = 256  # fewer of fewer keypoints than ten for each
     dim: int = 512  # main components of the whole that are kept, fewer of fewer references
     num_photos: int = 1000  # references that it learns from, spread evenly
     num_samples: int = 100_000  # of their vectors that words are learned from, as many of each photo
@@ -76,7 +77,8 @@ class CrbnetVlad:
         sample = np.concatenate([of[net.evenly(len(of), share)] for of in vectors]).astype(np.float32)
         mean, directions = pca_whitening(sample, self.local_dim, spread=0)
         reduced = (sample - mean) @ directions.T
-        centers = learned_words(reduced, self.num_words, iterations=self.iterations, seed=self.seed)
+        number = max(1, min(self.num_words, len(sample) // PER_WORD))
+        centers = learned_words(reduced, number, iterations=self.iterations, seed=self.seed)
         nothing = np.zeros(0, np.float32), np.zeros((0, centers.size), np.float32)
         learned = Words(mean, directions, centers, *nothing)
         wholes = np.stack([self._whole(of.astype(np.float32), learned) for of in vectors])

@@ -36,14 +36,14 @@ class Fusion:
     def __post_init__(self):
         check_component(self)
         object.__setattr__(self, "parts", tuple(self.parts))
-        object.__setattr__(self, "weights", tuple(float(w) for w in self.weights))
         if self.weights and len(self.weights) != len(self.parts):
             raise InputError(
                 f"Fusion.weights has {len(self.weights)} numbers for {len(self.parts)} parts: give as many, or [] for "
                 "equal ones"
             )
-        if any(not w > 0 for w in self.weights):
-            raise InputError(f"Fusion.weights is {list(self.weights)}, but all must be greater than 0")
+        if any(not isinstance(w, int | float) or not w > 0 for w in self.weights):
+            raise InputError(f"Fusion.weights is {list(self.weights)}, but must be numbers greater than 0")
+        object.__setattr__(self, "weights", tuple(float(w) for w in self.weights))
         unfit = [part for part in self.parts if not isinstance(part, GlobalDescriptor)]
         if unfit:
             raise InputError(

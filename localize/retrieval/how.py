@@ -9,7 +9,7 @@ import numpy as np
 
 from localize.components import check_component, problems_of
 from localize.kernels.threads import torch_for_photos
-from localize.kernels.whitening import whitening_of_moments
+from localize.kernels.whitening import streamed_whitening
 from localize.keys import file_stamp
 from localize.retrieval import photo_network as net
 from localize.retrieval.base import NothingLearned
@@ -86,14 +86,8 @@ class How:
         network, trained = self.network()
         if trained:
             return NothingLearned()
-        channels = network.backbone.channels
-        count, total, squares = 0, np.zeros(channels), np.zeros((channels, channels))
-        for i in net.evenly(len(photos), self.num_photos):
-            rows = self._unreduced(network, photos[i]).astype(np.float64)
-            count, total, squares = count + len(rows), total + rows.sum(0), squares + rows.T @ rows
-        mean = total / max(1, count)
-        covariance = squares / max(1, count) - np.outer(mean, mean)
-        return Reduction(*whitening_of_moments(mean, covariance, network.settings.dim))
+        seen = (self._unreduced(network, photos[i]) for i in net.evenly(len(photos), self.num_photos))
+        return Reduction(*streamed_whitening(seen, network.backbone.channels, network.settings.dim))
 
     def describe(self, photo: np.ndarray, learned: Reduction | NothingLearned) -> np.ndarray:
         """(dim,) float32 of unit length of an RGB photo (H, W, 3) uint8; ValueError for another."""
@@ -129,9 +123,8 @@ class How:
             raise InputError(f"{self.files()[0]} has smoothing {network.settings.smoothing}: nothing of it was learned")
         maps = net.maps_of(network.backbone, photo, self.max_edge_px)[0]
         with torch.inference_mode(), torch_for_photos():
-            maps = network.second_order(maps)
-            attention = maps.square().sum(1).sqrt()
-            bandwidth, confidence = network.smoothing.weights_of(maps)
+            _, attention = network.smoothed(maps)
+            bandwidth, confidence = network.smoothing.weights_of(network.second_order(maps))
             found = {"attention": attention / attention.max(), "bandwidth": bandwidth, "self-confidence": confidence}
             return {name: of[0].cpu().numpy() for name, of in found.items()}
 

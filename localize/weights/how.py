@@ -33,7 +33,7 @@ def settings_of(path: str | pathlib.Path) -> HowSettings | None:
     try:
         return HowSettings(**json.loads(told["settings"]))
     except (KeyError, TypeError, ValueError) as e:
-        raise InputError(f"{path} has settings of HOW that are not understood ({e}): write it again") from e
+        raise _not_understood(path, e) from e
 
 
 def load_how(path: str | pathlib.Path) -> How:
@@ -42,4 +42,12 @@ def load_how(path: str | pathlib.Path) -> How:
     what = "HOW, which +pipeline=train_spatial wrote"
     if settings is None:
         raise InputError(f"{path} holds another network: give weights of {what}")
-    return filled(How(settings.make_backbone(), settings), tensors, path, what).eval().requires_grad_(False)
+    try:
+        network = How(settings.make_backbone(), settings)
+    except (RuntimeError, TypeError, ValueError) as e:
+        raise _not_understood(path, e) from e
+    return filled(network, tensors, path, what).eval().requires_grad_(False)
+
+
+def _not_understood(path: str | pathlib.Path, problem: Exception) -> InputError:
+    return InputError(f"{path} has settings of HOW that are not understood ({problem}): write it again")

@@ -91,12 +91,12 @@ def test_at_the_start_context_changes_little_of_how():
     torch.testing.assert_close(node.from_maps(*maps), torch.nn.functional.normalize(wanted, dim=1))
 
 
-def test_norms_of_the_backbone_stay_as_they_are_in_training():
+def test_norms_stay_as_they_are_in_training():
     net = network(ALL).train()
-    before = {name: t.clone() for name, t in net.backbone.state_dict().items()}
+    before = {name: t.clone() for name, t in net.state_dict().items()}
     net(255 * torch.rand(2, 3, 40, 40)).sum().backward()
-    assert all(torch.equal(t, before[name]) for name, t in net.backbone.state_dict().items())
-    assert net.second_order.f[1].training
+    assert all(torch.equal(t, before[name]) for name, t in net.state_dict().items())
+    assert net.training
     assert net.smoothing.generator[2].weight.grad.abs().max() > 0
 
 

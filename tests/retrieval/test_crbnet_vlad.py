@@ -56,6 +56,18 @@ def test_it_knows_streets_again_from_elsewhere_and_in_other_light():
     assert ((asked @ known.T).argmax(1) == np.arange(len(photos))).mean() >= 0.8
 
 
+def test_few_keypoints_have_fewer_words_than_there_are_keypoints():
+    """Residuals to a word of its own are rounding errors, which say nothing of a photo."""
+    photos = [textured(k) for k in range(6)]
+    retrieval = CrbnetVlad(num_keypoints=12, edge_px=128)
+    learned = retrieval.fit(photos)
+    assert len(learned.centers) <= 12 * len(photos) // 10
+    noise = np.random.default_rng(0).normal(0, 2, photos[0].shape)
+    asked = [(photo + noise).clip(0, 255).astype(np.uint8) for photo in photos]
+    known, found = (np.stack([retrieval.describe(photo, learned) for photo in of]) for of in (photos, asked))
+    assert ((found @ known.T).argmax(1) == np.arange(len(photos))).all()
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_odd_photos_and_few_references(number):
     retrieval = CrbnetVlad(num_keypoints=50, edge_px=128, num_words=4)

@@ -61,7 +61,8 @@ def test_fusion_is_the_weighted_mean_of_the_similarities(tmp_path):
     ]
     for settings, sentence in (
         ({"parts": parts, "weights": (1,)}, "weights has 1 numbers for 2 parts: give as many"),
-        ({"parts": parts, "weights": (1, 0)}, "but all must be greater than 0"),
+        ({"parts": parts, "weights": (1, 0)}, "but must be numbers greater than 0"),
+        ({"parts": parts, "weights": (1, "a")}, "but must be numbers greater than 0"),
         ({"parts": [ExactRanking()], "weights": ()}, "holds ExactRanking, but must hold global descriptors"),
     ):
         with pytest.raises(InputError, match=sentence):

@@ -1,11 +1,13 @@
 """The component HOW: what it learns of references, what trained weights decide."""
 
 import dataclasses
+import json
 
 import numpy as np
 import PIL.Image
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
 from localize.kernels.whitening import whitening_of_moments
 from localize.networks.how import How as Network
@@ -91,6 +93,16 @@ def test_trained_weights_decide_and_are_not_contradicted(trained):
     (said,) = How(weights="compact").preflight()
     assert "is not of backbone resnet50v2" in said
     assert "gone.pth is missing" in How(weights="gone.pth").preflight()[0]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"side": 4}, {"side": "3"}, {"dim": -1}, {"bandwidth": "wide"}, {"backbone": "gone"}]
+)
+def test_weights_whose_settings_make_no_network_are_refused(trained, wrong):
+    settings = HowSettings(backbone="small", smoothing="learned", gcn_layers=1, num_nodes=20, dim=8)
+    told = json.dumps(dataclasses.asdict(settings) | wrong)
+    save_file(load_file(trained), trained, {"network": "how", "settings": told})
+    assert "has settings of HOW that are not understood" in How(weights=trained).preflight()[0]
 
 
 def test_what_was_learned_is_drawn_beside_its_photos(trained, tmp_path):

@@ -14,7 +14,7 @@ from localize.train.loop.machine import Machine
 from localize.train.loop.training import Training
 from localize.train.spatial import parts as spatial_parts
 from localize.train.spatial.judge import SpatialJudge
-from localize.train.spatial.learner import SpatialLearner, described
+from localize.train.spatial.learner import described
 from localize.train.spatial.loss import SpatialLoss
 from localize.train.spatial.maps import Light, TrunkMaps
 from localize.train.spatial.parts import SpatialStart
@@ -164,6 +164,16 @@ def test_what_has_nothing_to_learn_or_is_of_another_network_is_refused(tmp_path)
         SpatialLoop(steps=7, epoch_steps=2)
     with pytest.raises(InputError, match="there is nothing to train on"):
         dataclasses.replace(parts["data"], photos=()).contents()
+    for wrong in ({"side": 4}, {"stage": 7}, {"preprocessing": "none"}):
+        with pytest.raises(InputError, match=f"{next(iter(wrong))} is .*, but must be"):
+            SpatialStart(**wrong)
+
+
+def test_files_of_others_are_not_deleted_to_keep_maps(tmp_path):
+    np.save(tmp_path / "mine.npy", np.zeros(1))
+    with pytest.raises(InputError, match="give another folder"):
+        TrunkMaps([], Light(), None, None, tmp_path, {"weights": "1"})
+    assert (tmp_path / "mine.npy").is_file()
 
 
 def test_trained_weights_are_gone_on_from(tmp_path):
@@ -187,9 +197,3 @@ def test_the_judge_counts_right_references_and_visual_words(tmp_path):
     judge = SpatialJudge(recognition, None, None, words=0, strongest=1)
     ranked = np.array([[0.9, 0.5, 0.1], [0.1, 0.2, 0.3]])  # right at ranks 0 and 2; the second query has no reference
     assert judge.mean_average_precision(ranked) == pytest.approx(100 * ((1 + 1) / 2 + (1 / 2 + 2 / 3) / 2) / 2)
-
-
-def test_norms_stay_as_they_are_in_training():
-    how = SpatialLearner(SpatialStart(second_order=True, dim=16).module().how).train()
-    assert not any(m.training for m in how.modules() if isinstance(m, torch.nn.BatchNorm2d))
-    assert how.how.training

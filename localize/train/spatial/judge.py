@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-import faiss
 import numpy as np
 
 from localize.evaluate.revisited import average_precision
 from localize.kernels.asmk import count_words
+from localize.retrieval.words import learned_words
 from localize.train.compact.recognition import Recognition
 from localize.train.loop.machine import Machine
 from localize.train.spatial.learner import SpatialLearner, described, map_groups
@@ -48,11 +48,9 @@ class SpatialJudge:
         rng = np.random.default_rng(0)
         taken = np.sort(rng.permutation(len(self.learned.paths))[: -(-SAMPLES * self.words // OF_PHOTO)])
         sample = np.concatenate([rng.permutation(f)[:OF_PHOTO] for f in self._local(learner, self.learned, taken)])
-        words = min(self.words, len(sample))
-        kmeans = faiss.Kmeans(sample.shape[1], words, niter=ROUNDS, seed=0, min_points_per_centroid=1)
-        kmeans.train(sample)
+        words = learned_words(sample, self.words, iterations=ROUNDS, seed=0)
         photos = self._local(learner, self.maps, range(len(self.maps.paths)))
-        return float(np.mean([count_words(features, kmeans.centroids) for features in photos]))
+        return float(np.mean([count_words(features, words) for features in photos]))
 
     def _local(self, learner: SpatialLearner, maps: TrunkMaps, photos: Iterable[int]) -> list[np.ndarray]:
         """(N, D) float32 of each photo: its strongest local features."""

@@ -29,10 +29,7 @@ class TupleBatch:
 
 
 class SpatialLearner(nn.Module):
-    """HOW with batch norms that stay as they are, so that a photo's descriptor does not hang on its neighbours.
-
-    `moved` tells whether the trunk has learned: kept maps of it are then stale.
-    """
+    """HOW, of which all but the reduction learns. `moved` tells whether the trunk has: kept maps of it are stale."""
 
     def __init__(self, how: How):
         super().__init__()
@@ -49,14 +46,6 @@ class SpatialLearner(nn.Module):
         """Those of all but the trunk."""
         trunk = set(map(id, self.trunk.parameters()))
         return [p for p in self.how.parameters() if id(p) not in trunk]
-
-    def train(self, mode: bool = True) -> "SpatialLearner":
-        """As any module, but for the norms."""
-        super().train(mode)
-        for part in self.modules():
-            if isinstance(part, nn.modules.batchnorm._BatchNorm):
-                part.eval()
-        return self
 
     def forward(self, batch: TupleBatch) -> torch.Tensor:
         """Descriptors (R, D) float32 of unit length, group after group.

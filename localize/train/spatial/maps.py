@@ -14,10 +14,10 @@ from torch import nn
 from localize.components import check_component
 from localize.io.files import write_bytes, writing
 from localize.io.images import read_photo
-from localize.io.text import write_text
 from localize.kernels.area import shrunk_by_area
 from localize.train.loop.machine import Machine
 from localize.train.photos.photometric import random_change
+from localize.types import InputError
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,24 @@ class TrunkMaps:
         folder: pathlib.Path | None,
         made_from: dict[str, str],
     ):
-        """folder: None keeps nothing; made_from: all that decides the maps: those of another training are replaced."""
+        """folder: None keeps nothing; made_from: all that decides the maps: those of another training are replaced.
+
+        InputError for a folder of others' .npy files.
+        """
         self.paths, self.light, self.trunk, self.machine = paths, light, trunk, machine
         self.folder, self.made_from = folder, made_from
         if folder is not None:
             with writing(folder):
                 folder.mkdir(parents=True, exist_ok=True)
-                told = folder / "maps.json"
-                if not (told.is_file() and json.loads(told.read_text(encoding="utf-8")) == made_from):
+                told, decided = folder / "maps.json", json.dumps(made_from, indent=1).encode()
+                if not told.is_file() and any(folder.glob("*.npy")):
+                    raise InputError(
+                        f"{folder} holds .npy files that are no maps: give another folder as pipeline.data.maps"
+                    )
+                if not (told.is_file() and told.read_bytes() == decided):
                     for old in folder.glob("*.npy"):
                         old.unlink()
-                    write_text(told, json.dumps(made_from, indent=1))
+                    write_bytes(told, decided)
 
     def of_others(self, name: str, paths: Sequence[pathlib.Path], made_from: dict[str, str]) -> "TrunkMaps":
         """The same of other photos, as they are; kept in a folder of this name within this one's."""

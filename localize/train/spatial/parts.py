@@ -6,7 +6,9 @@ import pathlib
 from dataclasses import asdict, dataclass
 
 from localize.keys import file_digest, key_of
-from localize.networks.how import POOLINGS, SMOOTHINGS, How, HowSettings
+from localize.networks.context import CHOICES
+from localize.networks.how import LAYERS, POOLINGS, SMOOTHINGS, How, HowSettings
+from localize.retrieval import photo_network as net
 from localize.retrieval.how import WEIGHTS
 from localize.train.compact.places import PlacedPhotos, read_places
 from localize.train.compact.recognition import Recognition
@@ -44,8 +46,11 @@ class SpatialStart(TrainingPart):
 
     def __post_init__(self):
         choices = {"backbone": tuple(WEIGHTS), "smoothing": SMOOTHINGS, "pooling": POOLINGS}
-        choices |= dict.fromkeys(("bandwidth", "confidence"), ("learned", "fixed"))
-        check_part(self, choices=choices, positive=("side", "num_nodes", "dim"), ranges={"gcn_layers": (0, 2)})
+        choices |= {"stage": net.STAGES, "preprocessing": net.PREPROCESSING}
+        choices |= dict.fromkeys(("bandwidth", "confidence"), CHOICES)
+        check_part(self, choices=choices, positive=("side", "num_nodes", "dim"), ranges={"gcn_layers": (0, LAYERS)})
+        if self.side % 2 == 0:
+            raise InputError(f"pipeline.start.side is {self.side}, but must be odd, such as 3 or 5")
 
     @property
     def settings(self) -> HowSettings:

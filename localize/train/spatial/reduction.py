@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import tqdm
 
-from localize.kernels.whitening import whitening_of_moments
+from localize.kernels.whitening import streamed_whitening
 from localize.train.spatial.learner import SpatialLearner, map_groups
 from localize.train.spatial.maps import TrunkMaps
 
@@ -18,13 +18,13 @@ def learn_reduction(learner: SpatialLearner, maps: TrunkMaps, photos: Iterable[i
     """
     how = learner.eval().how
     shown = tqdm.tqdm(photos, "reduction", disable=None if progress else True)  # None: shown on a terminal only
-    count, total, squares = 0, np.zeros(learner.trunk.channels), np.zeros((learner.trunk.channels,) * 2)
+    pooled = how.settings.pooling == "gem" and how.context is None
+
+    def rows(group: torch.Tensor) -> np.ndarray:
+        seen = how.pooled(group) if pooled else how.smoothed(group)[0].flatten(2).mT.flatten(0, 1)
+        return seen.float().cpu().numpy()
+
     with torch.no_grad(), maps.machine.autocast():
-        for _, group in map_groups(learner, maps, shown):
-            pooled = how.settings.pooling == "gem" and how.context is None
-            features = how.pooled(group) if pooled else how.smoothed(group)[0].flatten(2).mT.flatten(0, 1)
-            rows = features.double().cpu().numpy()
-            count, total, squares = count + len(rows), total + rows.sum(0), squares + rows.T @ rows
-    mean = total / count
-    mean, projection = whitening_of_moments(mean, squares / count - np.outer(mean, mean), how.settings.dim)
-    learner.how = how.whitened_by(torch.from_numpy(mean), torch.from_numpy(projection))
+        parts = (rows(group) for _, group in map_groups(learner, maps, shown))
+        learned = streamed_whitening(parts, learner.trunk.channels, how.settings.dim)
+    learner.how = how.whitened_by(*map(torch.from_numpy, learned))
