@@ -237,7 +237,7 @@ def check_answers(use: Components) -> None:
         raise InputError("a file of features speaks of no other photos: a map that answers new ones needs feature=sift")
     if not isinstance(use.retrieval, GlobalDescriptor):
         what = "file of global descriptors" if isinstance(use.retrieval, StoredDescriptor) else "list of pairs"
-        raise InputError(f"a {what} speaks of no other photos: a map that answers new ones needs retrieval=compact")
+        raise InputError(f"a {what} speaks of no other photos: a map that answers new ones needs retrieval=fusion")
 
 
 def _source(image):

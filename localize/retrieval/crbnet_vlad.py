@@ -88,9 +88,11 @@ class CrbnetVlad:
         """(dim,) float32 of unit length of an RGB photo (H, W, 3) or a grey one (H, W), uint8; zeros if nothing is
         found in it."""
         vectors = self._vectors(photo)
+        if not len(vectors):
+            return np.zeros(len(learned.whole) or learned.centers.size, np.float32)
         whole = self._whole(vectors, learned)
         if len(learned.whole):
-            whole = np.asarray(learned.whole) @ (whole - (learned.whole_mean if len(vectors) else whole))
+            whole = np.asarray(learned.whole) @ (whole - learned.whole_mean)
         return whole / max(float(np.linalg.norm(whole)), 1e-12)
 
     def _vectors(self, photo: np.ndarray) -> np.ndarray:

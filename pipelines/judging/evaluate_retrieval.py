@@ -102,7 +102,7 @@ def _check(scene: Scene, use: Components, radius_m, min_share, ks) -> None:
             f"scene {scene.name} has no true poses of queries to judge by: hold some out, dataset.holdout=n"
         )
     if isinstance(use.retrieval, GivenRanking):
-        problems.append("a list of pairs has no global descriptors to evaluate: take retrieval=compact")
+        problems.append("a list of pairs has no global descriptors to evaluate: take retrieval=fusion")
     if radius_m is None and isinstance(use.mapping, MapImport):
         problems.append("the map that says what is visible is triangulated: take mapping=triangulation")
     if radius_m is not None and not radius_m > 0:
