@@ -27,7 +27,7 @@ LAYERS = [
     {"weights"},
     {p.__module__.split(".")[1] for protocols in ROLES.values() for p in protocols} - {"io"} | {"evaluate", "render"},
     {"store", "roles"},
-    {"stages", "train"},
+    {"stages", "train", "paper"},
     {"datasets"},
     {"pipelines", "localizer", "saved_maps", "preflight"},
     {"cli", "arguments", "__main__"},
