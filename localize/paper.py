@@ -73,7 +73,7 @@ def netvlad(weights: str | None = None, backbone: str = "vgg16", **fields) -> Ne
     return NetVlad(weights=weights, backbone=backbone, **fields)
 
 
-def supplied(dataset, imported: Imported, triangulation: Triangulation) -> Imported | Triangulation:
+def supplied(dataset, *, imported: Imported, triangulation: Triangulation) -> Imported | Triangulation:
     """The mapping for a dataset: imported where its model and keypoints come with it, else triangulation."""
     try:
         comes = getattr(dataset, "supplies_keypoints", False)
