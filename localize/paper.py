@@ -112,7 +112,7 @@ def weights_notes(use: Components) -> list[str]:
     feature, retrieval = use.feature, use.retrieval
     if isinstance(feature, SiftCrbnet):
         file = pathlib.Path(feature.files()[0]).name
-        whose = "a training of your own" if file == f"{CRBNET}.safetensors" else "of this package or yours"
+        whose = "of this package" if feature.weights == LITE else "a training of your own"
         notes.append(
             f"stand-in: {file} ({whose}) for the weights of CRBNet, which its authors did not publish; "
             f"+pipeline=train_crbnet makes a {CRBNET}.safetensors, for the folder that {FOLDER} names"

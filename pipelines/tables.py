@@ -177,7 +177,11 @@ class _Job:
         if self.self_score is None:
             return f"{said})"
         log.info("%s, seed %d, every %dth reference as a query", self.title, seed, self.self_score)
-        report = self._run(method, use, seed, held_out(self.scene, self.self_score), into / "self_score")
+        try:
+            report = self._run(method, use, seed, held_out(self.scene, self.self_score), into / "self_score")
+        except InputError as e:
+            log.warning("row %s, seed %d: no references can be held out: %s", method, seed, e)
+            return f"{said}; no references can be held out: {e})"
         shares = " / ".join(f"{100 * share:.1f}" for share in report.recall[0])
         bounds = ", ".join(map(threshold_name, report.thresholds[0]))
         number = len(report.query_names)
