@@ -42,6 +42,11 @@ class Aachen(Dataset):
         """Name of the list of files to download."""
         return "aachen_" + self.version.replace(".", "_")
 
+    @property
+    def supplies_keypoints(self) -> bool:
+        """The keypoints that the model of v1.1 counts were never published."""
+        return self.version == "v1"
+
     def scene(self) -> Scene:
         """The scene; InputError with all problems if a file, a line or a photo cannot be used."""
         folder, problems = downloaded(self.folder), []
@@ -65,8 +70,8 @@ class Aachen(Dataset):
             ground_truth=truth,
             tag_thresholds=self.NIGHT[self.night_thresholds],
             supplied=ModelFiles(str(model), {image.name: image.name for image in references}, str(database))
-            if self.version == "v1"
-            else None,  # the keypoints that the model of v1.1 counts were never published
+            if self.supplies_keypoints
+            else None,
             submission=Submission(
                 "Aachen_eval_{method}.txt" if self.version == "v1" else "Aachen_v1_1_eval_{method}.txt",
                 {q.name: q.name.rpartition("/")[2] for q in queries},

@@ -19,6 +19,11 @@ class Dataset:
     holdout: int | None = None  # every n-th reference becomes a query with its own pose as the ground truth
     masks: str | None = None  # folder of NAME.png, or one picture for all photos: black is ignored
 
+    @property
+    def supplies_keypoints(self) -> bool:
+        """Whether a 3D model comes with it, and the keypoints that this counts."""
+        return False
+
     def load(self) -> Scene:
         """The scene; InputError with all problems if a file, a line or a photo cannot be used."""
         return masked(held_out(self.scene(), self.holdout), self.masks)

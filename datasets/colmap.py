@@ -59,6 +59,11 @@ class Colmap(Dataset):
         if self.unit is not None and len(self.unit.split()) != 1:
             raise InputError(f"dataset.unit is {self.unit!r}, but must be one word: {', '.join(IN_METRES)} or your own")
 
+    @property
+    def supplies_keypoints(self) -> bool:
+        """Where the database is named."""
+        return self.database is not None
+
     def scene(self) -> Scene:
         """The scene; InputError with all problems if a file, a line or a photo cannot be used."""
         problems, images, queries = [], [], []

@@ -59,6 +59,11 @@ class RobotCar(Dataset):
         """Name of the list of files to download."""
         return f"robotcar_{self.version}"
 
+    @property
+    def supplies_keypoints(self) -> bool:
+        """They are those of the merged model."""
+        return self._merged.is_file()
+
     def scene(self) -> Scene:
         """The scene; InputError with all problems if a file, a line or a photo cannot be used."""
         folder, problems, merged = downloaded(self.folder), [], []

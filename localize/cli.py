@@ -106,6 +106,12 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
     return results
 
 
+def _sets(key: str) -> bool:
+    """Whether the command line sets this key."""
+    overrides = OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
+    return any(override.key_or_group == key for override in overrides)
+
+
 def _check_parts_of(pipeline) -> None:
     """InputError for a setting of the pipeline of the wrong type or range, or a value in the place of a part."""
     parameters = inspect.signature(pipeline.func).parameters
@@ -122,19 +128,25 @@ def _given(pipeline, made: dict, store: Store, output: str) -> dict:
     """What the pipeline's signature asks for by name, after the check before the work.
 
     `scene`: the loaded scene, whose queries are needed; `reference_scene`: the same where only the references are;
-    `dataset`: what loads it; `store`, `workers`, `progress`, `output`; `**components`: one per role.
+    `dataset`: what loads it; `store`, `workers`, `progress`, `output`; `upright_asked`: whether the user set
+    feature.upright; `**components`: one per role.
     """
-    from localize.preflight import check_parts, preflight  # brings all default components: not for --help or a typo
+    # these bring all default components: not for --help or a typo
+    from localize.preflight import check_parts, preflight
+    from localize.stages import like_supplied
 
     asked = inspect.signature(pipeline.func).parameters
     takes_components = any(p.kind is p.VAR_KEYWORD for p in asked.values())
     components = {role: value for role, value in made.items() if role not in SETTINGS} if takes_components else {}
     check_value("progress", made["progress"], bool)
     given = {"dataset": made["dataset"], "store": store, "output": output, "progress": made["progress"]}
-    given["workers"] = _workers(made)
+    given |= {"workers": _workers(made), "upright_asked": _sets("feature.upright")}
     name = next((name for name in ("scene", "reference_scene") if name in asked), None)
     if name is not None:
         scene = preflight(made["dataset"], components, store, output, needs_queries=name == "scene")
+        if {"feature", "mapping"} <= components.keys():
+            upright = like_supplied(components["feature"], components["mapping"], scene, asked=_sets("feature.upright"))
+            components = components | {"feature": upright}
         log.info("%s: %d references, %d queries", scene.name, len(scene.references), len(scene.queries))
         given[name] = scene
         if components and not components["search"].uses_leaves:
@@ -189,9 +201,13 @@ def _sentences(error: BaseException) -> list[str]:
             valid = ", ".join(_options(name))
             return [f"write +{name}=..., with a plus: there is no default to replace; valid: {valid}"]
         return [_unknown(f"setting {name}", name, _options())]
+    if deleted := re.search(r"resolving interpolation '\$\{settings\}_\$\{(\w+)\}'", text):
+        return [f"~{deleted[1]} takes away what settings= looks at: choose another with {deleted[1]}=..."]
     name, target = (re.search(p, text) for p in (r"unexpected keyword argument '(\w+)'", r"call to target '([\w.]+)'"))
     if name and target:
-        valid = [f.name for f in dataclasses.fields(hydra.utils.get_class(target[1]))]
+        made = hydra.utils.get_object(target[1])
+        cls = made if isinstance(made, type) else typing.get_type_hints(made)["return"]
+        valid = [f.name for f in dataclasses.fields(cls)]
         return [_unknown(f"setting {name[1]} in {target[1]}", name[1], valid)]
     missing = next((e for e in reversed(chain) if isinstance(e, ImportError)), None)
     if missing and target is None:

@@ -8,16 +8,23 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 import localize
 from localize.components import Seeded
+from localize.datasets.base import held_out
 from localize.evaluate.benchmark_table import BenchmarkTable, Cells, Column, Row, texts
 from localize.evaluate.grids import FORMATS
 from localize.evaluate.published import METHODS, Benchmark, read_benchmark
+from localize.evaluate.recall import recall
+from localize.evaluate.tables import threshold_name
 from localize.index.base import OrdersLeaves
 from localize.io.text import write_text
+from localize.paper import differences, told, weights_notes
 from localize.pipelines import direct, parallel_search, serial
 from localize.roles import Components
 from localize.search.prior import Frames, Leaves
+from localize.stages import like_supplied
 from localize.store import Store
 from localize.types import InputError, Report, Scene
 
@@ -50,7 +57,9 @@ def run(
     output: str,
     workers: int = 1,
     progress: bool = False,
+    upright_asked: bool = False,
     table: str,
+    self_score: int | None = 20,
     seeds: tuple = (0,),
     rows: tuple = ("RT_AP", "RT", "IR", "parallel"),
     **components,
@@ -59,8 +68,10 @@ def run(
 
     table: aachen, robotcar or minitown. components: any of the fields of `roles.Components`; every row takes them, but
     for the search and the order of the leaves, which make the row. seeds: of index, retrieval and pose; the table has
-    the mean, the lowest and the highest where there are several. A row without data or without public ground truth
-    says so. A row that fails is logged as an error, and the others go on.
+    the mean, the lowest and the highest where there are several. A row without data says so. One without public ground
+    truth says how many queries were localized and, with self_score=n, how well it localizes every n-th reference on the
+    map of the others. A row that fails is logged as an error, and the others go on. upright_asked: the feature's
+    `upright` was set by the user, and is not to follow the supplied keypoints.
     """
     benchmark, use = read_benchmark(table), Components(**components)
     _check(seeds, rows, use)
@@ -71,8 +82,12 @@ def run(
         scene = _as_judged(dataset.load(), benchmark)
     except InputError as e:
         outcomes = dict.fromkeys(rows, _Outcome(missing="no data", reason=no_data(e)))
+    if scene is not None:
+        feature = like_supplied(use.feature, use.mapping, scene, asked=upright_asked)
+        use = dataclasses.replace(use, feature=feature)
     for number, method in enumerate(rows if scene else (), 1):
-        job = _Job(f"row {number} of {len(rows)}: {method}", scene, store, folder / method, workers, progress)
+        title = f"row {number} of {len(rows)}: {method}"
+        job = _Job(title, scene, store, folder / method, workers, progress, self_score)
         outcomes[method] = job.row(method, use, seeds)
     made = _table(benchmark, scene, outcomes, _notes(benchmark, scene, outcomes, use, seeds))
     written = texts(made)
@@ -106,7 +121,7 @@ def _as_judged(scene: Scene, benchmark: Benchmark) -> Scene:
         raise InputError(f"{scene.name} has no queries")
     if not benchmark.columns[0].thresholds:
         return scene
-    own = {column.tag: column.thresholds for column in benchmark.columns}
+    own = {column.tag: column.thresholds for column in reversed(benchmark.columns)}  # of a tag's columns the first
     return dataclasses.replace(scene, thresholds=benchmark.columns[0].thresholds, tag_thresholds=own)
 
 
@@ -129,29 +144,48 @@ class _Job:
     folder: pathlib.Path
     workers: int
     progress: bool
+    self_score: int | None
 
     def row(self, method: str, use: Components, seeds) -> _Outcome:
         """The outcome of a method with every seed."""
-        reports, files = [], []
+        reports, said = [], []
         for seed in seeds:
             log.info("%s, seed %d", self.title, seed)
             into = self.folder / f"seed{seed}"
             try:
-                parts = vars(_seeded(_of_method(use, method), method, seed))
-                settings = {"workers": self.workers, "progress": self.progress, "output": str(into)}
-                reports.append(PIPELINES[method](self.scene, self.store, **parts, **settings))
+                reports.append(self._run(method, use, seed, self.scene, into))
+                if not len(reports[-1].query_names):
+                    said.append(self._unscored(method, use, seed, into))
             except InputError as e:
                 for problem in e.problems:
                     log.error("row %s, seed %d: %s", method, seed, problem)
                 return _Outcome(missing="failed", reason=f"seed {seed}: {'; '.join(e.problems)}")
-            files.append(into / _results(into).get("submission", "poses.txt"))
-        if len(reports[0].query_names):
+        if not said:
             return _Outcome(tuple(reports))
-        todo = "submit" if self.scene.submission else "see"
-        return _Outcome(
-            missing="not scored",
-            reason=f"poses written, no public ground truth: {todo} {', '.join(map(str, files))}",
-        )
+        return _Outcome(missing="not scored", reason="poses written, no public ground truth: " + "; ".join(said))
+
+    def _run(self, method: str, use: Components, seed: int, scene: Scene, into: pathlib.Path) -> Report:
+        parts = vars(_seeded(_of_method(use, method), method, seed))
+        settings = {"workers": self.workers, "progress": self.progress, "output": str(into)}
+        return PIPELINES[method](scene, self.store, **parts, **settings)
+
+    def _unscored(self, method: str, use: Components, seed: int, into: pathlib.Path) -> str:
+        """What is known of poses without ground truth: their file and number, and how held-out references do."""
+        found = _results(into)
+        todo = f"{'submit' if self.scene.submission else 'see'} {into / found.get('submission', 'poses.txt')}"
+        said = f"{todo} ({found['num_localized']} of {found['num_queries']} queries localized"
+        if self.self_score is None:
+            return f"{said})"
+        log.info("%s, seed %d, every %dth reference as a query", self.title, seed, self.self_score)
+        try:
+            report = self._run(method, use, seed, held_out(self.scene, self.self_score), into / "self_score")
+        except InputError as e:
+            log.warning("row %s, seed %d: no references can be held out: %s", method, seed, e)
+            return f"{said}; no references can be held out: {e})"
+        shares = " / ".join(f"{100 * share:.1f}" for share in report.recall[0])
+        bounds = ", ".join(map(threshold_name, report.thresholds[0]))
+        number = len(report.query_names)
+        return f"{said}; of {number} references held out {shares} percent within {bounds})"
 
 
 def _of_method(use: Components, method: str) -> Components:
@@ -188,23 +222,29 @@ def _table(benchmark: Benchmark, scene: Scene | None, outcomes: dict[str, _Outco
     if scored and not any(column.tag in scored for column in columns):
         columns = (*columns, Column("all", "all"))  # queries without tags, such as references held out
     if scene is not None:
-        judged = {c.tag: scene.tag_thresholds.get(c.tag, scene.thresholds) for c in columns}
-        columns = tuple(dataclasses.replace(c, thresholds=judged[c.tag]) for c in columns)
+        own = scene.tag_thresholds
+        columns = tuple(
+            c if c.thresholds else dataclasses.replace(c, thresholds=own.get(c.tag, scene.thresholds)) for c in columns
+        )
     published = {name: (*cells, *[None] * (len(columns) - len(cells))) for name, cells in benchmark.rows.items()}
     rows = []
     for method, outcome in outcomes.items():
-        ours = tuple(_cells(report, columns) for report in outcome.reports)
+        ours = tuple(_cells(report, columns, scene) for report in outcome.reports)
         name = METHODS[method]
         rows.append(Row(method, ours, outcome.missing, outcome.reason, name, published.pop(name, None)))
     rows += [Row("", published_as=name, published=cells) for name, cells in published.items()]
     return BenchmarkTable(benchmark.title, columns, tuple(rows), tuple(notes))
 
 
-def _cells(report: Report, columns: tuple[Column, ...]) -> Cells:
+def _cells(report: Report, columns: tuple[Column, ...], scene: Scene) -> Cells:
     """Percent at each threshold, per column; None where no query of the column has ground truth."""
-    counts = dict(zip(report.conditions, report.num_queries, strict=True))
-    recall = dict(zip(report.conditions, (100 * report.recall).tolist(), strict=True))
-    return tuple(tuple(recall[c.tag]) if counts.get(c.tag) else None for c in columns)
+    tags = {query.name: query.tags for query in scene.queries}
+    errors = np.stack([report.error_m, report.error_deg], 1)
+    cells = []
+    for column in columns:
+        asked = np.array([column.tag == "all" or column.tag in tags[name] for name in report.query_names], bool)
+        cells.append(tuple((100 * recall(errors[asked], column.thresholds)).tolist()) if asked.any() else None)
+    return tuple(cells)
 
 
 def _notes(benchmark: Benchmark, scene: Scene | None, outcomes, use: Components, seeds) -> list[str]:
@@ -212,13 +252,16 @@ def _notes(benchmark: Benchmark, scene: Scene | None, outcomes, use: Components,
     notes = []
     if scene is not None:
         tags = Counter(tag for query in scene.queries for tag in query.tags)
-        counts = [f"{tags[c.tag]} {c.name}" for c in benchmark.columns if tags[c.tag]]
+        names = {c.tag: c.name for c in reversed(benchmark.columns)}
+        counts = [f"{tags[tag]} {name}" for tag, name in reversed(names.items()) if tags[tag]]
         parts = ", ".join(f"{role} {told(part)}" for role, part in vars(use).items() if role not in VARIED)
         parts += f", {use.search.num_frames} frames"
         notes.append(
             f"Ours: {scene.name}, {len(scene.references)} references, {len(scene.queries)} queries"
             f"{' (' + ', '.join(counts) + ')' if counts else ''}; {parts}."
         )
+        notes += [f"Not as in the paper: {sentence}." for sentence in differences(use)]
+        notes += [f"Weights, {sentence}." for sentence in weights_notes(use)]
         num_scored = next((len(o.reports[0].query_names) for o in outcomes.values() if o.reports), len(scene.queries))
         if num_scored < len(scene.queries):
             notes.append(
@@ -229,14 +272,6 @@ def _notes(benchmark: Benchmark, scene: Scene | None, outcomes, use: Components,
     if benchmark.scene:
         notes.append("Published: " + ", ".join(f"{count:.0f} {what}" for what, count in benchmark.scene.items()) + ".")
     return [*notes, *benchmark.notes]
-
-
-def told(part) -> str:
-    """The component's name, and the fields that are not as they are by default."""
-    changed = [
-        f"{f.name}={getattr(part, f.name)}" for f in dataclasses.fields(part) if getattr(part, f.name) != f.default
-    ]
-    return type(part).__name__ + (f" ({', '.join(changed)})" if changed else "")
 
 
 def _where(folder: pathlib.Path, outcomes: dict[str, _Outcome], seeds) -> str:

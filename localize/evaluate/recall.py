@@ -29,7 +29,7 @@ def evaluate_poses(estimates: Mapping[str, Pose | None], scene: Scene) -> Report
         error_deg=errors[:, 1],
         conditions=("all", *tags),
         thresholds=thresholds,
-        recall=np.array([_recall(errors[m], bounds) for m, bounds in zip(masks, thresholds, strict=True)]),
+        recall=np.array([recall(errors[m], bounds) for m, bounds in zip(masks, thresholds, strict=True)]),
         median_m=np.array([np.median(errors[m, 0]) if m.any() else np.inf for m in masks]),
         median_deg=np.array([np.median(errors[m, 1]) if m.any() else np.inf for m in masks]),
         num_queries=np.array([m.sum() for m in masks]),
@@ -38,7 +38,7 @@ def evaluate_poses(estimates: Mapping[str, Pose | None], scene: Scene) -> Report
     )
 
 
-def _recall(errors: np.ndarray, bounds) -> np.ndarray:
+def recall(errors: np.ndarray, bounds) -> np.ndarray:
     """(T,) share of the errors (Q, 2) in metres and degrees below each pair of bounds."""
     within = (errors[:, None, :] < np.asarray(bounds)[None]).all(-1)
     return within.sum(0) / max(1, len(errors))

@@ -19,6 +19,7 @@ from localize.stages.reranking import Looks, keep_regions
 from localize.stages.results import write_results
 from localize.stages.retrieval import PriorFrames, rank_photos, retrieve
 from localize.stages.union import Matched, match_points, match_query, nearest_points
+from localize.stages.upright import like_supplied
 from localize.stages.workbench import StageRecord, Workbench
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "global_vector",
     "keep_regions",
     "learn_descriptor",
+    "like_supplied",
     "map_points",
     "match_pairs",
     "match_points",

@@ -10,6 +10,7 @@ from localize.features.base import DescribesGiven
 from localize.io.models.colmap_database import ColmapDatabase
 from localize.io.models.supplied import check_model
 from localize.mapping.base import MapImport
+from localize.stages.upright import refuse_turned
 from localize.types import InputError, Scene
 
 if TYPE_CHECKING:
@@ -51,5 +52,6 @@ def given_keypoints(use: "Components", scene: Scene) -> GivenKeypoints | None:
             f"{type(feature).__name__} cannot describe the keypoints of {files.database}: take another feature, or "
             "mapping=triangulation"
         )
+    refuse_turned(feature, scene)
     names = {name: in_model.removeprefix("./") for name, in_model in files.names.items()}
     return GivenKeypoints(ColmapDatabase(files.database), names)

@@ -20,6 +20,7 @@ from localize.stages.memory import array_bytes
 from localize.stages.notes import focal_notes, truth_notes
 from localize.stages.shelved import Shelved
 from localize.stages.union import Matched
+from localize.stages.upright import upright_notes
 from localize.stages.workbench import Workbench
 from localize.types import Camera, ImageList, Report, Scene
 from localize.types.scenes import NO_UNIT
@@ -49,7 +50,7 @@ def write_results(
         folder = pathlib.Path(output)
         folder.mkdir(parents=True, exist_ok=True)
         results = _results(bench, scene, points, matched, poses, estimates, report)
-        results["notes"] += notes
+        results["notes"] += notes + upright_notes(use, scene)
         write_poses(folder / "poses.txt", found)
         results["fallback_poses_in_submission"] = []
         if scene.submission:

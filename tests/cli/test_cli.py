@@ -115,13 +115,12 @@ def test_a_component_that_cannot_be_kept_or_misses_a_file(run_cli, synthetic_roo
         "from dataclasses import dataclass\n"
         "class Bare:\n    grey = True\n"
         "@dataclass(frozen=True)\nclass Weighted:\n    VERSION = 1\n    weights: str = 'net.pth'\n"
-        "    honours, min_confidence, min_inliers = frozenset(), 0.5, 12\n"
-        "    def solve(self, matches, camera, prior=None): ...\n"
-        "    estimate = solve\n"
+        "    def estimate(self, view, seen, pose): ...\n"
         "    def preflight(self):\n        return [f'weights {self.weights} are missing: download them']\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    parts = ["feature=sift", "feature._target_=own_parts.Bare", "~pose", "+pose._target_=own_parts.Weighted"]
+    parts = ["feature=sift", "feature._target_=own_parts.Bare", "refinement=none"]
+    parts += ["refinement._target_=own_parts.Weighted"]
     own = ["dataset=synthetic", f"dataset.root={synthetic_root}", "dataset.num_photos=10", "dataset.num_points=250"]
     without = [f"~feature.{field.name}" for field in dataclasses.fields(Sift)]
     code, text = run_cli("+pipeline=serial", *own, *parts, *without)

@@ -9,7 +9,9 @@ import pytest
 
 from localize.index.faiss_index import FaissFlat
 from localize.io.benchmarks.submission import SubmissionFile
+from localize.matching.ratio import RatioTest
 from localize.pipelines import tables
+from localize.pose.refinement.none import NoRefinement
 from localize.search.prior import Leaves, Union
 from localize.store import Store
 from localize.types import ImageList, InputError, Pose, Scene, Submission
@@ -105,9 +107,24 @@ def test_without_ground_truth_the_files_to_submit_are_named(make, tagged, tmp_pa
     for method in ("IR", "parallel"):
         path = tmp_path / method / "seed0" / f"Town_eval_localize_{method}_seed0.txt"
         assert len(path.read_text().splitlines()) == 3
-        assert f"{method}: not scored: poses written, no public ground truth: submit {path}\n" in text
+        said = f"{method}: not scored: poses written, no public ground truth: submit {path} (3 of 3 queries localized; "
+        assert f"{said}of 1 references held out 100.0 / 100.0 / 100.0 percent within 0.25 m / 2 deg, 0.5 m" in text
         assert numbers(rows[method, "ours"], "day") == ["", "", ""]
     assert "73.9 / 91.4 / 96.7" in text
+
+
+def test_aachen_at_night_has_todays_bounds_too(make, tagged):
+    _, rows = make(tagged, rows=["IR"])
+    assert numbers(rows["IR", "ours"], "night, since 2020") == ["0.0", "0.0", "100.0"]
+    assert numbers(rows["IR+CRBNet", "published"], "night, since 2020") == [""] * 3
+
+
+def test_notes_name_what_differs_from_the_paper(make, tagged):
+    """Computed from the components in use, so that what is changed alone is named."""
+    text, _ = make(tagged, rows=["IR"], matching=RatioTest(ratio=0.75), refinement=NoRefinement())
+    assert "Not as in the paper: matching: ratio 0.75; the paper: ratio 0.8.\n" in text
+    assert "Not as in the paper: index: random trees of means, leaves of 256, 0.65 of the probability mass" in text
+    assert "refinement:" not in text
 
 
 def test_without_data_the_published_figures_are_printed(make):
@@ -191,12 +208,13 @@ def test_command_line_runs_the_rows(run_cli, synthetic_root):
     ("arguments", "sentence"),
     [
         (["+table=aachen", "pose.max_error_px=-1"], "PoseLib.max_error_px is -1"),
-        (["+table=aachen", "~pose", "+pose._target_=localize.search.prior.Leaves"], "Leaves cannot be a pose: it has"),
+        (["+table=aachen", "refinement._target_=localize.search.prior.Leaves"], "Leaves cannot be a refinement: it"),
         (["+table=aachen", "store.root=/proc/nothing"], "cannot write to the store /proc/nothing"),
         (
             ["table=aachen"],
             "write +table=..., with a plus: there is no default to replace; valid: aachen, crbnet",
         ),
+        (["+table=aachen", "~pose"], "~pose takes away what settings= looks at: choose another with pose=..."),
         (["+table=aachen", "+pipeline=serial"], "give either +pipeline=... or +table=..."),
         (["+table=aachen", "pipeline.sed=[1]"], "no setting pipeline.sed (did you mean seeds?); valid: rows, seeds"),
     ],
