@@ -14,6 +14,7 @@ from localize.evaluate.patches.hpatches import Sequences, describe_sequences, ev
 from localize.evaluate.published import read_patch_figures
 from localize.io.benchmarks.hpatches import check_hpatches, read_split
 from localize.io.text import write_text
+from localize.pipelines.judging import phototour_table
 from localize.train.loop.machine import threads
 from localize.types import InputError
 from localize.weights.patches import load_weights
@@ -32,7 +33,12 @@ def run(
     output: str,
     workers: int = 1,
     progress: bool = False,
-    folders: tuple,
+    folders: tuple | None = None,
+    phototour: str | None = None,
+    trainings: str = "outputs/phototour",
+    train: bool = False,
+    steps: int | None = None,
+    pairs_per_batch: int | None = None,
     crbnet: str | None = None,
     crbnet_n: str | None = None,
     crbnet_128: str | None = None,
@@ -45,11 +51,19 @@ def run(
 ) -> str:
     """The tables as text; `output` gets table.txt, .md, .csv, .tex and .json, and bits.png.
 
-    folders: in the format of UBC PhotoTour; where one has no list of pairs, `pairs` matching ones and as many others
-    are drawn with `seed`. crbnet, crbnet_n (trained without the loss of the bits), crbnet_128: weights files; None: the
+    phototour: the folder of its three sets; the table is then the paper's, of networks trained on each set, which lie
+    in `trainings`; train: run those that are missing; steps, pairs_per_batch: of each, in place of the paper's.
+
+    folders: others in the format of UBC PhotoTour, with weights that are there; where one has no list of pairs, `pairs`
+    matching ones and as many others are drawn with `seed`. crbnet, crbnet_n (trained without the loss of the bits), crbnet_128: weights files; None: the
     one that ships, or no row. tfeat: its authors' file. hpatches: hpatches-release; hpatches_tasks: the folder tasks of
     its benchmark. `workers` are threads. InputError, before any work, with all that is missing.
     """
+    if phototour is not None:
+        if folders is not None:
+            raise InputError("give either pipeline.phototour or pipeline.folders")
+        lists = phototour_table.trainings(phototour, trainings, steps, pairs_per_batch)
+        return _paper(pathlib.Path(output), lists, phototour, tfeat, train, pairs, seed, workers, progress)
     problems = _wrong_settings(folders, pairs, seed)
     names = {} if problems else _names(folders)
     contenders, notes = _contenders({"crbnet": crbnet, "crbnet_n": crbnet_n, "crbnet_128": crbnet_128}, tfeat, problems)
@@ -71,6 +85,22 @@ def run(
     bits = {c.name: c.statistics() for c in contenders if c.has_bits}
     grids = [_ours(contenders, sets, bits, [*notes, _cost(workers)]), *more, read_patch_figures()]
     return _write(target, grids, bits)
+
+
+def _paper(target, wanted, phototour, tfeat, train, pairs, seed, workers, progress) -> str:
+    """Table 1, of the trainings that are there, after those that are missing where that was asked for."""
+    if tfeat is not None:
+        phototour_table.set_of_tfeat(tfeat)
+        TFeat(tfeat).network  # noqa: B018  refused before any work
+    target.mkdir(parents=True, exist_ok=True)
+    costs = phototour_table.listed(wanted, workers)
+    log.info("%s", as_text([costs]))
+    for training in wanted if train else ():
+        if not training.weights.is_file():
+            training.run(workers, progress)
+    ours = phototour_table.evaluated(wanted, phototour, tfeat, pairs, seed, workers, progress)
+    costs = phototour_table.listed(wanted, workers) if train else costs
+    return _write(target, [costs, ours, read_patch_figures()], {})
 
 
 def _write(target: pathlib.Path, grids: list[Grid], bits: dict) -> str:
