@@ -55,7 +55,8 @@ def run(
     in `trainings`; train: run those that are missing; steps, pairs_per_batch: of each, in place of the paper's.
 
     folders: others in the format of UBC PhotoTour, with weights that are there; where one has no list of pairs, `pairs`
-    matching ones and as many others are drawn with `seed`. crbnet, crbnet_n (trained without the loss of the bits), crbnet_128: weights files; None: the
+    matching ones and as many others are drawn with `seed`. crbnet, crbnet_n (trained without the loss of the bits),
+    crbnet_128: weights files; None: the
     one that ships, or no row. tfeat: its authors' file. hpatches: hpatches-release; hpatches_tasks: the folder tasks of
     its benchmark. `workers` are threads. InputError, before any work, with all that is missing.
     """
