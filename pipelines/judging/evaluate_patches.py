@@ -11,6 +11,7 @@ from localize.evaluate.patches.bits import plot_bits
 from localize.evaluate.patches.comparison import Contender, PatchPairs, choose_pairs, compare
 from localize.evaluate.patches.descriptors import PatchNetwork, RootSift, TFeat
 from localize.evaluate.patches.hpatches import Sequences, describe_sequences, evaluate_hpatches
+from localize.evaluate.patches.hpatches_plot import plot_tasks
 from localize.evaluate.published import read_patch_figures
 from localize.io.benchmarks.hpatches import check_hpatches, read_split
 from localize.io.text import write_text
@@ -49,7 +50,7 @@ def run(
     hpatches_tasks: str | None = None,
     hpatches_split: str = "a",
 ) -> str:
-    """The tables as text; `output` gets table.txt, .md, .csv, .tex and .json, and bits.png.
+    """The tables as text; `output` gets table.txt, .md, .csv, .tex and .json, bits.png and hpatches.png.
 
     phototour: the folder of its three sets; the table is then the paper's, of networks trained on each set, which lie
     in `trainings`; train: run those that are missing; steps, pairs_per_batch: of each, in place of the paper's.
@@ -82,7 +83,7 @@ def run(
             log.info("%s: %s, with %s", patch_pairs.name, patch_pairs.told, ", ".join(c.name for c in contenders))
             compare(contenders, patch_pairs, workers, progress)
     with threads(workers):
-        more = [_hpatches(contenders, hpatches, hpatches_tasks, hpatches_split, progress)] if hpatches else []
+        more = [_hpatches(contenders, hpatches, hpatches_tasks, hpatches_split, progress, target)] if hpatches else []
     bits = {c.name: c.statistics() for c in contenders if c.has_bits}
     grids = [_ours(contenders, sets, bits, [*notes, _cost(workers)]), *more, read_patch_figures()]
     return _write(target, grids, bits)
@@ -179,8 +180,8 @@ def _ours(contenders: list[Contender], sets: list[PatchPairs], bits: dict, notes
     return Grid("ours", "FPR95 in percent, lower is better.", header, rows, (*of_sets, *notes))
 
 
-def _hpatches(contenders: list[Contender], folder: str, tasks: str, split: str, progress: bool) -> Grid:
-    """The table of its tasks, a column for each kind of values of each contender."""
+def _hpatches(contenders: list[Contender], folder: str, tasks: str, split: str, progress: bool, target) -> Grid:
+    """The table of its tasks, a column for each kind of values of each contender; and hpatches.png, its bars."""
     columns = {}
     for c in contenders:
         found = describe_sequences(c.descriptor, folder, read_split(tasks, split), progress)
@@ -188,6 +189,7 @@ def _hpatches(contenders: list[Contender], folder: str, tasks: str, split: str, 
         if c.has_bits:
             signs = Sequences(found.counts, found.values > 0, "hamming")
             columns[f"{c.name}, bits"] = evaluate_hpatches(signs, tasks, split)
+    plot_tasks(target / "hpatches.png", columns)
     rows = tuple((task, *(column[task] for column in columns.values())) for task in next(iter(columns.values())))
     title = f"HPatches, split {split}, in percent: area under the ROC (balanced), else mean average precision."
     return Grid("hpatches", title, ("task", *columns), rows)
