@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 
 _KEY = re.compile(r"[+~]*\w[\w.@/]*")
+GROUPS_OF_PIPELINES = ("pipeline.losses",)  # Hydra writes a slash there
 _PLAIN = re.compile(r"[\w./-]*", re.ASCII)
 
 
@@ -15,6 +16,8 @@ def as_meant(argument: str, parses: Callable[[str], bool]) -> str:
     list with a slip in it stays, as Hydra explains it.
     """
     key, equals, value = argument.partition("=")
+    if key in GROUPS_OF_PIPELINES:
+        return as_meant(f"{key.replace('.', '/')}={value}", parses)
     if not equals or not _KEY.fullmatch(key) or _PLAIN.fullmatch(value):
         return argument
     path = os.path.expanduser(value)

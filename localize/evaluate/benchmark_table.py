@@ -26,6 +26,15 @@ class Column:
 
 
 @dataclass(frozen=True)
+class ServerFigures:
+    """What the benchmark's server gave back for a submission of ours."""
+
+    seed: int
+    entered: str  # the date, as 2026-11-30
+    cells: Cells
+
+
+@dataclass(frozen=True)
 class Row:
     """A method: what we found with it, what was published for it, or both."""
 
@@ -35,6 +44,7 @@ class Row:
     reason: str = ""  # why there are none, in a sentence
     published_as: str = ""
     published: Cells | None = None
+    server: tuple[ServerFigures, ...] = ()  # one for each seed that was submitted; they stand for what is missing
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ class BenchmarkTable:
         """Why figures are missing, rows with the same reason together, and the notes."""
         reasons: dict[str, list[str]] = {}
         for row in self.rows:
-            if row.missing:
+            if row.missing and not row.server:
                 reasons.setdefault(" ".join(f"{row.missing}: {row.reason}".split()), []).append(row.method)
         return [f"{', '.join(methods)}: {reason}" for reason, methods in reasons.items()] + list(self.notes)
 
@@ -133,8 +143,11 @@ def _lines(table: BenchmarkTable) -> list[_Line]:
         elif row.ours:
             of_seeds = (f"mean of {len(row.ours)} seeds", _mean), ("lowest", min), ("highest", max)
             lines += [_Line(row.method, f"ours, {name}", _over_seeds(row.ours, f)) for name, f in of_seeds]
-        elif row.missing:
+        elif row.missing and not row.server:
             lines.append(_Line(row.method, "ours", None, row.missing, row.reason))
+        for given in row.server:
+            seed = f", seed {given.seed}" if len(row.server) > 1 else ""
+            lines.append(_Line(row.method, f"ours, from the server, entered {given.entered}{seed}", given.cells))
         if row.published is not None:
             lines.append(_Line(row.published_as, "published", row.published))
     return lines

@@ -11,9 +11,11 @@ from localize.evaluate.patches.bits import plot_bits
 from localize.evaluate.patches.comparison import Contender, PatchPairs, choose_pairs, compare
 from localize.evaluate.patches.descriptors import PatchNetwork, RootSift, TFeat
 from localize.evaluate.patches.hpatches import Sequences, describe_sequences, evaluate_hpatches
+from localize.evaluate.patches.hpatches_plot import plot_tasks
 from localize.evaluate.published import read_patch_figures
 from localize.io.benchmarks.hpatches import check_hpatches, read_split
 from localize.io.text import write_text
+from localize.pipelines.judging import phototour_table
 from localize.train.loop.machine import threads
 from localize.types import InputError
 from localize.weights.patches import load_weights
@@ -32,7 +34,12 @@ def run(
     output: str,
     workers: int = 1,
     progress: bool = False,
-    folders: tuple,
+    folders: tuple | None = None,
+    phototour: str | None = None,
+    trainings: str = "outputs/phototour",
+    train: bool = False,
+    steps: int | None = None,
+    pairs_per_batch: int | None = None,
     crbnet: str | None = None,
     crbnet_n: str | None = None,
     crbnet_128: str | None = None,
@@ -43,13 +50,22 @@ def run(
     hpatches_tasks: str | None = None,
     hpatches_split: str = "a",
 ) -> str:
-    """The tables as text; `output` gets table.txt, .md, .csv, .tex and .json, and bits.png.
+    """The tables as text; `output` gets table.txt, .md, .csv, .tex and .json, bits.png and hpatches.png.
 
-    folders: in the format of UBC PhotoTour; where one has no list of pairs, `pairs` matching ones and as many others
-    are drawn with `seed`. crbnet, crbnet_n (trained without the loss of the bits), crbnet_128: weights files; None: the
+    phototour: the folder of its three sets; the table is then the paper's, of networks trained on each set, which lie
+    in `trainings`; train: run those that are missing; steps, pairs_per_batch: of each, in place of the paper's.
+
+    folders: others in the format of UBC PhotoTour, with weights that are there; where one has no list of pairs, `pairs`
+    matching ones and as many others are drawn with `seed`. crbnet, crbnet_n (trained without the loss of the bits),
+    crbnet_128: weights files; None: the
     one that ships, or no row. tfeat: its authors' file. hpatches: hpatches-release; hpatches_tasks: the folder tasks of
     its benchmark. `workers` are threads. InputError, before any work, with all that is missing.
     """
+    if phototour is not None:
+        if folders is not None:
+            raise InputError("give either pipeline.phototour or pipeline.folders")
+        lists = phototour_table.trainings(phototour, trainings, steps, pairs_per_batch)
+        return _paper(pathlib.Path(output), lists, phototour, tfeat, train, pairs, seed, workers, progress)
     problems = _wrong_settings(folders, pairs, seed)
     names = {} if problems else _names(folders)
     contenders, notes = _contenders({"crbnet": crbnet, "crbnet_n": crbnet_n, "crbnet_128": crbnet_128}, tfeat, problems)
@@ -67,10 +83,26 @@ def run(
             log.info("%s: %s, with %s", patch_pairs.name, patch_pairs.told, ", ".join(c.name for c in contenders))
             compare(contenders, patch_pairs, workers, progress)
     with threads(workers):
-        more = [_hpatches(contenders, hpatches, hpatches_tasks, hpatches_split, progress)] if hpatches else []
+        more = [_hpatches(contenders, hpatches, hpatches_tasks, hpatches_split, progress, target)] if hpatches else []
     bits = {c.name: c.statistics() for c in contenders if c.has_bits}
     grids = [_ours(contenders, sets, bits, [*notes, _cost(workers)]), *more, read_patch_figures()]
     return _write(target, grids, bits)
+
+
+def _paper(target, wanted, phototour, tfeat, train, pairs, seed, workers, progress) -> str:
+    """Table 1, of the trainings that are there, after those that are missing where that was asked for."""
+    if tfeat is not None:
+        phototour_table.set_of_tfeat(tfeat)
+        TFeat(tfeat).network  # noqa: B018  refused before any work
+    target.mkdir(parents=True, exist_ok=True)
+    costs = phototour_table.listed(wanted, workers)
+    log.info("%s", as_text([costs]))
+    for training in wanted if train else ():
+        if not training.weights.is_file():
+            training.run(workers, progress)
+    ours = phototour_table.evaluated(wanted, phototour, tfeat, pairs, seed, workers, progress)
+    costs = phototour_table.listed(wanted, workers) if train else costs
+    return _write(target, [costs, ours, read_patch_figures()], {})
 
 
 def _write(target: pathlib.Path, grids: list[Grid], bits: dict) -> str:
@@ -148,8 +180,8 @@ def _ours(contenders: list[Contender], sets: list[PatchPairs], bits: dict, notes
     return Grid("ours", "FPR95 in percent, lower is better.", header, rows, (*of_sets, *notes))
 
 
-def _hpatches(contenders: list[Contender], folder: str, tasks: str, split: str, progress: bool) -> Grid:
-    """The table of its tasks, a column for each kind of values of each contender."""
+def _hpatches(contenders: list[Contender], folder: str, tasks: str, split: str, progress: bool, target) -> Grid:
+    """The table of its tasks, a column for each kind of values of each contender; and hpatches.png, its bars."""
     columns = {}
     for c in contenders:
         found = describe_sequences(c.descriptor, folder, read_split(tasks, split), progress)
@@ -157,6 +189,7 @@ def _hpatches(contenders: list[Contender], folder: str, tasks: str, split: str, 
         if c.has_bits:
             signs = Sequences(found.counts, found.values > 0, "hamming")
             columns[f"{c.name}, bits"] = evaluate_hpatches(signs, tasks, split)
+    plot_tasks(target / "hpatches.png", columns)
     rows = tuple((task, *(column[task] for column in columns.values())) for task in next(iter(columns.values())))
     title = f"HPatches, split {split}, in percent: area under the ROC (balanced), else mean average precision."
     return Grid("hpatches", title, ("task", *columns), rows)

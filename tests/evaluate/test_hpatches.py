@@ -11,6 +11,7 @@ from localize.evaluate.patches import descriptors as patch_descriptors
 from localize.evaluate.patches import hpatches as tasks_of
 from localize.evaluate.patches.descriptors import PatchNetwork, RootSift
 from localize.evaluate.patches.hpatches import Sequences, average_precision, describe_sequences, evaluate_hpatches
+from localize.evaluate.patches.hpatches_plot import plot_tasks, task_means
 from localize.io.benchmarks.hpatches import TYPES, check_hpatches, read_sequence, read_split, read_task, resampled
 from localize.io.benchmarks.phototour import write_phototour
 from localize.networks.patches import patch_network
@@ -222,3 +223,16 @@ def test_tables_have_a_column_for_values_and_bits(made, tmp_path, run_cli, monke
     real = describe_sequences(PatchNetwork(str(tmp_path / "w.safetensors")), str(made[0]), [*COUNTS])
     found = dataclasses.replace(real, values=real.values > 0, distance="hamming")
     assert {row[0]: row[3] for row in grid["rows"]} == pytest.approx(evaluate_hpatches(found, str(made[1])))
+
+
+def test_bars_are_the_means_of_the_tasks(tmp_path):
+    found = {f"matching, {n}": v for n, v in (("easy", 30.0), ("hard", 20.0), ("tough", 10.0))}
+    for n, v in (("easy", 90.0), ("hard", 80.0), ("tough", 70.0)):
+        found |= {f"verification, imbalanced, {k}, {n}": v + d for k, d in (("inter", 2.0), ("intra", -2.0))}
+        found |= {f"verification, balanced, {k}, {n}": 1.0 for k in ("inter", "intra")}
+        found |= {f"retrieval, {k} patches, {n}": v / k for k in (100, 500)}
+    assert task_means({"a": found}, "verification") == {"a": {"easy": 90.0, "hard": 80.0, "tough": 70.0}}
+    assert task_means({"a": found}, "matching")["a"]["tough"] == 10.0
+    assert task_means({"a": found}, "retrieval")["a"]["easy"] == pytest.approx((0.9 + 0.18) / 2)
+    plot_tasks(tmp_path / "hpatches.png", {"a": found, "b": found})
+    assert (tmp_path / "hpatches.png").read_bytes().startswith(b"\x89PNG")

@@ -10,6 +10,7 @@ import types
 
 import pytest
 
+from localize.datasets.patches import PhotoTour
 from localize.datasets.shared.manifest import Manifest, RemoteFile, manifest_names, read_manifest
 from localize.io.fetching.download import MIRROR, fetch
 from localize.pipelines.exchange import download
@@ -98,16 +99,22 @@ def test_what_cannot_be_downloaded_says_what_can(town):
 
 def test_unknown_data_sets_name_those_that_can_be_had(scene):
     with pytest.raises(
-        InputError, match="dataset=aachen or dataset=revisitop1m or dataset=robotcar or dataset=roxford5k"
+        InputError,
+        match="aachen or dataset=hpatches or dataset=phototour or dataset=revisitop1m or dataset=robotcar or dataset=r",
     ):
         download.run(scene)
     with pytest.raises(
-        InputError, match="aachen_v1, aachen_v1_1, revisitop1m, robotcar_v1, robotcar_v2, roxford5k, rparis6k"
+        InputError,
+        match="aachen_v1, aachen_v1_1, hpatches, phototour, revisitop1m, robotcar_v1, robotcar_v2, roxford5k, rparis6k",
     ):
         read_manifest("rome")
 
 
-UNENCRYPTED = "http://cmp.felk.cvut.cz/revisitop", "http://ptak.felk.cvut.cz/revisitop"  # as their authors name them
+UNENCRYPTED = (  # as their authors name them
+    *("http://cmp.felk.cvut.cz/revisitop", "http://ptak.felk.cvut.cz/revisitop", "http://icvl.ee.ic.ac.uk/vbalnt"),
+    "http://phototour.cs.washington.edu/patches",
+)
+TAKEN_BY = "dataset.distractors=/data", "pipeline.phototour=/data", "pipeline.hpatches=/data/hpatches-release"
 
 
 @pytest.mark.parametrize("name", manifest_names())
@@ -118,7 +125,7 @@ def test_manifests_are_sound(name):
     assert all(site.startswith(("https://", *UNENCRYPTED)) for site in (*manifest.sites, manifest.terms))
     assert not any(site.endswith("/") for site in manifest.sites)
     composed = manifest.next.format(dataset=manifest.dataset, folder="/data", version=manifest.version)
-    assert f"dataset={manifest.dataset} " in composed or "dataset.distractors=/data" in composed
+    assert f"dataset={manifest.dataset} " in composed or any(setting in composed for setting in TAKEN_BY)
     for f in manifest.files:
         assert not f.path.startswith("/")
         assert ".." not in f.path
@@ -126,6 +133,22 @@ def test_manifests_are_sound(name):
         assert f.size is None or f.size > 0
         assert f.sha256 is None or re.fullmatch("[0-9a-f]{64}", f.sha256)
         assert bool(f.gives) == (f.unpack is not None and name != "revisitop1m")  # a list names the distractors
+
+
+def test_phototour_comes_from_its_mirror(server, tmp_path, monkeypatch, caplog):
+    """Three archives, each into the folder of its set, though the first host does not answer."""
+    manifest = read_manifest("phototour")
+    few = [dataclasses.replace(f, gives={"patches*.bmp": 1, "info.txt": 1}) for f in manifest.files]
+    for f in few:
+        inside = {"patches0000.bmp": b"BM", "info.txt": b"0 0\n"}
+        server.files[f"/vbalnt/{f.path}"] = make_zip(tmp_path / f.path, inside).read_bytes()
+    sites = (server.site + "/gone", server.site + "/vbalnt")
+    monkeypatch.setattr(download, "manifest_of", lambda _: dataclasses.replace(manifest, sites=sites, files=tuple(few)))
+    monkeypatch.setattr(download, "fetch", functools.partial(fetch, sleep=lambda _: None))
+    caplog.set_level(logging.INFO)
+    download.run(PhotoTour(str(tmp_path / "data")))
+    assert names(tmp_path / "data") >= {f"{s}/info.txt" for s in ("liberty", "notredame", "yosemite")}
+    assert f"python -m localize +table=crbnet pipeline.phototour={tmp_path}/data" in caplog.text
 
 
 def test_conditions_choose_the_photos_of_robotcar():

@@ -109,6 +109,45 @@ def test_a_checkpoint_of_another_training_is_refused(finished, parts, role, sett
     assert said in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("losses", "terms", "steps"),
+    [
+        ("ours", {"H_d", "R_sos", "H_dw"}, 3),
+        ("sosnet", {"H_d", "R_sos"}, 3),
+        ("hardnet", {"H_d"}, 3),
+        ("paper", {"H_d", "R_sos", "H_dw"}, 16),
+    ],
+)
+def test_one_word_makes_the_losses_of_the_paper_and_of_its_sources(losses, terms, steps, parts, tmp_path, run_cli):
+    """The card has every option that was used; a field given beside the word counts."""
+    data, validation = parts["data"].patches[0], parts["validation"].patches[0]
+    epochs = 2 if losses == "paper" else "null"
+    code, said = run_cli(
+        *("+pipeline=train_crbnet", f"pipeline.losses={losses}", f"pipeline.data.patches=[{data}]"),
+        *(
+            f"pipeline.validation.patches=[{validation}]",
+            "pipeline.data.pairs_per_batch=16",
+            f"pipeline.epochs={epochs}",
+        ),
+        *("pipeline.loop.steps=3", "pipeline.start.network=l2net128", "pipeline.loop.precision=float32", "workers=1"),
+        f"hydra.run.dir={tmp_path}/out",
+    )
+    assert code == 0, said
+    rows = curve(tmp_path / "out")
+    assert len(rows) == steps + 1  # 256 patches, 32 in a batch: 8 steps each time
+    assert {column for column in rows[0] if column[:2] in ("H_", "R_")} == terms
+    card = load_weights(tmp_path / "out/weights.safetensors")[1]
+    wanted = {
+        "ours": ("cross", "1", "union4_sym", "linear", "0.5"),
+        "paper": ("cross", "1", "paper", "none", "0.0"),
+        "sosnet": ("cross+intra", "2", "union4_sym", "none", "0.0"),
+        "hardnet": ("cross", "1", "union4_sym", "linear", "0.0"),
+    }[losses]
+    names = ("loss.negatives", "loss.hinge_power", "loss.sos_mask", "loop.schedule", "data.augment")
+    assert tuple(card[name] for name in names) == wanted
+    assert card["data.pairs_per_batch"] == "16"
+
+
 def test_patches_that_would_count_twice_are_refused(parts, tmp_path):
     folder = parts["data"].patches[0]
     copy = str(shutil.copytree(folder, tmp_path / "copy"))

@@ -91,6 +91,18 @@ class PatchNetwork:
         return inference.describe(self.network, halved(_checked(patches)))
 
 
+@dataclass(frozen=True, eq=False)
+class RotatedNetwork(PatchNetwork):
+    """A network whose values are rotated so that their signs lose little, and centred: no longer of unit length."""
+
+    rotation: np.ndarray  # (D, K) float32
+    thresholds: np.ndarray  # (K,) float32
+
+    def describe(self, patches: np.ndarray) -> np.ndarray:
+        """(N, K) float32."""
+        return super().describe(patches) @ self.rotation - self.thresholds
+
+
 def pair_distances(first: np.ndarray, second: np.ndarray, distance: str) -> np.ndarray:
     """(P,) between rows i of two arrays (P, D): euclidean float32, or hamming, the number of bits that differ."""
     if distance == "hamming":

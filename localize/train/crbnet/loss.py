@@ -21,6 +21,7 @@ class CrbnetLoss(TrainingPart):
     """H_d + R_sos + H_dw of N pairs of unit vectors (N, K)."""
 
     bits: bool = True  # False leaves out H_dw: the paper's CRBNet(N)
+    second_order: bool = True  # False leaves out R_sos: HardNet
     margin: float = 1.0
     negatives: str = "cross"  # between the two sides of the batch; or cross+intra: also within each (SOSNet)
     hinge_power: int = 1  # 2: SOSNet
@@ -42,10 +43,9 @@ class CrbnetLoss(TrainingPart):
             within = [distances(x, x) for x in (a, p)]
             same = [matrix.detach() < DUPLICATE for matrix in within]
             inside = zip(within, same, strict=True) if self.negatives == "cross+intra" else ()
-            terms = {
-                "H_d": self._hinge(cross, duplicate, inside),
-                "R_sos": second_order(*within, cross, self.sos_neighbours, self.sos_mask),
-            }
+            terms = {"H_d": self._hinge(cross, duplicate, inside)}
+            if self.second_order:
+                terms["R_sos"] = second_order(*within, cross, self.sos_neighbours, self.sos_mask)
             if self.bits:  # equal bits make no duplicate: two points with the same bits are what this term is against
                 of_bits = (bit_distances(x, x) for x in (a, p))
                 inside = zip(of_bits, same, strict=True) if self.negatives == "cross+intra" else ()

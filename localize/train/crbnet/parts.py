@@ -66,6 +66,12 @@ class PatchData(TrainingPart):
         """Number and digest of each folder's patches."""
         return {"patches": " ".join(self._read[1])}
 
+    def steps(self, epochs: int) -> int:
+        """How many batches show all patches that often; InputError for less than once."""
+        if epochs < 1:
+            raise InputError(f"pipeline.epochs is {epochs}, but must be 1 or more")
+        return max(1, round(epochs * len(self._read[0]) / (2 * self.pairs_per_batch)))
+
     def batches(self, seed: int) -> PairBatches:
         """The batch by step; InputError if the patches show too few points."""
         return PairBatches(self._read[0], self.pairs_per_batch, turn=self.turn, augment=self.augment, seed=seed)
