@@ -18,7 +18,7 @@ from localize.retrieval.ranking import rank, rank_by_pose
 from localize.stages.descriptors import DescribedReferences
 from localize.stages.map_checks import Check, CheckedReferences
 from localize.stages.photos import Photos, check_enough
-from localize.stages.shelved import Shelved
+from localize.stages.shelved import Shelved, Streamed
 from localize.stages.workbench import Workbench
 from localize.types import Image, ImageList, InputError, Map, ModelFiles, PairMatches, PointRows, Scene, SourceModel
 
@@ -136,7 +136,7 @@ def triangulate(bench: Workbench, mapping: Mapping, references: Photos, matches:
 
     def build() -> Map:
         keypoints = {name: features[name].keypoints for name in references.images.names}
-        return mapping.build(references.images, keypoints, {pair: matches[pair] for pair in matches.item_keys})
+        return mapping.build(references.images, keypoints, Streamed(matches))
 
     return bench.artifact("map", spec, build)
 
