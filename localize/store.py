@@ -111,8 +111,13 @@ class Store:
             wait_for_lock(handle, path)
             yield
 
-    def artifact(self, stage: str, spec: dict, build: Callable[[], object]) -> tuple[object, str, bool]:
-        """The record of this specification, built now if it is not there. Returns (record, key, reused)."""
+    def artifact(
+        self, stage: str, spec: dict, build: Callable[..., object], *, streamed: bool = False
+    ) -> tuple[object, str, bool]:
+        """The record of this specification, built now if it is not there. Returns (record, key, reused).
+
+        streamed: build(folder) writes arrays there itself (`ArrayWriter`) and returns the record and their notes.
+        """
         key, makers = key_of({"stage": stage, "spec": spec}), _makers(describe(spec))
         final = self.root / stage / key
         record = self._finished(final, makers)
@@ -124,9 +129,9 @@ class Store:
                 return record, key, True
             for leftover in final.parent.glob(f"{key}*.partial"):
                 shutil.rmtree(leftover, ignore_errors=True)
-            record = build()
+            made = None if streamed else (build(), {})
             with self.writing(), whole_folder(final) as new:
-                save_record(new, record)
+                save_record(new, *(made or build(new)))
                 (new / "spec.json").write_text(json.dumps(describe(spec), indent=1))
         record = load_record(final, trusted=makers)  # computed now or reused, the caller gets the same arrays
         return record, key, False

@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import errno
 import json
 import multiprocessing
@@ -16,10 +17,11 @@ import pytest
 from localize.features.sift import Sift
 from localize.index.random_trees import RandomTrees
 from localize.io import records
+from localize.io.records import ArrayWriter
 from localize.keys import describe, key_of
 from localize.pose.poselib import PoseLib
 from localize.store import Store
-from localize.types import Features, Image, ImageList, PairMatches, Pose, StoreError, UnreadableError
+from localize.types import Features, Image, ImageList, PairMatches, PointRows, Pose, StoreError, UnreadableError
 from tests.conftest import CHECKOUT, PINHOLE, random_features
 
 
@@ -370,3 +372,26 @@ def test_pycolmap_and_zlib_live_together():
     code = "import localize.geometry.colmap, zlib; c = zlib.compressobj(); c.compress(b'a'); c.flush(); print('alive')"
     done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True)
     assert done.stdout == "alive\n", done.stderr
+
+
+def test_an_array_written_row_by_row_is_the_one_saved_whole(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = PointRows(
+        np.zeros((3, 3)), rng.normal(size=(5000, 8)).astype(np.float16), rng.integers(0, 3, 5000), [0, 5000]
+    )
+
+    def build(folder):
+        writer = ArrayWriter(folder / "descriptors.npy", 8, np.float16, 9000)
+        for part in np.split(rows.descriptors, [0, 1, 4000]):
+            writer.add(part)
+        descriptors, note = writer.finish()
+        return dataclasses.replace(rows, descriptors=descriptors), {"descriptors": note}
+
+    store = Store(tmp_path / "store", verify=True)
+    streamed, key, _ = store.artifact("rows", {"streamed": True}, build, streamed=True)
+    np.testing.assert_array_equal(streamed.descriptors, rows.descriptors)
+    assert store.artifact("rows", {"streamed": True}, None, streamed=True)[2]  # its checksum is right
+    _, whole, _ = store.artifact("rows", {}, lambda: rows)
+    folder = tmp_path / "store" / "rows"
+    for name in ("descriptors.npy", "point.npy", "record.json"):
+        assert (folder / key / name).read_bytes() == (folder / whole / name).read_bytes()

@@ -57,6 +57,13 @@ class Coding:
             np.greater(self.projected(descriptors[at : at + BLOCK]), self.thresholds, out=bits[at : at + BLOCK])
         return bits
 
+    def packed_bits(self, descriptors: np.ndarray) -> np.ndarray:
+        """(N, bytes) uint8, eight bits in each, the lowest first."""
+        packed = np.empty((len(descriptors), -(-len(self.thresholds) // 8)), np.uint8)
+        for at in range(0, len(descriptors), BLOCK):
+            packed[at : at + BLOCK] = np.packbits(self.bits(descriptors[at : at + BLOCK]), axis=1, bitorder="little")
+        return packed
+
     def pack(self, descriptors: np.ndarray, codes: np.ndarray) -> None:
         """The bits as codes (N, words) uint64, on one thread."""
         for at in range(0, len(descriptors), BLOCK):

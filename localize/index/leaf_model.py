@@ -35,11 +35,18 @@ def estimate_gaussian(
         p = rng.integers(len(start), size=num_samples)
         i = rng.integers(count[p])
         j = (i + 1 + rng.integers(count[p] - 1)) % count[p]
-        column = coding.columns(descriptors, [bit])[:, 0].astype(np.float64)[order]
-        delta = column[start[p] + j] - column[start[p] + i]
+        one, other = (_values(descriptors, coding, order[start[p] + k], bit) for k in (i, j))
+        delta = other - one
         means.append(delta.mean())
         sigmas.append(delta.std())
     return float(np.mean(means)), max(MIN_SIGMA, float(np.mean(sigmas)))
+
+
+def _values(descriptors: np.ndarray, coding: Coding, rows: np.ndarray, bit: int) -> np.ndarray:
+    """(N,) float64 of one tested value of some rows; a city's rows are not read whole."""
+    if not coding.rotation.size:
+        return descriptors[rows, bit].astype(np.float64)
+    return coding.columns(descriptors[rows], [bit])[:, 0].astype(np.float64)
 
 
 def branch_costs(

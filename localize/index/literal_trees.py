@@ -88,8 +88,10 @@ class LiteralTrees:
         """Trees over all rows (M >= 1)."""
         descriptors = np.asarray(rows.descriptors)
         coding = learn_coding(descriptors, self.bits, self.num_bits, self.seed)
-        bits = coding.bits(descriptors).view(np.uint8)  # a view: a city has 10 million rows
-        trees = [self._tree(bits, np.asarray(rows.point), self.seed + t) for t in range(self.num_trees)]
+        bits = coding.packed_bits(descriptors)
+        given = bits, len(coding.thresholds), np.asarray(rows.point)
+        trees = [self._tree(*given, self.seed + t) for t in range(self.num_trees)]
+        del bits, given
         num_nodes = [len(t[0]) for t in trees]
         first_node = np.cumsum([0, *num_nodes[:-1]])
         first_row = len(descriptors) * np.arange(self.num_trees)
@@ -115,12 +117,13 @@ class LiteralTrees:
             sigma=sigma,
         )
 
-    def _tree(self, bits: np.ndarray, point: np.ndarray, seed: int):
+    def _tree(self, bits: np.ndarray, num_bits: int, point: np.ndarray, seed: int):
         """bit, left, right, lo, hi, order of one tree; points come in random order, rows of a point together."""
         rank = np.random.default_rng(seed).permutation(int(point.max(initial=-1)) + 1)
         order = np.argsort(rank[point], kind="stable").astype(np.int32)
         tree = build_tree(
             bits,
+            num_bits,
             point,
             order,
             self.max_depth,

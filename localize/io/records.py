@@ -15,7 +15,8 @@ import pathlib
 import sys
 import tokenize
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -160,13 +161,46 @@ def load_array(path: pathlib.Path, note: dict, *, verify: bool = False) -> np.nd
     return array
 
 
-def save_record(folder: pathlib.Path, record) -> None:
-    """Write a record into a folder: one .npy per array, record.json for the rest, with what each array must be."""
+class ArrayWriter:
+    """A .npy file as `save_array` writes it, but row by row: no more of it is in memory than is written at once."""
+
+    def __init__(self, path: pathlib.Path, width: int, dtype: np.dtype, most: int):
+        """For up to `most` rows of `width` values."""
+        self._path, self._width, self._dtype, self._crc32, self._rows = path, width, np.dtype(dtype), 0, 0
+        self._header_bytes = len(_header(self._dtype, (most, width)))
+        with open(path, "wb") as f:
+            f.write(bytes(self._header_bytes))
+
+    def add(self, rows: np.ndarray) -> None:
+        """Write rows (N, width) behind the others."""
+        data = np.ascontiguousarray(rows, self._dtype).reshape(-1).view(np.uint8).data
+        with open(self._path, "ab") as f:
+            f.write(data)
+        self._crc32, self._rows = zlib.crc32(data, self._crc32), self._rows + len(rows)
+
+    def finish(self) -> tuple[np.ndarray, dict]:
+        """The array, memory-mapped, and its note (see `note_of`)."""
+        shape = self._rows, self._width
+        header = _header(self._dtype, shape)
+        if len(header) != self._header_bytes:
+            raise ValueError(f"the header of {shape} has another length than that of the most rows there could be")
+        with open(self._path, "r+b") as f:
+            f.write(header)
+        note = {"dtype": self._dtype.str, "shape": list(shape), "crc32": self._crc32}
+        return load_array(self._path, note) if self._rows else np.zeros(shape, self._dtype), note
+
+
+def save_record(folder: pathlib.Path, record, written: Mapping[str, dict] = MappingProxyType({})) -> None:
+    """Write a record into a folder: one .npy per array, record.json for the rest, with what each array must be.
+
+    written: the notes of arrays that an `ArrayWriter` has put there.
+    """
     arrays, text = record_to_arrays(record)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, array in arrays.items():
-        save_array(folder / f"{name}.npy", array)
-    head = {"format": FORMAT, "arrays": {name: note_of(array) for name, array in arrays.items()}}
+    for name in arrays.keys() - written.keys():
+        save_array(folder / f"{name}.npy", arrays[name])
+    notes = {name: written[name] if name in written else note_of(array) for name, array in arrays.items()}
+    head = {"format": FORMAT, "arrays": notes}
     (folder / "record.json").write_text(json.dumps(head | {"crc32": text_checksum(text)} | json.loads(text)))
 
 

@@ -14,8 +14,9 @@ from localize.kernels.splitmix64 import random_below
 def choose_test(bits, point, order, lo, hi, candidates, balance_tolerance):
     """The candidate bit of lowest label error among those balanced within the tolerance; if none is, the best balanced.
 
-    bits (M, D) uint8; point (M,); order[lo:hi] = the window's rows, those of one point adjacent. Label error of a
-    bit = mean over points with n >= 2 rows in the window of 2 c (n - c) / (n (n - 1)), c = number of ones.
+    bits (M, bytes) uint8, eight in each, the lowest first; point (M,); order[lo:hi] = the window's rows, those of one
+    point adjacent. Label error of a bit = mean over points with n >= 2 rows in the window of
+    2 c (n - c) / (n (n - 1)), c = number of ones.
     """
     k = candidates.shape[0]
     ones = np.zeros(k, np.int64)
@@ -25,7 +26,7 @@ def choose_test(bits, point, order, lo, hi, candidates, balance_tolerance):
     for i in range(lo, hi):
         row = order[i]
         for c in range(k):
-            run_ones[c] += bits[row, candidates[c]]
+            run_ones[c] += bits[row, candidates[c] >> 3] >> (candidates[c] & 7) & 1
         run += 1
         if i + 1 == hi or point[order[i + 1]] != point[row]:
             for c in range(k):
@@ -82,7 +83,7 @@ def _partition(bits, test, order, lo, hi, scratch):
     """
     zeros, ones = lo, 0
     for i in range(lo, hi):
-        if bits[order[i], test]:
+        if bits[order[i], test >> 3] >> (test & 7) & 1:
             scratch[ones] = order[i]
             ones += 1
         else:
@@ -93,13 +94,15 @@ def _partition(bits, test, order, lo, hi, scratch):
 
 
 @njit(nogil=True, cache=True)
-def build_tree(bits, point, order, max_depth, min_split, num_candidates, window, balance_tolerance, seed):
+def build_tree(bits, d, point, order, max_depth, min_split, num_candidates, window, balance_tolerance, seed):
     """One tree over rows `order` (M,), which is permuted in place so that each leaf's rows are contiguous.
+
+    bits: see `choose_test`; d: number of bits.
 
     On entry the rows of one point must be adjacent in `order`, the points in random order. Returns bit (-1 = leaf),
     left and right child (-1 = none), lo and hi (the node's rows are order[lo:hi]); node 0 is the root.
     """
-    m, d = bits.shape
+    m = bits.shape[0]
     capacity = m + 64
     bit = np.full(capacity, -1, np.int16)
     left = np.full(capacity, -1, np.int32)

@@ -34,9 +34,11 @@ def reach_px(px_of_1600: float) -> float:
 
 def still_points(points: Map, keypoints: Mapping[str, np.ndarray]) -> np.ndarray:
     """Which points of a map (P,) bool stay at one pixel in all photos that see them; keypoints (N, 2) px by name."""
-    lengths = [len(keypoints[name]) for name in points.images.names]
-    rows = np.concatenate([[0], np.cumsum(lengths)])[points.image] + points.keypoint
-    xy = np.concatenate([keypoints[name] for name in points.images.names])[rows]
+    xy, order = np.empty((len(points.image), 2), np.float32), np.argsort(points.image, kind="stable")
+    bounds = np.searchsorted(points.image[order], np.arange(len(points.images) + 1))
+    for i, name in enumerate(points.images.names):
+        rows = order[bounds[i] : bounds[i + 1]]
+        xy[rows] = keypoints[name][points.keypoint[rows]]
     reach = np.array([reach_px(image.camera.px_of_1600) for image in points.images])[points.image]
     lengths = np.diff(points.indptr)
     moved = np.linalg.norm(xy - xy[np.repeat(points.indptr[:-1], lengths)], axis=1) > reach

@@ -2,17 +2,30 @@
 
 import pathlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from localize.components import check_component, query_field
 from localize.geometry.colmap import camera_rays, pycolmap, to_pycolmap_camera, to_pycolmap_pose
 from localize.geometry.two_view import essential_matrix, sampson_error
+from localize.kernels.threads import available_cores, on_threads
+from localize.mapping.match_blocks import FlatMatches
 from localize.mapping.pairs import PAIRS, check_number, model_of_pairs
 from localize.types import ImageList, InputError, Map, PairMatches, Scene
+
+BLOCK = 500_000  # keypoints with matches that are triangulated at a time: about 0.6 GB
+
+
+class Tracks(NamedTuple):
+    """Points and the observations of each, those of all points behind one another."""
+
+    points: np.ndarray  # (P, 3) float64 m
+    lengths: np.ndarray  # (P,) int64
+    image: np.ndarray  # (M,) int32
+    keypoint: np.ndarray  # (M,) int32
 
 
 @dataclass(frozen=True)
@@ -62,55 +75,65 @@ class Triangulation:
     def build(
         self, images: ImageList, keypoints: Mapping[str, np.ndarray], matches: Mapping[tuple[str, str], PairMatches]
     ) -> Map:
-        """Map; keypoints (N, 2) px by image name, matches by pair of names. InputError if no point comes out."""
-        with tempfile.TemporaryDirectory(prefix="localize-") as folder:
-            model = self._triangulate(images, keypoints, matches, pathlib.Path(folder))
-        tracks = sorted(
-            (sorted((e.image_id - 1, e.point2D_idx) for e in p.track.elements), tuple(p.xyz))
-            for p in model.points3D.values()
-        )
-        if not tracks:
-            raise InputError(
-                f"no 3D point could be triangulated from {len(images)} references and "
-                f"{sum(len(m.rows) for m in matches.values())} matches: check that the poses are camera-from-world, "
-                "that the intrinsics belong to these photos, and that the photos overlap"
-            )
-        lengths = [len(track) for track, _ in tracks]
-        observations = np.array([o for track, _ in tracks for o in track], np.int32)
-        return Map(
-            images=images,
-            points=np.array([xyz for _, xyz in tracks]),
-            indptr=np.concatenate([[0], np.cumsum(lengths)]),
-            image=observations[:, 0],
-            keypoint=observations[:, 1],
-        )
+        """Map; keypoints (N, 2) px by image name, matches by pair of names. InputError if no point comes out.
 
-    def _triangulate(self, images, keypoints, matches, folder: pathlib.Path):
+        Beside the result, memory is that of the matches and of a block of BLOCK keypoints on each core; the result does
+        not depend on their number. Several blocks give the tracks of one, but for a few in a thousand that lie at a
+        threshold, as each is adjusted until it changes little itself.
+        """
+        verified, given = self._verified(images, keypoints, matches)
+        blocks = verified.blocks(np.array([len(keypoints[name]) for name in images.names]), BLOCK)
+        del verified
+
+        def work(block: FlatMatches) -> Tracks:
+            with tempfile.TemporaryDirectory(prefix="localize-") as folder:
+                return self._triangulate(images, keypoints, block, pathlib.Path(folder))
+
+        tracks = on_threads(work, blocks, available_cores())
+        if not any(len(part.points) for part in tracks):
+            raise InputError(
+                f"no 3D point could be triangulated from {len(images)} references and {given} matches: check that the "
+                "poses are camera-from-world, that the intrinsics belong to these photos, and that the photos overlap"
+            )
+        return _map(images, tracks)
+
+    def _verified(self, images: ImageList, keypoints, matches) -> tuple[FlatMatches, int]:
+        """The matches that agree with the poses, and how many were given."""
+        number, given = {name: i for i, name in enumerate(images.names)}, 0
+
+        def checked() -> Iterator[tuple[int, int, np.ndarray]]:
+            nonlocal given
+            for (first, second), pair in matches.items():
+                given += len(pair.rows)
+                xy = keypoints[first][pair.rows[:, 0]], keypoints[second][pair.rows[:, 1]]
+                good = self.verify(images.by_name[first], images.by_name[second], *xy)
+                yield number[first], number[second], pair.rows[good]
+
+        return FlatMatches.of(checked()), given
+
+    def _triangulate(self, images: ImageList, keypoints, block: FlatMatches, folder: pathlib.Path) -> Tracks:
         """pycolmap wants the matches in a database beside a model with poses; image ids count from 1."""
-        ids = {image.name: i for i, image in enumerate(images, 1)}
+        used = block.keypoints()
         model = pycolmap.Reconstruction()
         with pycolmap.Database.open(str(folder / "database.db")) as database:
-            for image in images:
-                i, camera = ids[image.name], to_pycolmap_camera(image.camera, ids[image.name])
-                xy = np.asarray(keypoints[image.name])
+            for i, rows in used.items():
+                image = images.images[i]
+                camera = to_pycolmap_camera(image.camera, i + 1)
+                xy = np.asarray(keypoints[image.name])[rows].reshape(-1, 2)
+                ids = {"name": image.name, "camera_id": i + 1, "image_id": i + 1}
                 database.write_camera(camera, use_camera_id=True)
-                database.write_image(pycolmap.Image(name=image.name, camera_id=i, image_id=i), use_image_id=True)
-                database.write_keypoints(i, xy.astype(np.float32))
+                database.write_image(pycolmap.Image(**ids), use_image_id=True)
+                database.write_keypoints(i + 1, xy.astype(np.float32))
                 model.add_camera_with_trivial_rig(camera)
-                points2d = xy.astype(np.float64).reshape(-1, 2)
-                model.add_image_with_trivial_frame(
-                    pycolmap.Image(name=image.name, keypoints=points2d, camera_id=i, image_id=i),
-                    to_pycolmap_pose(image.pose),
-                )
-            for (first, second), pair in matches.items():
-                xy = keypoints[first][pair.rows[:, 0]], keypoints[second][pair.rows[:, 1]]
-                good = pair.rows[self.verify(images.by_name[first], images.by_name[second], *xy)]
-                if len(good):  # config 2 = CALIBRATED: the default 0 is ignored without a word (pycolmap 4.2)
-                    geometry = pycolmap.TwoViewGeometry(config=2, inlier_matches=good.astype(np.uint32))
-                    database.write_two_view_geometry(ids[first], ids[second], geometry)
-        return pycolmap.triangulate_points(
-            model, str(folder / "database.db"), str(folder), str(folder), options=self._options()
-        )
+                with_points = pycolmap.Image(**ids, keypoints=xy.astype(np.float64))
+                model.add_image_with_trivial_frame(with_points, to_pycolmap_pose(image.pose))
+            for first, second, rows in block:
+                own = [np.searchsorted(used[i], rows[:, k]) for k, i in enumerate((first, second))]
+                # config 2 = CALIBRATED: the default 0 is ignored without a word (pycolmap 4.2)
+                geometry = pycolmap.TwoViewGeometry(config=2, inlier_matches=np.column_stack(own).astype(np.uint32))
+                database.write_two_view_geometry(first + 1, second + 1, geometry)
+        where = str(folder / "database.db"), str(folder), str(folder)
+        return _tracks(pycolmap.triangulate_points(model, *where, options=self._options()), used)
 
     def _options(self):
         options = pycolmap.IncrementalPipelineOptions()
@@ -124,3 +147,25 @@ class Triangulation:
         options.triangulation.complete_max_reproj_error = self.max_reprojection_error_px
         options.mapper.filter_max_reproj_error = self.max_reprojection_error_px
         return options
+
+
+def _tracks(model, used: dict[int, np.ndarray]) -> Tracks:
+    """The points of pycolmap's model; used: which keypoints of each image it was given."""
+    xyz, lengths, seen = [], [], []
+    for point in model.points3D.values():
+        track = sorted((e.image_id - 1, used[e.image_id - 1][e.point2D_idx]) for e in point.track.elements)
+        xyz.append(point.xyz)
+        lengths.append(len(track))
+        seen.extend(track)
+    image, keypoint = np.array(seen, np.int32).reshape(-1, 2).T
+    return Tracks(np.array(xyz, np.float64).reshape(-1, 3), np.array(lengths, np.int64), image, keypoint)
+
+
+def _map(images: ImageList, parts: list[Tracks]) -> Map:
+    """All points, in the order of their first observations, of which no two points share one."""
+    points, lengths, image, keypoint = (np.concatenate(column) for column in zip(*parts, strict=True))
+    first = np.cumsum(lengths) - lengths
+    order = np.lexsort((keypoint[first], image[first]))
+    indptr = np.concatenate([[0], np.cumsum(lengths[order])])
+    rows = np.arange(indptr[-1]) + np.repeat(first[order] - indptr[:-1], lengths[order])
+    return Map(images=images, points=points[order], indptr=indptr, image=image[rows], keypoint=keypoint[rows])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localize.io.models.supplied import read_model
+from localize.io.records import ArrayWriter
 from localize.keys import describe, file_digest, key_of
 from localize.mapping.base import MapImport, Mapping
 from localize.mapping.focal_check import looked_at
@@ -18,7 +19,7 @@ from localize.retrieval.ranking import rank, rank_by_pose
 from localize.stages.descriptors import DescribedReferences
 from localize.stages.map_checks import Check, CheckedReferences
 from localize.stages.photos import Photos, check_enough
-from localize.stages.shelved import Shelved
+from localize.stages.shelved import Shelved, Streamed
 from localize.stages.workbench import Workbench
 from localize.types import Image, ImageList, InputError, Map, ModelFiles, PairMatches, PointRows, Scene, SourceModel
 
@@ -136,7 +137,7 @@ def triangulate(bench: Workbench, mapping: Mapping, references: Photos, matches:
 
     def build() -> Map:
         keypoints = {name: features[name].keypoints for name in references.images.names}
-        return mapping.build(references.images, keypoints, {pair: matches[pair] for pair in matches.item_keys})
+        return mapping.build(references.images, keypoints, Streamed(matches))
 
     return bench.artifact("map", spec, build)
 
@@ -187,25 +188,29 @@ def collect_rows(bench: Workbench, points: Map, map_key: str, features: Shelved)
     An observation whose keypoint could not be described (zeros) has no row. InputError if none could.
     """
     spec = {"map": map_key, "features": features.key, "rows": "described"}
-    rows, key = bench.artifact("map_descriptors", spec, lambda: _described_rows(points, features))
+
+    def build(folder: pathlib.Path) -> tuple[PointRows, dict]:
+        return _described_rows(points, features, folder)
+
+    rows, key = bench.artifact("map_descriptors", spec, build, streamed=True)
     return LocalizationMap(points.images, rows, key, points)
 
 
-def _described_rows(points: Map, features: Shelved) -> PointRows:
+def _described_rows(points: Map, features: Shelved, folder: pathlib.Path) -> tuple[PointRows, dict]:
+    """The rows, whose descriptors are written into the folder image by image, and the note of these."""
     point = np.repeat(np.arange(len(points.points), dtype=np.int32), np.diff(points.indptr))
     order = np.lexsort((points.keypoint, points.image))
     bounds = np.searchsorted(points.image[order], np.arange(len(points.images) + 1))
-    used, descriptors, indptr = np.empty(len(order), np.int64), None, [0]
+    used, writer, indptr = np.zeros(len(order), bool), None, [0]
     for i, name in enumerate(points.images.names):
         rows = order[bounds[i] : bounds[i + 1]]
         found = features[name].descriptors[points.keypoint[rows]]
-        if descriptors is None:
-            descriptors = np.empty((len(order), found.shape[1]), found.dtype)
-        seen = found.any(1)
-        end = indptr[-1] + np.count_nonzero(seen)
-        used[indptr[-1] : end], descriptors[indptr[-1] : end] = rows[seen], found[seen]
-        indptr.append(end)
-    point = point[used[: indptr[-1]]]
+        writer = writer or ArrayWriter(folder / "descriptors.npy", found.shape[1], found.dtype, len(order))
+        seen = used[bounds[i] : bounds[i + 1]] = found.any(1)
+        writer.add(found[seen])
+        indptr.append(indptr[-1] + np.count_nonzero(seen))
+    descriptors, note = writer.finish()
+    point = point[order[used]]
     if len(point) < len(order):
         lost = len(points.points) - len(np.unique(point))
         log.info(
@@ -215,4 +220,4 @@ def _described_rows(points: Map, features: Shelved) -> PointRows:
         )
     if not len(point):
         raise InputError("no observation of the map could be described at its keypoint: take mapping=triangulation")
-    return PointRows(np.asarray(points.points), descriptors[: len(point)], point, np.array(indptr))
+    return PointRows(np.asarray(points.points), descriptors, point, np.array(indptr)), {"descriptors": note}

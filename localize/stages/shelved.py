@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -67,3 +67,19 @@ class Shelved:
                 self._held[key], self._held_bytes = (record, size), self._held_bytes + size
             while self._held_bytes > self.MEMORY_BYTES:
                 self._held_bytes -= self._held.popitem(last=False)[1][1]
+
+
+class Streamed(Mapping):
+    """All items by name as a mapping that reads each when it is asked for."""
+
+    def __init__(self, items: Shelved):
+        self._items = items
+
+    def __getitem__(self, name):
+        return self._items[name]
+
+    def __iter__(self) -> Iterator:
+        return iter(self._items.item_keys)
+
+    def __len__(self) -> int:
+        return len(self._items.item_keys)

@@ -56,10 +56,12 @@ class Workbench:
         reused = f", {record.reused} reused" if record.reused else ""
         log.info("%-18s %5d computed%s in %.1f s", name, record.computed, reused, record.seconds)
 
-    def artifact(self, name: str, spec: dict, build: Callable[[], object]) -> tuple[object, str]:
-        """One result from the store, or built now. Returns (record, key)."""
+    def artifact(
+        self, name: str, spec: dict, build: Callable[..., object], *, streamed: bool = False
+    ) -> tuple[object, str]:
+        """One result from the store, or built now, see `Store.artifact`. Returns (record, key)."""
         with self.stage(name) as record:
-            result, record.key, reused = self.store.artifact(name, spec, build)
+            result, record.key, reused = self.store.artifact(name, spec, build, streamed=streamed)
             record.reused, record.computed = int(reused), int(not reused)
         return result, record.key
 

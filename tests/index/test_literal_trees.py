@@ -77,14 +77,16 @@ def test_tree_is_the_slow_tree(settings):
     bits = (rows.descriptors > 0).astype(np.uint8)
     order = np.argsort(rows.point, kind="stable").astype(np.int32)
     slow = slow_tree(bits, rows.point, order.copy(), max_depth, min_split, num_candidates, window, 0.1, 7)
-    tree = build_tree(bits, rows.point, order, max_depth, min_split, num_candidates, window, 0.1, 7)
+    packed = np.packbits(bits, axis=1, bitorder="little")
+    tree = build_tree(packed, bits.shape[1], rows.point, order, max_depth, min_split, num_candidates, window, 0.1, 7)
     same_tree(0, slow, tree, order)
 
 
 def test_choice_without_matching_observations_is_the_best_balanced():
     bits = np.array([[0, 0, 1], [0, 1, 1], [0, 1, 1], [1, 0, 1]], np.uint8)
     point, order = np.arange(4), np.arange(4, dtype=np.int32)
-    assert choose_test(bits, point, order, 0, 4, np.array([0, 1, 2]), 0.1) == 1
+    packed = np.packbits(bits, axis=1, bitorder="little")
+    assert choose_test(packed, point, order, 0, 4, np.array([0, 1, 2]), 0.1) == 1
 
 
 def slow_leaves(trees, root, zero, one, budget):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from localize.mapping.match_blocks import FlatMatches
 from localize.mapping.pairs import neighbour_pairs
 from localize.mapping.triangulation import Triangulation
 from localize.types import Image, ImageList, InputError, PairMatches, Retrieval
@@ -42,6 +43,39 @@ def test_triangulation_finds_the_points_and_drops_wrong_matches():
     again = Triangulation().build(images, keypoints, matches)
     np.testing.assert_array_equal(again.points, town.points)
     np.testing.assert_array_equal(again.keypoint, town.keypoint)
+
+
+def test_blocks_are_whole_components_and_give_the_map_of_one_piece(monkeypatch):
+    _, images, _, keypoints, matches = generated_scene(num_points=300)
+    whole = Triangulation().build(images, keypoints, matches)
+    monkeypatch.setattr("localize.mapping.triangulation.BLOCK", 200)
+    parts = Triangulation().build(images, keypoints, matches)
+    for column in ("indptr", "image", "keypoint"):
+        np.testing.assert_array_equal(getattr(parts, column), getattr(whole, column))
+    np.testing.assert_allclose(parts.points, whole.points, atol=1e-5)
+    monkeypatch.setattr("localize.mapping.triangulation.available_cores", lambda: 1)
+    np.testing.assert_array_equal(Triangulation().build(images, keypoints, matches).points, parts.points)
+
+
+def test_keypoints_that_matches_connect_are_of_one_block():
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(20, 40, 12)
+    pairs = [(a, b) for a in range(12) for b in range(a + 1, 12) if rng.random() < 0.3]
+    given = [(a, b, np.column_stack([rng.choice(sizes[i], 4, replace=False) for i in (a, b)])) for a, b in pairs]
+    flat = FlatMatches.of(given)
+    components = [{(i, k)} for i, size in enumerate(sizes) for k in range(size)]
+    for a, b, rows in given:
+        for i, k in rows.tolist():
+            joined = [c for c in components if (a, i) in c or (b, k) in c]
+            components = [c for c in components if c not in joined] + [set().union(*joined)]
+    blocks = flat.blocks(sizes, 30)
+    assert len(blocks) > 3
+    nodes = [{(i, k) for i, rows in block.keypoints().items() for k in rows.tolist()} for block in blocks]
+    for component in (c for c in components if len(c) > 1):
+        assert sum(component <= own for own in nodes) == sum(bool(component & own) for own in nodes) == 1
+    assert sum(len(block.rows) for block in blocks) == len(flat.rows)
+    again = {(a, b, *row) for block in blocks for a, b, rows in block for row in rows.tolist()}
+    assert again == {(a, b, *row) for a, b, rows in given for row in rows.tolist()}
 
 
 def test_wrong_poses_give_a_sentence_not_an_empty_map():
