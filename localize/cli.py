@@ -29,12 +29,15 @@ from localize.arguments import as_meant
 from localize.components import check_value
 from localize.evaluate.tables import text_table
 from localize.io.files import refused_by_system
+from localize.io.text import write_text
 from localize.store import Store
 from localize.types import InputError, Report, StoreError
 
 log = logging.getLogger(__name__)
 MOST_WORKERS = 1024
-SETTINGS = ("workers", "progress", "store", "pipeline", "dataset")  # everything else is a component
+SETTINGS = ("workers", "progress", "store", "pipeline", "dataset", "costs")  # everything else is a component
+COSTS = ("told", "only", "none")
+FORETOLD = ("parallel_search", "direct", "serial", "build_map", "tables")  # pipelines whose costs are known beforehand
 
 
 class _Terminated(KeyboardInterrupt):
@@ -89,7 +92,11 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
     made = hydra.utils.instantiate(cfg, _convert_="all")
     _check_parts_of(made["pipeline"])
     pipeline, store = made["pipeline"], Store(made["store"].get("root"), verify=made["store"].get("verify", False))
-    said = pipeline(**_given(pipeline, made, store, output))
+    given = _given(pipeline, made, store, output)
+    foretold = _foretold(pipeline, made, given)
+    if made["costs"] == "only":
+        return None
+    said = pipeline(**given)
     if isinstance(said, str):
         print("\n" + said)
         return _compared(pathlib.Path(output))
@@ -97,6 +104,9 @@ def _run(cfg: omegaconf.DictConfig) -> dict | None:
         return None
     folder = pathlib.Path(output)
     results = json.loads((folder / "results.json").read_text())
+    if foretold is not None:
+        results["estimated"] = foretold.as_json()
+        write_text(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
     reused, computed = (sum(stage[what] for stage in results["stages"]) for what in ("reused", "computed"))
     print("\n" + (folder / "summary.txt").read_text())
     print(
@@ -154,6 +164,29 @@ def _given(pipeline, made: dict, store: Store, output: str) -> dict:
     elif takes_components:
         check_parts(components, store, output)
     return {name: value for name, value in given.items() if name in asked} | components
+
+
+def _foretold(pipeline, made: dict, given: dict):
+    """The Estimate of the run, said; None where none is asked for, or none can be made."""
+    from localize.preflight import foretell
+
+    name, costs = pipeline.func.__module__.rpartition(".")[2], made["costs"]
+    if costs not in COSTS:
+        raise InputError(f"costs is {costs!r}, but must be one of: {', '.join(COSTS)}")
+    if costs == "none" or (costs == "told" and name not in FORETOLD):
+        return None
+    if name not in FORETOLD:
+        raise InputError(f"nothing is known beforehand of what {name} costs, but of {', '.join(FORETOLD)}")
+    runs = len(pipeline.keywords.get("rows", [0])) * len(pipeline.keywords.get("seeds", [0]))
+    components = {role: value for role, value in made.items() if role not in SETTINGS}
+    found = foretell(given, components, made["dataset"], queries=name != "build_map", runs=runs, insist=costs == "only")
+    if costs == "only":
+        print(f"\n{found.text}")
+    elif found is not None and found.told:
+        log.info("%s", found.told)
+    for sentence in found.warnings if found is not None else ():
+        log.warning("%s", sentence)
+    return found
 
 
 def _compared(folder: pathlib.Path) -> dict | None:

@@ -11,7 +11,9 @@ from localize.keys import describe
 from localize.pose.base import unfit_for_rigs
 from localize.pose.priors import unhonoured
 from localize.retrieval.base import StoredDescriptor
-from localize.roles import unfit_for_role
+from localize.roles import Components, unfit_for_role
+from localize.stages import Workbench
+from localize.stages.costs import Estimate, estimate
 from localize.store import Store
 from localize.types import InputError, Scene, StoreError
 
@@ -51,6 +53,26 @@ def preflight(
     if problems:
         raise InputError(*problems)
     return scene
+
+
+def foretell(
+    given: Mapping, components: Mapping[str, object], dataset, *, queries: bool, runs: int, insist: bool
+) -> Estimate | None:
+    """What a run is to cost, see `stages.costs.estimate`; None where the data set of a table cannot be loaded.
+
+    given: what the run gets: its scene, or none yet for a table; store, workers, progress. insist: InputError instead
+    of None.
+    """
+    scene = given.get("scene", given.get("reference_scene"))
+    if scene is None:
+        try:
+            scene = dataset.load()
+        except InputError:
+            if insist:
+                raise
+            return None
+    bench = Workbench(given["store"], given["workers"], given["progress"])
+    return estimate(bench, Components(**components), scene, describe=not queries, queries=queries, runs=runs)
 
 
 def check_parts(components: Mapping[str, object], store: Store, output: str) -> None:

@@ -128,14 +128,14 @@ def learn_descriptor(bench: Workbench, retrieval: GlobalDescriptor, references: 
         fitted["references"] = [references.digests[name] for name in names]
     else:
         fitted |= {"features": references.features.key, "references": [references.features.item_keys[n] for n in names]}
-    read, stage = functools.partial(_source, retrieval.needs, references), "retrieval_model"
+    read, stage = functools.partial(source_of, retrieval.needs, references), "retrieval_model"
     learned, key = bench.artifact(stage, fitted, lambda: learn_shown(bench, stage, retrieval.fit, names, read))
     alone = retrieval.needs == "pixels" and isinstance(learned, NothingLearned)
     shelf = bench.store.shelf("global_descriptors", spec if alone else {"model": key})
     return _Learned(retrieval, learned, shelf, stamps)
 
 
-def _source(needs: str, photos: Photos, name: str) -> Features | np.ndarray | PhotoSource:
+def source_of(needs: str, photos: Photos, name: str) -> Features | np.ndarray | PhotoSource:
     """What a descriptor looks at of a photo, read now, or when it is asked for."""
     read_pixels = functools.partial(read_photo, photos.paths[name])
     if needs == "both":
