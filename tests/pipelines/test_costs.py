@@ -11,7 +11,8 @@ from localize.stages import Workbench
 from localize.stages.costs import estimate, trial
 from localize.stages.costs.machine import MB, Machine, free_memory_mb
 from localize.store import Store
-from tests.conftest import FEATURE, RUN
+from localize.types import Image, ImageList, Pose
+from tests.conftest import FEATURE, PINHOLE, RUN
 
 
 def test_all_in_the_store_costs_nothing(finished, scene):
@@ -55,11 +56,12 @@ def test_what_does_not_fit_is_named(scene, tmp_path, monkeypatch):
     assert "feature.max_keypoints=" in disk
 
 
-def test_pairs_look_the_same_way(scene):
-    chosen = trial.spread_in_pairs(scene.references, 4).images
-    assert len({image.name for image in chosen}) == len(chosen) == 4
-    for first, second in zip(chosen[::2], chosen[1::2], strict=True):
-        assert first.pose.rotation[2] @ second.pose.rotation[2] > np.cos(np.radians(trial.SAME_VIEW_DEG))
+def test_pairs_look_the_same_way():
+    """Of cameras on a line that look forwards and backwards by turns."""
+    ways = [np.eye(3), np.diag([-1.0, 1.0, -1.0])]
+    poses = [Pose(ways[i % 2], ways[i % 2] @ [-float(i), 0, 0]) for i in range(20)]
+    images = ImageList(Image(f"{i:02d}", PINHOLE, pose) for i, pose in enumerate(poses))
+    assert trial.spread_in_pairs(images, 4, num_neighbours=6).names == ("00", "02", "19", "07")
 
 
 def test_the_memory_of_a_group_is_its_limit(tmp_path):

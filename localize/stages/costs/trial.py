@@ -91,7 +91,7 @@ def spread_in_pairs(images: ImageList, number: int, num_neighbours: int = 20) ->
         apart[axes @ axes[i] < np.cos(np.radians(SAME_VIEW_DEG))] += FAR
         others = [j for j in np.argsort(apart, kind="stable").tolist() if j != i][:num_neighbours]
         same = [j for j in others if apart[j] < FAR] or others
-        free = [j for j in same if j not in chosen and j not in spots]
+        free = [j for j in same if j not in (*chosen, *spots)]
         if i not in chosen and free:
             chosen += [i, free[round(share * (len(free) - 1))]]
     return ImageList(images.images[i] for i in chosen)
