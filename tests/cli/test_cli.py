@@ -23,7 +23,7 @@ from tests.conftest import RUN
             "no setting dataset.rot (did you mean root?); valid: holdout,",
         ),
         (["pose.max_eror_px=3"], "no setting pose.max_eror_px (did you mean max_error_px?); valid: confidence,"),
-        (["serch=union"], "no setting serch (did you mean search?); valid: dataset, feature,"),
+        (["serch=union"], "no setting serch (did you mean search?); valid: costs, dataset, feature,"),
         (["search=uniom"], "no choice search=uniom (did you mean union?); valid: frames, leaves, union"),
         (
             ["+pose.max_eror_px=3"],

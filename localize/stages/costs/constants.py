@@ -1,7 +1,7 @@
 """What cannot be tried beforehand: seconds and bytes of an item, as they were measured.
 
 Measured on two cores of an AMD EPYC with AVX-512, with the runs of benchmarks/estimate_against_run.py (Minitown,
-Herz-Jesu-P25, RedKitchen; SIFT and CRBNet) and benchmarks/city.py for maps of millions of points. Seconds are
+Herz-Jesu-P25, RedKitchen; SIFT and CRBNet), benchmarks/city.py for maps of millions of points. Seconds are
 multiplied by `Machine.slowness`.
 """
 
@@ -13,7 +13,7 @@ AGREEING = 0.33  # of a pair's matches, the observations they bring to each of t
 TRACK = 3.0  # observations of a point
 MATCHED = 0.2  # of a query's keypoints
 
-MAP_S = 18e-6  # an observation, triangulated
+MAP_S = 20e-6  # an observation, triangulated
 IMPORT_S = 4e-6  # an observation of a supplied model
 ROWS_S = 4e-3  # a reference
 INDEX_S = 0.2, 11e-6  # an index, and each point
@@ -28,9 +28,11 @@ BY_INDEX = {  # class: (building, asking), as often as the default index
 
 WORKER_MB = 600  # of memory, a worker process that extracts features, where none was tried
 
-MAP_BYTES = 1100  # of memory, an observation that is triangulated
+BLOCK = 500_000  # observations that are triangulated at once on a core, see mapping/triangulation.py
+BLOCK_BYTES, MAP_BYTES = 850, 85  # of memory, an observation in such a block, and any
 IMPORT_BYTES = 120  # the same, of a supplied model
-ROWS_BYTES = 40  # besides the descriptor, an observation
+ROWS_BYTES = 40  # an observation, whose descriptor goes into a file
+MAPPED = 0.5  # of the free memory: most that is counted of a mapped file, whose pages the system takes back
 INDEX_BYTES = 1300  # a point, while the index is built
 HELD_MB = 256  # of features and matches at once: what is kept at hand, and what is being written
 VECTORS_MB = 1024  # of global descriptors; more lie in a file

@@ -54,7 +54,7 @@ class _Looking(Workbench):
     def stage(self, name: str) -> Iterator[StageRecord]:
         yield StageRecord(name)
 
-    def artifact(self, name: str, spec: dict, build: Callable) -> tuple[object, str]:
+    def artifact(self, name: str, spec: dict, build: Callable, **_) -> tuple[object, str]:
         def refuse():
             self.found[name] = Stage(name, 1)
             raise _NotStored

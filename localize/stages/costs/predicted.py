@@ -109,24 +109,31 @@ class _Predicted:
         return self._shared(pairs * self.rates.pair_s), held, disk
 
     def _map(self, _: int):
-        imported = isinstance(self.use.mapping, MapImport)
-        seconds, of_each = (c.IMPORT_S, c.IMPORT_BYTES) if imported else (c.MAP_S, c.MAP_BYTES)
-        number = self.size.observations
-        return number * seconds * self.machine.slowness, number * of_each / MB, number * c.MAP_DISK / MB
+        number, seconds, held = self.size.observations, c.MAP_S, c.MAP_BYTES
+        at_once = min(number, c.BLOCK * self.machine.workers) * c.BLOCK_BYTES
+        if isinstance(self.use.mapping, MapImport):
+            seconds, held, at_once = c.IMPORT_S, c.IMPORT_BYTES, 0
+        memory_mb = (number * held + at_once) / MB
+        return number * seconds * self.machine.slowness, memory_mb, number * c.MAP_DISK / MB
 
     def _map_descriptors(self, _: int):
         seconds = self.size.references * c.ROWS_S * self.machine.slowness
-        return seconds, self.rows_mb * (1 + c.ROWS_BYTES / self.rates.descriptor_bytes), self.rows_mb
+        return seconds, self.size.observations * c.ROWS_BYTES / MB, self.rows_mb
 
     @property
     def rows_mb(self) -> float:
-        """Of the map's rows."""
+        """Of the map's rows, in a file."""
         return self.size.observations * (self.rates.descriptor_bytes + 4) / MB
+
+    @property
+    def _mapped_mb(self) -> float:
+        """Of the rows in memory while something reads them."""
+        return min(self.rows_mb, c.MAPPED * self.machine.memory_mb)
 
     def _index(self, _: int):
         points = self.size.points
         seconds = self._by_index(0) * (c.INDEX_S[0] + c.INDEX_S[1] * points) * self.machine.slowness
-        return seconds, self.rows_mb + points * c.INDEX_BYTES / MB, points * self.rates.descriptor_bytes / MB
+        return seconds, self._mapped_mb + points * c.INDEX_BYTES / MB, points * self.rates.descriptor_bytes / MB
 
     def _by_index(self, which: int) -> float:
         return c.BY_INDEX.get(type(self.use.index).__name__, (1, 1))[which]
@@ -140,11 +147,11 @@ class _Predicted:
             each += search.num_frames * size.observations / size.references * c.FRAME_S
         seconds = queries * (c.QUERY_S + self.rates.keypoints * each) * self.machine.slowness
         index_mb = size.points * self.rates.descriptor_bytes / MB if search.uses_leaves else 0.0
-        return self._shared(seconds), self.rows_mb + index_mb, queries * self._matched() * c.MATCH_DISK / MB
+        return self._shared(seconds), self._mapped_mb + index_mb, queries * self._matched() * c.MATCH_DISK / MB
 
     def _matched(self) -> float:
         return self.rates.keypoints * c.MATCHED
 
     def _poses(self, queries: int):
         seconds = self._shared(queries * c.POSE_S * self.machine.slowness)
-        return seconds, self.rows_mb, queries * c.POSE_DISK / MB
+        return seconds, self._mapped_mb, queries * c.POSE_DISK / MB
