@@ -12,7 +12,7 @@ from localize.pose.base import unfit_for_rigs
 from localize.pose.priors import unhonoured
 from localize.retrieval.base import StoredDescriptor
 from localize.roles import Components, unfit_for_role
-from localize.stages import Workbench
+from localize.stages import Workbench, like_supplied
 from localize.stages.costs import Estimate, estimate
 from localize.store import Store
 from localize.types import InputError, Scene, StoreError
@@ -58,21 +58,21 @@ def preflight(
 def foretell(
     given: Mapping, components: Mapping[str, object], dataset, *, queries: bool, runs: int, insist: bool
 ) -> Estimate | None:
-    """What a run is to cost, see `stages.costs.estimate`; None where the data set of a table cannot be loaded.
+    """What a run is to cost, see `stages.costs.estimate`; None where the run itself will stop.
 
     given: what the run gets: its scene, or none yet for a table; store, workers, progress. insist: InputError instead
     of None.
     """
-    scene = given.get("scene", given.get("reference_scene"))
-    if scene is None:
-        try:
-            scene = dataset.load()
-        except InputError:
-            if insist:
-                raise
-            return None
     bench = Workbench(given["store"], given["workers"], given["progress"])
-    return estimate(bench, Components(**components), scene, describe=not queries, queries=queries, runs=runs)
+    try:
+        scene = given.get("scene", given.get("reference_scene")) or dataset.load()
+        feature = like_supplied(components["feature"], components["mapping"], scene)
+        use = Components(**components | {"feature": feature})
+        return estimate(bench, use, scene, describe=not queries, queries=queries, runs=runs)
+    except InputError:  # the run will say so itself
+        if insist:
+            raise
+        return None
 
 
 def check_parts(components: Mapping[str, object], store: Store, output: str) -> None:

@@ -38,7 +38,7 @@ def read_benchmark(name: str) -> Benchmark:
         columns = tuple(Column(tag, tag) for tag in ("day", "viewpoint", "night", "rain", "all"))
         return Benchmark("Minitown; no figures are published for it.", columns)
     if name == "aachen":
-        today = Column("night, since 2020", "night", STANDARD)  # what the server says today
+        today = Column("night since 2020", "night", STANDARD)  # what the server says today
         return _from_paper("Aachen Day-Night", "table3", name, {"night": NIGHT}, (today,))
     if name == "robotcar":
         return _from_paper("RobotCar Seasons", "table2", name, {})
