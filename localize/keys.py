@@ -23,10 +23,14 @@ FORMER_NAMES = {  # classes that moved or were renamed: what was stored under th
 # Fields that are gone, with the value that what remains stands for: what was stored with it is still the class's.
 FORMER_FIELDS = {"localize.retrieval.compact.Compact": {"one_pass": False}}
 # Fields that are new, with the value that what was stored without them stands for: it is still theirs.
-NEW_FIELDS = {
-    f"localize.features.{module}": {"detector": "pycolmap"}
-    for module in ("sift.Sift", "sift_crbnet.SiftCrbnet", "sift_tfeat.SiftTfeat")
-} | {"localize.index.faiss_pq.FaissIvfPq": {"code": "pq"}}
+NEW_FIELDS = (
+    {
+        f"localize.features.{module}": {"detector": "pycolmap"}
+        for module in ("sift.Sift", "sift_crbnet.SiftCrbnet", "sift_tfeat.SiftTfeat")
+    }
+    | {"localize.index.faiss_pq.FaissIvfPq": {"code": "pq"}}
+    | {f"localize.matching.{name}": {"device": "auto"} for name in ("mutual.MutualNearest", "epipolar.EpipolarNearest")}
+)
 _PRESENT_NAMES = {former: present for present, former in FORMER_NAMES.items()}
 
 

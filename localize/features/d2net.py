@@ -111,6 +111,8 @@ class D2NetMultiscale(D2Net):
 
     scales: tuple = (0.5, 1.0, 2.0)
 
+    GPU_MB: ClassVar[int] = 16_000  # of a process's network: four times one level's, as the photo is enlarged
+
 
 def shrunk(photo: np.ndarray, max_edge_px: int, max_sum_edges_px: int) -> np.ndarray:
     """The photo (H, W, 3) within both limits, one bilinear resize for each, sizes rounded down.

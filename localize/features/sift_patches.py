@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -27,6 +28,8 @@ class SiftPatches(Sift):
     boundary: str = "replicate"  # the photo's edge goes on in patches that leave it; drop: without them
     precision: str = "auto"  # bfloat16 where the processor computes in it, else float32; stored under one key
     batch_size: int | None = None  # patches at a time; None: 64 on a CPU, 512 on a GPU
+
+    GPU_MB: ClassVar[int] = 500  # of a process's network: 32 channels of 512 patches are 67 MB, a few at a time
 
     def __post_init__(self):
         super().__post_init__()

@@ -10,6 +10,7 @@ import numpy as np
 
 from localize.components import check_component, query_field
 from localize.index.items import ITEMS, Items, index_items
+from localize.kernels.gpu import has_gpu
 from localize.kernels.rows import as_stored
 from localize.kernels.scan import best_columns, compared_again, computes_int8, quantised, scan_float32
 from localize.kernels.threads import available_cores
@@ -47,7 +48,7 @@ class Exact:
 
     def preflight(self) -> list[str]:
         """What is missing: a GPU, where one was asked for."""
-        if self.device == "cuda" and not _has_gpu():
+        if self.device == "cuda" and not has_gpu():
             return ["index.device is cuda, but torch sees no GPU: take index.device=auto"]
         return []
 
@@ -66,7 +67,7 @@ class Exact:
 
     def _scan(self, built: Items, items: Items):
         """A function of descriptors that holds the items in the form it needs, made once for what was built."""
-        on_gpu = self.device == "cuda" or (self.device == "auto" and self.precision != "int8" and _has_gpu())
+        on_gpu = self.device == "cuda" or (self.device == "auto" and self.precision != "int8" and has_gpu())
         precision = self.precision
         if precision == "auto":
             precision = "float16" if on_gpu else "int8" if computes_int8() else "float32"
@@ -76,13 +77,6 @@ class Exact:
                 make = _on_torch if on_gpu or precision == "float16" else _on_processor
                 prepared[on_gpu, precision] = make(items, "cuda" if on_gpu else "cpu", precision)
         return prepared[on_gpu, precision]
-
-
-@functools.cache
-def _has_gpu() -> bool:
-    import torch  # takes a second: only where it is used
-
-    return torch.cuda.is_available()
 
 
 def _on_processor(items: Items, device: str, precision: str):

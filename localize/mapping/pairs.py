@@ -13,7 +13,7 @@ from localize.types import ImageList, InputError, ModelFiles, Retrieval, SourceM
 
 log = logging.getLogger(__name__)
 
-PAIRS = ("retrieval", "exhaustive", "poses", "covisibility")
+PAIRS = ("retrieval", "exhaustive", "poses", "covisibility", "frusta")
 MANY = 500  # references, all pairs of which take hours to match
 MOST = 3000  # references, all pairs of which are not matched: 4.5 million
 

@@ -32,10 +32,13 @@ class Tracks(NamedTuple):
 class Triangulation:
     """Matches that agree with the known epipolar geometry become tracks; tracks become points. Poses stay fixed.
 
-    covisibility matches each reference with those that share most points of the model that came with the scene.
+    covisibility matches each reference with those that share most points of the model that came with the scene, frusta
+    with those whose fields of view overlap most, by their poses.
     """
 
-    pairs: str = "retrieval"  # the most similar ones are matched; exhaustive: all; poses: nearest views; covisibility
+    pairs: str = (
+        "retrieval"  # the most similar ones are matched; exhaustive: all; poses: nearest views; covisibility; frusta
+    )
     num_neighbours: int = 20  # each reference is matched with this many of them; few references: with all
     max_epipolar_error_px: float = 4.0  # of a match between two references, Sampson distance
     max_reprojection_error_px: float = 4.0  # of an observation
@@ -59,7 +62,7 @@ class Triangulation:
         try:
             if self.pairs == "exhaustive":
                 check_number(len(scene.references))
-            elif self.pairs == "covisibility":
+            elif self.pairs == "covisibility" or (self.pairs == "frusta" and scene.supplied is not None):
                 model_of_pairs(scene.supplied)
         except InputError as e:
             return list(e.problems)

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from localize.components import USUAL, check_component
+from localize.kernels import gpu
 from localize.kernels.hamming import MAX_BITS, nearest_codes, sign_codes
 from localize.kernels.nearest import best_two_columns
 from localize.kernels.rows import as_stored
@@ -29,11 +30,21 @@ class MutualNearest:
     by_bits: bool | None = None  # descriptors of up to 256 values by their signs first; None: what suits the feature
     num_scored: int = 8  # nearest by bits that are compared by their real values
 
+    device: str = "auto"  # that compares values: cpu, cuda, or cuda where there is one; bits are compared on the CPU
+
     VERSION: ClassVar[int] = 1
     SUITED: ClassVar[dict] = {"ratio": "pair_ratio", "by_bits": "sign_bits"}
 
     def __post_init__(self):
-        check_component(self, positive=("ratio", "max_distance", "num_scored"))
+        check_component(
+            self, positive=("ratio", "max_distance", "num_scored"), choices={"device": ("auto", "cpu", "cuda")}
+        )
+
+    def preflight(self) -> list[str]:
+        """What is missing: a GPU, where one was asked for."""
+        if self.device == "cuda" and not gpu.has_gpu():
+            return ["pair_matching.device is cuda, but torch sees no GPU: take pair_matching.device=auto"]
+        return []
 
     def match(self, first: Features, second: Features) -> PairMatches:
         """Matches (M, 2) ascending by the first image's keypoint."""
@@ -42,7 +53,8 @@ class MutualNearest:
         if self.by_bits and first.descriptors.shape[1] <= MAX_BITS:
             best, column, runner_up, row_of = _by_bits(first.descriptors, second.descriptors, self.num_scored)
         else:
-            best, column, runner_up, row_of = _by_values(first.descriptors, second.descriptors)
+            device = "cuda" if self.device == "cuda" or (self.device == "auto" and gpu.has_gpu()) else "cpu"
+            best, column, runner_up, row_of = _by_values(first.descriptors, second.descriptors, device)
         rows = accepted(best, runner_up, self.max_distance, self.ratio)
         rows = rows[row_of(column[rows]) == rows]
         return PairMatches(np.column_stack([rows, column[rows]]))
@@ -59,8 +71,11 @@ Found = tuple[np.ndarray, np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndar
 # Of each row (N,) the largest similarity, its column and the second largest; and the best rows (C,) of columns (C,).
 
 
-def _by_values(first: np.ndarray, second: np.ndarray) -> Found:
+def _by_values(first: np.ndarray, second: np.ndarray, device: str) -> Found:
     """All descriptors (N, D) against all (M, D)."""
+    if device == "cuda":
+        best, column, runner_up, row = gpu.best_two(first, second, device)
+        return best, column, runner_up, lambda columns: row[columns]
     a, b = first.astype(np.float32), second.astype(np.float32)
     best, runner_up = np.empty((2, len(a)), np.float32)
     column = np.empty(len(a), np.int32)

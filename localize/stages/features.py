@@ -1,5 +1,6 @@
 """Local features of photos: found in the pixels, described at given keypoints, or read from a file by name."""
 
+import logging
 import pathlib
 from dataclasses import dataclass
 
@@ -9,11 +10,15 @@ from localize.components import files_of
 from localize.features.base import LocalFeature, StoredFeature, photo_files
 from localize.io.images import Reader, read_photo
 from localize.io.masks import read_mask, seen
+from localize.kernels import gpu
 from localize.keys import describe, file_digest, key_of
+from localize.stages import workers
 from localize.stages.keypoints import GivenKeypoints
 from localize.stages.photos import PhotoList, Photos, Stamps, photo_digest, unless_replaced, with_digests
 from localize.stages.workbench import Workbench
 from localize.types import Camera, Features, ImageList
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,19 @@ class _FromFile:
         return photo.masked(features, photo.camera.width, photo.camera.height, keep_rows=True)
 
 
+def _processes_on_gpu(feature: LocalFeature, asked: int) -> int | None:
+    """How many worker processes the GPU has memory for; None where the feature does not compute on one."""
+    if asked == 1 or "torch" not in getattr(feature, "LIBRARIES", ()) or not gpu.has_gpu():
+        return None
+    import torch
+
+    free_mb = torch.cuda.mem_get_info()[0] / 1e6
+    number = workers.fit_on_gpu(asked, free_mb, getattr(feature, "GPU_MB", workers.NETWORK_MB))
+    if number < asked:
+        log.info("%d workers, as the GPU has %.0f MB free", number, free_mb)
+    return number
+
+
 def extract_features(
     bench: Workbench, feature: LocalFeature | StoredFeature, photos: PhotoList, given: GivenKeypoints | None = None
 ) -> Photos:
@@ -114,7 +132,7 @@ def extract_features(
         how, reader, ways = _FromFile(feature, stamps), None, {}
     else:
         how, reader = _FromPixels(feature, given, stamps), describe(Reader())
-        ways = {"read": how.read, "processes": True}
+        ways = {"read": how.read, "processes": True, "at_most": _processes_on_gpu(feature, bench.workers)}
     shelf = bench.store.shelf("features", {"feature": describe(feature), "reader": reader})
     keys = {name: how.key(photo) for name, photo in asked.items()}
     features = bench.fill(stage, shelf, keys, how.make, arguments=asked, leave_out=True, **ways)

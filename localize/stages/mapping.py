@@ -13,6 +13,7 @@ from localize.io.records import ArrayWriter
 from localize.keys import describe, file_digest, key_of
 from localize.mapping.base import MapImport, Mapping
 from localize.mapping.focal_check import looked_at
+from localize.mapping.frusta import depths_in_model, guessed_depths, rank_by_frusta
 from localize.mapping.pairs import all_pairs, model_of_pairs, neighbour_pairs, rank_by_covisibility
 from localize.matching.base import PairMatcher, PosedPairMatcher
 from localize.retrieval.ranking import rank, rank_by_pose
@@ -91,7 +92,7 @@ def choose_pairs(
     supplied: ModelFiles | None = None,
 ) -> list[tuple[str, str]]:
     """The pairs of references to match, as `mapping.pairs` says; without global descriptors, for the most similar ones
-    the nearest views. supplied: the model that covisibility is counted in."""
+    the nearest views. supplied: the model that covisibility is counted in, and that depths of frusta are taken from."""
     images, number = references.images, mapping.num_neighbours
     with bench.stage("pair_selection") as record:
         record.computed = 1
@@ -100,11 +101,19 @@ def choose_pairs(
         if mapping.pairs == "covisibility":
             model = _supplied_model(model_of_pairs(supplied))
             return neighbour_pairs(rank_by_covisibility(model, images, supplied.names, number))
+        if mapping.pairs == "frusta":
+            return neighbour_pairs(rank_by_frusta(images, _depths(images, number, supplied), number))
         if mapping.pairs == "poses" or described is None or described.vectors is None:
             return neighbour_pairs(rank_by_pose(images, number))
         vectors, ranking = described.vectors, described.ranking
         by = ranking.component, ranking.built
         return neighbour_pairs(rank(images, vectors, images, vectors, number, *by, restricted=False))
+
+
+def _depths(images: ImageList, number: int, supplied: ModelFiles | None) -> np.ndarray:
+    if supplied is None:
+        return guessed_depths(images, number)
+    return depths_in_model(_supplied_model(model_of_pairs(supplied)), images, supplied.names, number)
 
 
 def match_pairs(

@@ -76,12 +76,14 @@ class Workbench:
         read: Callable | None = None,
         leave_out: bool = False,
         processes: bool = False,
+        at_most: int | None = None,
     ) -> Shelved:
         """`work(argument)`, or `work(argument, read(argument))`, on the shelf for every item key not there yet.
 
         keys: of the items, by our names for them; arguments: by name, None: the names themselves. Names of one key are
         one item. An InputError of one item, such as a photo that cannot be read, stops no other. With `leave_out` these
         are logged and named in `failures`; else there is one InputError with all of them when the rest is done.
+        at_most: workers, where memory holds no more.
         """
         made = Shelved(shelf, keys)
         arguments = {key: name if arguments is None else arguments[name] for name, key in keys.items()}
@@ -93,12 +95,13 @@ class Workbench:
             record.reused = len(arguments) - len(todo)
             bar = stack.enter_context(self.bar(name, len(arguments), record.reused))
             job = workers.Work(work, read, gives_errors=True)
-            results = workers.run(job, [arguments[key] for key in todo], self.workers, processes=processes)
+            number = min(self.workers, at_most or self.workers)
+            results = workers.run(job, [arguments[key] for key in todo], number, processes=processes)
             with contextlib.closing(results):
                 shelf.fill(made.kept(_usable(zip(todo, results, strict=True), made.failures, bar)))
             record.computed = len(todo) - len(made.failures)
-            if processes and min(self.workers, len(todo)) > 1:  # ended by now, so their memory is known
-                record.peak_memory_mb += min(self.workers, len(todo)) * memory.peak_memory_of_children_mb()
+            if processes and min(number, len(todo)) > 1:  # ended by now, so their memory is known
+                record.peak_memory_mb += min(number, len(todo)) * memory.peak_memory_of_children_mb()
         if made.failures and not leave_out:
             raise InputError(*made.failures.values())
         for sentence in made.failures.values():

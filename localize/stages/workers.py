@@ -18,6 +18,10 @@ import threadpoolctl
 from localize.types import InputError
 
 AHEAD = 2  # photos in memory before their turn
+CONTEXT_MB = 500  # of GPU memory that CUDA and its libraries take in each process, whatever it computes
+NETWORK_MB = (
+    4000  # of a network and its maps of a photo: 64 channels of 1600 x 1200 px are 500 MB, some at a time
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ class Work:
             e.add_note(f"while working on {argument}")
             raise
         return made, time.perf_counter() - start
+
+
+def fit_on_gpu(asked: int, free_mb: float, network_mb: float) -> int:
+    """How many worker processes, each with a network, a GPU with so much free memory holds: at least one."""
+    return max(1, min(asked, int(free_mb // (CONTEXT_MB + network_mb))))
 
 
 def run(work: Work, arguments: list, workers: int, *, processes: bool = False) -> Iterator[tuple[object, float]]:

@@ -75,7 +75,7 @@ def test_what_the_choice_lacks_is_said_before_the_work(scene, tmp_path):
         given.scene = dataclasses.replace(scene, **change)
         with pytest.raises(InputError, match=sentence):
             preflight(given, {"mapping": Triangulation(pairs=how)}, Store(tmp_path / "store"), str(tmp_path))
-    with pytest.raises(InputError, match="must be one of: retrieval, exhaustive, poses, covisibility"):
+    with pytest.raises(InputError, match="must be one of: retrieval, exhaustive, poses, covisibility, frusta"):
         Triangulation(pairs="all")
     photos = Photos("reference", IMAGES, {}, {})
     with pytest.raises(InputError, match="this one comes without"):
