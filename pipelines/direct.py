@@ -27,7 +27,7 @@ def run(
     if use.search.uses_frames:
         raise InputError("pipeline direct searches prior leaves only: take search=leaves, or +pipeline=parallel_search")
 
-    references = extract_features(bench, use.feature, reference_photos(scene), given_keypoints(use, scene))
+    references = extract_features(bench, use.feature, reference_photos(scene), given_keypoints(bench, use, scene))
     described = describe_references(bench, use, references) if use.compares_photos else None
     points = map_points(bench, use, scene, references, described)
     index = build_index(bench, use.index, points)  # prior leaves

@@ -28,6 +28,6 @@ class MappedScene:
 
 def map_scene(bench: Workbench, use: Components, scene: Scene, *, describe: bool = False) -> MappedScene:
     """What the chain makes of the references. describe: make global descriptors also where nothing asks for them."""
-    references = extract_features(bench, use.feature, reference_photos(scene), given_keypoints(use, scene))
+    references = extract_features(bench, use.feature, reference_photos(scene), given_keypoints(bench, use, scene))
     described = describe_references(bench, use, references) if describe or use.compares_photos else None
     return MappedScene(references, described, map_points(bench, use, scene, references, described))

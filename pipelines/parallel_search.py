@@ -28,7 +28,7 @@ def run(
     """
     use, bench = Components(**components), Workbench(store, workers, progress)
 
-    references = extract_features(bench, use.feature, reference_photos(scene), given_keypoints(use, scene))
+    references = extract_features(bench, use.feature, reference_photos(scene), given_keypoints(bench, use, scene))
     described = describe_references(bench, use, references) if use.compares_photos else None
     points = map_points(bench, use, scene, references, described)
     index = build_index(bench, use.index, points) if use.search.uses_leaves else None  # prior leaves

@@ -27,7 +27,7 @@ def run(
     if use.search.uses_leaves:
         raise InputError("pipeline serial searches prior frames only: take search=frames, or +pipeline=parallel_search")
 
-    references = extract_features(bench, use.feature, reference_photos(scene), given_keypoints(use, scene))
+    references = extract_features(bench, use.feature, reference_photos(scene), given_keypoints(bench, use, scene))
     described = describe_references(bench, use, references)
     points = map_points(bench, use, scene, references, described)
 

@@ -7,12 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from localize.components import check_component, query_field
+from localize.mapping.used_keypoints import OTHERS
 from localize.types import ImageList, InputError, Map, SourceModel
 
-_OTHERS = (
-    "the features are not the ones the model was made from: name the COLMAP database whose keypoints it counts "
-    "(dataset.database of dataset=colmap), or take mapping=triangulation"
-)
 AGREE_PX = 1.0  # hloc rounds its keypoints by up to half a pixel
 
 
@@ -68,12 +65,12 @@ def _check_keypoints(model: SourceModel, images: ImageList, image: np.ndarray, k
         xy = keypoints[name]
         if len(rows) and model.keypoint[rows].max() >= len(xy):
             last = model.keypoint[rows].max()
-            raise InputError(f"the supplied model counts keypoint {last} of {name}, which has {len(xy)}: {_OTHERS}")
+            raise InputError(f"the supplied model counts keypoint {last} of {name}, which has {len(xy)}: {OTHERS}")
         apart.append(model.xy[rows] - xy[model.keypoint[rows]])
     apart = np.concatenate(apart) if apart else np.zeros((0, 2))
     if len(apart) and np.median(np.linalg.norm(apart, axis=1)) > AGREE_PX:
         dx, dy = np.median(apart, axis=0)
         raise InputError(
             f"the supplied model's observations are not where the keypoints are (typically {dx:+.2f}, {dy:+.2f} px "
-            f"away): {_OTHERS}"
+            f"away): {OTHERS}"
         )

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from localize.geometry.colmap import to_pycolmap_camera
+from localize.mapping.pose_check import PAIRS
 from localize.types import Map, PairMatches
 
 IMAGES = 50  # whose observations are compared with their points
@@ -21,20 +22,22 @@ class Reprojection:
     VERSION: ClassVar[int] = 1
 
 
-def track_matches(points: Map) -> dict[tuple[str, str], PairMatches]:
-    """Each observation of a point with the next one, as matches by pair of names."""
+def track_matches(points: Map, most: int = PAIRS) -> dict[tuple[str, str], PairMatches]:
+    """Each observation of a point with the next one, as matches by pair of names; of up to `most` pairs among all."""
     starts = np.zeros(len(points.image), bool)
     starts[points.indptr[:-1]] = True
     later = np.flatnonzero(~starts)
-    images = np.column_stack([points.image[later - 1], points.image[later]])
-    rows = np.column_stack([points.keypoint[later - 1], points.keypoint[later]])
-    two = images[:, 0] != images[:, 1]  # a supplied model may see a point twice in a photo
-    images, rows = images[two], rows[two]
-    pairs, which = np.unique(images, axis=0, return_inverse=True)
-    order = np.argsort(which.reshape(-1), kind="stable")
-    parts = np.split(rows[order], np.cumsum(np.bincount(which.reshape(-1), minlength=len(pairs)))[:-1])
-    names = points.images.names
-    return {(names[a], names[b]): PairMatches(part) for (a, b), part in zip(pairs, parts, strict=True)}
+    later = later[points.image[later - 1] != points.image[later]]  # a supplied model may see a point twice in a photo
+    pair = points.image[later - 1] * np.int64(len(points.images)) + points.image[later]
+    pairs = np.unique(pair)
+    pairs = pairs[np.linspace(0, len(pairs) - 1, min(len(pairs), most)).astype(int)]
+    which = np.minimum(np.searchsorted(pairs, pair), len(pairs) - 1)
+    own = np.flatnonzero(pairs[which] == pair)
+    own = own[np.argsort(which[own], kind="stable")]
+    rows = np.column_stack([points.keypoint[later[own] - 1], points.keypoint[later[own]]])
+    parts = np.split(rows, np.searchsorted(which[own], np.arange(1, len(pairs))))
+    names = [tuple(points.images.names[i] for i in divmod(code, len(points.images))) for code in pairs.tolist()]
+    return {two: PairMatches(part) for two, part in zip(names, parts[: len(names)], strict=True)}
 
 
 def reprojection(points: Map, keypoints_of: Callable[[str], np.ndarray]) -> Reprojection:

@@ -13,7 +13,7 @@ from localize.io.masks import read_mask, seen
 from localize.kernels import gpu
 from localize.keys import describe, file_digest, key_of
 from localize.stages import workers
-from localize.stages.keypoints import GivenKeypoints
+from localize.stages.keypoints import GivenKeypoints, KeypointsOfPhoto
 from localize.stages.photos import PhotoList, Photos, Stamps, photo_digest, unless_replaced, with_digests
 from localize.stages.workbench import Workbench
 from localize.types import Camera, Features, ImageList
@@ -31,6 +31,7 @@ class _Photo:
     camera: Camera
     mask: pathlib.Path | None = None
     mask_digest: str = ""
+    given: KeypointsOfPhoto | None = None  # to describe in place of the feature's own
 
     @property
     def key(self) -> str:
@@ -51,22 +52,21 @@ class _FromPixels:
     """Features that are found in the pixels, or described where others found them."""
 
     feature: LocalFeature
-    given: GivenKeypoints | None
     stamps: Stamps
 
     def key(self, photo: _Photo) -> str:
-        return photo.key if self.given is None else key_of([photo.key, *self.given.of(photo.name)])
+        return photo.key if photo.given is None else key_of([photo.key, *photo.given.read()])
 
     def read(self, photo: _Photo) -> np.ndarray:
         return read_photo(photo.path, grey=self.feature.grey)
 
     def make(self, photo: _Photo, pixels: np.ndarray) -> Features:
-        if self.given is not None:
-            features = self.feature.describe_at(pixels, *self.given.of(photo.name))
+        if photo.given is not None:
+            features = self.feature.describe_at(pixels, *photo.given.read())
         else:
             features = self.feature.extract(pixels)
             self._check_inside(features, photo, *pixels.shape[:2])
-        features = photo.masked(features, *pixels.shape[1::-1], keep_rows=self.given is not None)
+        features = photo.masked(features, *pixels.shape[1::-1], keep_rows=photo.given is not None)
         unless_replaced(photo.path, photo.digest)
         self.stamps.check()
         return features
@@ -123,7 +123,7 @@ def extract_features(
     asked = {
         i.name: _Photo(
             *(i.name, found.paths[i.name], found.digests[i.name], i.camera),
-            *(masks[i.name], of_mask.get(masks[i.name], "")),
+            *(masks[i.name], of_mask.get(masks[i.name], ""), given and given.of(i.name)),
         )
         for i in found.images
     }
@@ -131,7 +131,7 @@ def extract_features(
     if isinstance(feature, StoredFeature):
         how, reader, ways = _FromFile(feature, stamps), None, {}
     else:
-        how, reader = _FromPixels(feature, given, stamps), describe(Reader())
+        how, reader = _FromPixels(feature, stamps), describe(Reader())
         ways = {"read": how.read, "processes": True, "at_most": _processes_on_gpu(feature, bench.workers)}
     shelf = bench.store.shelf("features", {"feature": describe(feature), "reader": reader})
     keys = {name: how.key(photo) for name, photo in asked.items()}

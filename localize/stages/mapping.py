@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localize.io.models.supplied import read_model
+from localize.io.models.supplied import sound_model
 from localize.io.records import ArrayWriter
-from localize.keys import describe, file_digest, key_of
+from localize.keys import describe, key_of
 from localize.mapping.base import MapImport, Mapping
 from localize.mapping.focal_check import looked_at
 from localize.mapping.frusta import depths_in_model, guessed_depths, rank_by_frusta
 from localize.mapping.pairs import all_pairs, model_of_pairs, neighbour_pairs, rank_by_covisibility
+from localize.mapping.used_keypoints import used_keypoints
 from localize.matching.base import PairMatcher, PosedPairMatcher
 from localize.retrieval.ranking import rank, rank_by_pose
 from localize.stages.descriptors import DescribedReferences
+from localize.stages.keypoints import model_digests
 from localize.stages.map_checks import Check, CheckedReferences
 from localize.stages.photos import Photos, check_enough
 from localize.stages.shelved import Shelved, Streamed
 from localize.stages.workbench import Workbench
-from localize.types import Image, ImageList, InputError, Map, ModelFiles, PairMatches, PointRows, Scene, SourceModel
+from localize.types import Image, ImageList, InputError, Map, ModelFiles, PairMatches, PointRows, Scene
 
 if TYPE_CHECKING:
     from localize.roles import Components
@@ -99,7 +101,7 @@ def choose_pairs(
         if mapping.pairs == "exhaustive":
             return all_pairs(images.names)
         if mapping.pairs == "covisibility":
-            model = _supplied_model(model_of_pairs(supplied))
+            model = sound_model(model_of_pairs(supplied))
             return neighbour_pairs(rank_by_covisibility(model, images, supplied.names, number))
         if mapping.pairs == "frusta":
             return neighbour_pairs(rank_by_frusta(images, _depths(images, number, supplied), number))
@@ -113,7 +115,7 @@ def choose_pairs(
 def _depths(images: ImageList, number: int, supplied: ModelFiles | None) -> np.ndarray:
     if supplied is None:
         return guessed_depths(images, number)
-    return depths_in_model(_supplied_model(model_of_pairs(supplied)), images, supplied.names, number)
+    return depths_in_model(sound_model(model_of_pairs(supplied)), images, supplied.names, number)
 
 
 def match_pairs(
@@ -154,27 +156,21 @@ def triangulate(bench: Workbench, mapping: Mapping, references: Photos, matches:
 def import_map(bench: Workbench, mapping: MapImport, files: ModelFiles, references: Photos) -> tuple[Map, str]:
     """The supplied model as the map of the references, and its key."""
     path, features = pathlib.Path(files.model), references.features
-    parts = sorted(path.iterdir()) if path.is_dir() else [path]
     spec = {
         "mapping": describe(mapping, building=True),
-        "model": [file_digest(part) for part in parts if part.is_file()],
+        "model": model_digests(path),
         "features": features.key,
         "references": [(_placed(i), files.names.get(i.name), features.item_keys[i.name]) for i in references.images],
     }
 
     def build() -> Map:
         keypoints = {name: features[name].keypoints for name in references.images.names}
-        return mapping.import_model(_supplied_model(path), references.images, files.names, keypoints)
+        model = sound_model(path)
+        if files.database is not None:  # then only the keypoints that the model uses were described
+            model = used_keypoints(model)[1]
+        return mapping.import_model(model, references.images, files.names, keypoints)
 
     return bench.artifact("map", spec, build)
-
-
-def _supplied_model(path: pathlib.Path) -> SourceModel:
-    problems: list[str] = []
-    model = read_model(path, problems)
-    if problems:
-        raise InputError(*problems)
-    return model
 
 
 def _of_matches(references: Photos, matches: Shelved) -> dict:

@@ -16,6 +16,7 @@ from localize.mapping.imported import Imported
 from localize.preflight import preflight
 from localize.roles import Components
 from localize.stages import Workbench, extract_features, given_keypoints, reference_photos
+from localize.stages.mapping import import_map
 from localize.store import Store
 from localize.types import Image, InputError
 from tests.conftest import FEATURE, PINHOLE
@@ -153,13 +154,24 @@ def test_lengths_are_said_in_the_unit_of_the_model(town, unit, header):
 
 
 def test_a_model_comes_with_its_database(town, tmp_path):
-    """The keypoints that are described are those that the model counts."""
+    """Of the keypoints that the model counts, those that see a point are described, and the map counts them anew."""
     images = [Image(name, PINHOLE) for name in town.poses]
-    keypoints = {name: np.array([[x, 2, 3, 0.5]], np.float32) for name, x in town.poses.items()}
+    keypoints = {name: np.float32([[x, 2, 3, 0.5], [20, 9, 2, 0], [x, 7, 4, 1]]) for name, x in town.poses.items()}
     write_colmap_database(tmp_path / "database.db", images, keypoints)
-    scene = town.dataset(database=str(tmp_path / "database.db")).load()
-    (town.root / "model" / "points3D.txt").write_text("1 0 0 1 0 0 0 1 1 0\n")
-    given = given_keypoints(Components(feature=FEATURE, mapping=Imported()), scene)
-    assert [part.tolist() for part in given.of("r4.jpg")] == [[[4, 2]], [3], [0.5]]
+    scene, model, use = town.dataset(database=str(tmp_path / "database.db")).load(), town.root / "model", Imported()
+    lines = (model / "images.txt").read_text().split("\n")
+    lines[3], lines[9] = "1 2 5 20 9 -1 1 7 6", "4 2 -1 20 9 6 4 7 5"  # of r1 keypoints 0 and 2, of r4 1 and 2
+    (model / "images.txt").write_text("\n".join(lines))
+    (model / "points3D.txt").write_text("5 0 0 1 0 0 0 1 2 0 5 2\n6 0 0 2 0 0 0 1 2 2 5 1\n")
+
+    bench = Workbench(Store(tmp_path / "store"))
+    given = given_keypoints(bench, Components(feature=FEATURE, mapping=use), scene)
+    assert [part.tolist() for part in given.of("r4.jpg").read()] == [[[20, 9], [4, 7]], [2, 4], [0, 1]]
+    photos = extract_features(bench, FEATURE, reference_photos(scene), given)
+    assert [len(photos.features[name]) for name in photos.images.names] == [0, 2, 0, 0, 2]
+    points, _ = import_map(bench, use, scene.supplied, photos)
+    seen = zip(points.image, points.keypoint, strict=True)
+    at = [photos.features[points.images.names[i]].keypoints[k].tolist() for i, k in seen]
+    assert at == [[1, 2], [4, 7], [1, 7], [20, 9]]
     with pytest.raises(InputError, match="is no SQLite file"):
         town.dataset(database=str(tmp_path / "queries.txt")).load()

@@ -141,6 +141,10 @@ def test_a_map_is_judged_by_its_own_tracks():
     town = Triangulation().build(images, {n: np.float32(xy) for n, xy in keypoints.items()}, matches)
     tracks = track_matches(town)
     assert sum(len(m.rows) for m in tracks.values()) == len(town.image) - len(town.points)
+    few = track_matches(town, 4)
+    every = [list(tracks)[i] for i in np.linspace(0, len(tracks) - 1, 4).astype(int)]
+    assert list(few) == every
+    assert all((few[pair].rows == tracks[pair].rows).all() for pair in few)
     assert judged(images, keypoints, tracks).share > 0.99
     assert reprojection(town, keypoints.__getitem__).median_px < 1
     assert "camera to world" in judged(images, keypoints, tracks, WRITTEN[Convention("camera to world")]).refusal

@@ -78,6 +78,16 @@ def test_keypoints_that_matches_connect_are_of_one_block():
     assert again == {(a, b, *row) for a, b, rows in given for row in rows.tolist()}
 
 
+def test_a_component_larger_than_a_block_stays_whole_and_is_named(caplog):
+    chain = [(i, i + 1, np.repeat(np.arange(40)[:, None], 2, 1)) for i in range(5)]
+    false = [(0, 1, np.column_stack([np.arange(39), np.arange(1, 40)]))]  # join the tracks of all points
+    blocks = FlatMatches.of(chain).blocks(np.full(6, 40), 100)
+    assert [sum(map(len, block.keypoints().values())) for block in blocks] == [102, 102, 36]
+    assert not caplog.text
+    assert len(FlatMatches.of(chain + false).blocks(np.full(6, 40), 100)) == 1
+    assert "240 keypoints of references are connected by matches" in caplog.text
+
+
 def test_wrong_poses_give_a_sentence_not_an_empty_map():
     _, images, _, keypoints, matches = generated_scene()
     rng = np.random.default_rng(9)

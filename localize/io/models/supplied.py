@@ -18,3 +18,12 @@ def check_model(path: pathlib.Path, otherwise: str = "mapping=triangulation") ->
 def read_model(path: pathlib.Path, problems: list[str]) -> SourceModel:
     """The COLMAP model in a folder, or the NVM file; what is bad goes to `problems`."""
     return read_colmap_model(path, problems) if path.is_dir() else read_nvm(path, problems)
+
+
+def sound_model(path: pathlib.Path) -> SourceModel:
+    """The same; InputError with all that is bad."""
+    problems: list[str] = []
+    model = read_model(path, problems)
+    if problems:
+        raise InputError(*problems)
+    return model

@@ -92,7 +92,7 @@ class Foreseen:
 def foresee(bench: Workbench, use: "Components", scene: Scene, *, describe: bool, queries: bool) -> Foreseen:
     """The stages of a run. describe: whether references get global descriptors; queries: whether there are any."""
     looking = _Looking(bench.store, bench.workers)
-    references = extract_features(looking, use.feature, reference_photos(scene), given_keypoints(use, scene))
+    references = extract_features(looking, use.feature, reference_photos(scene), given_keypoints(bench, use, scene))
     asked = extract_features(looking, use.feature, query_photos(scene)) if queries else None
     with contextlib.suppress(_NotStored):
         _follow(looking, use, scene, references, asked, describe)

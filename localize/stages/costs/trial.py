@@ -59,7 +59,7 @@ def measure(bench: Workbench, use: "Components", scene: Scene, foreseen: Foresee
         photos = reference_photos(scene)
         near = getattr(use.mapping, "num_neighbours", 1)
         tried = dataclasses.replace(photos, images=spread_in_pairs(photos.images, number, near))
-        seen = extract_features(bench, use.feature, tried, given_keypoints(use, scene))
+        seen = extract_features(bench, use.feature, tried, given_keypoints(bench, use, scene))
         if len(seen.images) < 2:
             return None
         if min(bench.workers, len(tried.images)) > 1 and not isinstance(use.feature, StoredFeature):
