@@ -19,9 +19,7 @@ from localize.types import InputError
 
 AHEAD = 2  # photos in memory before their turn
 CONTEXT_MB = 500  # of GPU memory that CUDA and its libraries take in each process, whatever it computes
-NETWORK_MB = (
-    4000  # of a network and its maps of a photo: 64 channels of 1600 x 1200 px are 500 MB, some at a time
-)
+NETWORK_MB = 4000  # of a network and its maps of a photo: 64 channels of 1600 x 1200 px are 500 MB, some at a time
 
 
 @dataclass(frozen=True)
