@@ -81,8 +81,9 @@ class Triangulation:
         """Map; keypoints (N, 2) px by image name, matches by pair of names. InputError if no point comes out.
 
         Beside the result, memory is that of the matches and of a block of BLOCK keypoints on each core; the result does
-        not depend on their number. Several blocks give the tracks of one, but for a few in a thousand that lie at a
-        threshold, as each is adjusted until it changes little itself.
+        not depend on their number. pycolmap lets go of the interpreter's lock while it triangulates, 70 % of the work;
+        threads take turns to fill its databases and to read its points. Several blocks give the tracks of one, but for
+        a few in a thousand that lie at a threshold, as each is adjusted until it changes little itself.
         """
         verified, given = self._verified(images, keypoints, matches)
         blocks = verified.blocks(np.array([len(keypoints[name]) for name in images.names]), BLOCK)
