@@ -29,7 +29,6 @@ class MutualNearest:
     max_distance: float = 1.0  # between unit descriptors
     by_bits: bool | None = None  # descriptors of up to 256 values by their signs first; None: what suits the feature
     num_scored: int = 8  # nearest by bits that are compared by their real values
-
     device: str = "auto"  # that compares values: cpu, cuda, or cuda where there is one; bits are compared on the CPU
 
     VERSION: ClassVar[int] = 1
