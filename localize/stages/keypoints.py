@@ -1,4 +1,4 @@
-"""Keypoints that a supplied 3D model counts, at which the feature describes the photos."""
+"""Keypoints at which the feature describes photos: those that a supplied 3D model counts, or its own of before."""
 
 import pathlib
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from localize.features.base import DescribesGiven
 from localize.io.models.colmap_database import ColmapDatabase
 from localize.io.models.supplied import check_model
 from localize.mapping.base import MapImport
+from localize.store import Shelf
 from localize.types import InputError, Scene
 
 if TYPE_CHECKING:
@@ -34,6 +35,19 @@ class GivenKeypoints:
                 "descriptor needs: take mapping=triangulation"
             )
         return xy, scales, orientations
+
+
+@dataclass(frozen=True, eq=False)
+class FoundKeypoints:
+    """Keypoints that the feature's own detector found before, in features on a shelf of the store."""
+
+    shelf: Shelf
+    items: dict[str, str]  # item key of each photo, by name
+
+    def of(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Positions (N, 2) px, scales (N,), orientations (N,) of a photo."""
+        features, _ = self.shelf.read(self.items[name])
+        return features.keypoints, features.scales, features.orientations
 
 
 def given_keypoints(use: "Components", scene: Scene) -> GivenKeypoints | None:
