@@ -13,7 +13,7 @@ from localize.io.masks import read_mask, seen
 from localize.kernels import gpu
 from localize.keys import describe, file_digest, key_of
 from localize.stages import workers
-from localize.stages.keypoints import GivenKeypoints, KeypointsOfPhoto
+from localize.stages.keypoints import FoundKeypoints, GivenKeypoints, KeypointsOfPhoto
 from localize.stages.photos import PhotoList, Photos, Stamps, photo_digest, unless_replaced, with_digests
 from localize.stages.workbench import Workbench
 from localize.types import Camera, Features, ImageList
@@ -53,6 +53,7 @@ class _FromPixels:
 
     feature: LocalFeature
     stamps: Stamps
+    found: FoundKeypoints | None = None
 
     def key(self, photo: _Photo) -> str:
         return photo.key if photo.given is None else key_of([photo.key, *photo.given.read()])
@@ -63,6 +64,9 @@ class _FromPixels:
     def make(self, photo: _Photo, pixels: np.ndarray) -> Features:
         if photo.given is not None:
             features = self.feature.describe_at(pixels, *photo.given.read())
+        elif self.found is not None:
+            features = self.feature.describe_at(pixels, *self.found.of(photo.name))
+            features = features.only(features.descriptors.any(1))  # as `extract` drops what it cannot describe
         else:
             features = self.feature.extract(pixels)
             self._check_inside(features, photo, *pixels.shape[:2])
@@ -110,12 +114,17 @@ def _processes_on_gpu(feature: LocalFeature, asked: int) -> int | None:
 
 
 def extract_features(
-    bench: Workbench, feature: LocalFeature | StoredFeature, photos: PhotoList, given: GivenKeypoints | None = None
+    bench: Workbench,
+    feature: LocalFeature | StoredFeature,
+    photos: PhotoList,
+    given: GivenKeypoints | None = None,
+    found_before: FoundKeypoints | None = None,
 ) -> Photos:
     """The photos that can be read, with their features: found or described in the pixels, or read from a file by name.
 
-    given: keypoints to describe in place of the feature's own. Keyed by the photo's bytes, and those of its mask, its
-    given keypoints and the feature's files: what is replaced is new.
+    given: keypoints to describe in place of the feature's own. found_before: its own, which its detector need not find
+    again; the features are those of `extract`, under the same key. Keyed by the photo's bytes, and those of its mask,
+    its given keypoints and the feature's files: what is replaced is new.
     """
     found = with_digests(bench, photos)
     masks = {i.name: photos.masks and photos.masks.of(i.name) for i in found.images}
@@ -131,7 +140,7 @@ def extract_features(
     if isinstance(feature, StoredFeature):
         how, reader, ways = _FromFile(feature, stamps), None, {}
     else:
-        how, reader = _FromPixels(feature, stamps), describe(Reader())
+        how, reader = _FromPixels(feature, stamps, found_before), describe(Reader())
         ways = {"read": how.read, "processes": True, "at_most": _processes_on_gpu(feature, bench.workers)}
     shelf = bench.store.shelf("features", {"feature": describe(feature), "reader": reader})
     keys = {name: how.key(photo) for name, photo in asked.items()}

@@ -1,4 +1,4 @@
-"""Keypoints at which a supplied 3D model sees its points: only these does the feature describe in the photos."""
+"""Keypoints at which the feature describes photos: those that a supplied 3D model uses, or its own of before."""
 
 import pathlib
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from localize.mapping.base import MapImport
 from localize.mapping.used_keypoints import OTHERS, UsedKeypoints, used_keypoints
 from localize.stages.upright import refuse_turned
 from localize.stages.workbench import Workbench
+from localize.store import Shelf
 from localize.types import InputError, Scene
 
 if TYPE_CHECKING:
@@ -43,6 +44,19 @@ class KeypointsOfPhoto:
                 "descriptor needs: take mapping=triangulation"
             )
         return xy[self.used], scales[self.used], orientations[self.used]
+
+
+@dataclass(frozen=True, eq=False)
+class FoundKeypoints:
+    """Keypoints that the feature's own detector found before, in features on a shelf of the store."""
+
+    shelf: Shelf
+    items: dict[str, str]  # item key of each photo, by name
+
+    def of(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Positions (N, 2) px, scales (N,), orientations (N,) of a photo."""
+        features, _ = self.shelf.read(self.items[name])
+        return features.keypoints, features.scales, features.orientations
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from localize.evaluate.patches.descriptors import PatchNetwork
 from localize.index.itq import itq_rotation
 from localize.io.benchmarks.phototour import read_pairs, read_phototour, write_pairs, write_phototour
 from localize.networks.patches import TFeat
+from localize.pipelines.judging import phototour_table
 from localize.pipelines.judging.phototour_table import NETWORKS, SETS, trainings
 from localize.types import InputError
 from localize.weights.patches import save_weights
@@ -22,13 +23,13 @@ TINY = ("pipeline.steps=2", "pipeline.pairs_per_batch=8", "workers=2")
 
 @pytest.fixture(scope="module")
 def phototour(tmp_path_factory):
-    """Liberty, Notre Dame and Yosemite of 20 points each."""
+    """Liberty, Notre Dame and Yosemite of 8 points each."""
     root = tmp_path_factory.mktemp("phototour")
     for seed, name in enumerate(SETS):
-        patches, points = random_patches(20, 4, seed)
+        patches, points = random_patches(8, 4, seed)
         write_phototour(root / name, patches, points)
-        same, other = np.arange(40), np.arange(40)
-        first, second = np.concatenate([same, other]), np.concatenate([same + 20, (other + 7) % 60])
+        first = np.arange(32) % 16
+        second = np.concatenate([first[:16] + 8, (first[16:] + 3) % 24])
         write_pairs(root / name, "m50_80_80_0.txt", first, second, points)
     return root
 
@@ -38,7 +39,8 @@ def table(path) -> dict:
     return {name: [dict(zip(t["header"], row, strict=True)) for row in t["rows"]] for name, t in found.items()}
 
 
-def test_missing_trainings_are_listed_with_their_cost_and_not_run(phototour, tmp_path, run_cli):
+def test_missing_trainings_are_listed_with_their_cost_and_not_run(phototour, tmp_path, run_cli, monkeypatch):
+    monkeypatch.setattr(phototour_table, "TIMED_PAIRS", 2)
     torch.save(TFeat().state_dict(), tmp_path / "tfeat-liberty.params")
     settings = (f"pipeline.phototour={phototour}", f"pipeline.trainings={tmp_path}/t", "workers=2")
     code, said = run_cli("+table=crbnet", *settings, f"pipeline.tfeat={tmp_path}/tfeat-liberty.params")
@@ -49,8 +51,8 @@ def test_missing_trainings_are_listed_with_their_cost_and_not_run(phototour, tmp
     paper, sosnet, hardnet = (
         next(r for r in found["trainings"] if r["network"] == n) for n in ("CRBNet", "SOSNet", "HardNet")
     )
-    assert (paper["steps"], paper["pairs"], paper["kind"]) == (round(100 * 80 / 2048), 1024, "crbnet256")
-    assert (sosnet["steps"], sosnet["pairs"], hardnet["steps"]) == (round(100 * 80 / 1024), 512, 48830)
+    assert (paper["steps"], paper["pairs"], paper["kind"]) == (round(100 * 32 / 2048), 1024, "crbnet256")
+    assert (sosnet["steps"], sosnet["pairs"], hardnet["steps"]) == (round(100 * 32 / 1024), 512, 48830)
     assert "15 of 15 trainings are missing" in said
     assert not (tmp_path / "t").exists()
     sift, tfeat = found["ours"]
