@@ -30,7 +30,7 @@ def phototour(tmp_path_factory):
         write_phototour(root / name, patches, points)
         first = np.arange(32) % 16
         second = np.concatenate([first[:16] + 8, (first[16:] + 3) % 24])
-        write_pairs(root / name, "m50_80_80_0.txt", first, second, points)
+        write_pairs(root / name, "m50_32_32_0.txt", first, second, points)
     return root
 
 

@@ -61,7 +61,7 @@ def make(finished, tmp_path):
 
 
 def numbers(row: dict, column: str) -> list[str]:
-    return [v for k, v in row.items() if k.startswith(column + " ")]
+    return [v for k, v in row.items() if k.startswith(column + " ") and k.removeprefix(column + " ")[0].isdigit()]
 
 
 METHODS = ["RT_AP", "RT", "IR", "parallel"]
