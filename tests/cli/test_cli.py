@@ -62,7 +62,7 @@ def test_no_pipeline_names_them(run_cli):
     code, text = run_cli()
     assert code == 2
     assert "say what to run: +pipeline=benchmark_index|build_map|" in text
-    assert ", or +table=aachen|crbnet|dsm|minitown|robotcar" in text
+    assert ", or +table=aachen|crbnet|dsm|minitown|patch_size|robotcar" in text
 
 
 def test_a_value_in_the_place_of_a_part_is_refused(run_cli):
