@@ -18,7 +18,7 @@ from tests.conftest import CHECKOUT
 def test_the_configuration_takes_the_roles_and_their_defaults():
     with initialize_config_module("localize.conf", version_base=None):
         made = instantiate(compose("config"), _convert_="all")
-    settings = {"dataset", "workers", "progress", "store"}
+    settings = {"dataset", "workers", "progress", "store", "costs"}
     assert set(made) == settings | set(ROLES)
     assert Components(**{role: made[role] for role in ROLES}) == Components()
 

@@ -118,13 +118,14 @@ def test_published_figures_are_those_of_the_paper(name, key):
     paper = json.loads(path.read_text())["S003"]
     benchmark = read_benchmark(name)
     expected = {n: cells for n, cells in paper[key].items() if n not in ("metric", "columns", "note")}
-    assert {n: [list(cell) for cell in cells] for n, cells in benchmark.rows.items()} == expected
-    assert [c.name for c in benchmark.columns] == paper[key]["columns"]
+    number = len(paper[key]["columns"])  # others are ours alone
+    assert {n: [list(cell) for cell in cells[:number]] for n, cells in benchmark.rows.items()} == expected
+    assert [c.name for c in benchmark.columns[:number]] == paper[key]["columns"]
     assert list(benchmark.scene.values()) == list(paper["datasets"][name].values())
     short = {t: [f"{m:g}/{d:g}".removeprefix("0") for m, d in t] for t in (STANDARD, NIGHT)}
     if name == "aachen":
         assert f"day {' '.join(short[STANDARD])}, night {' '.join(short[NIGHT])} (m/deg)" in paper[key]["metric"]
-        assert [c.thresholds for c in benchmark.columns] == [STANDARD, NIGHT]
+        assert [c.thresholds for c in benchmark.columns] == [STANDARD, NIGHT, STANDARD]  # the last: the server's nights
     else:
         assert ", ".join(f"{m:g}m/{d:g}deg".removeprefix("0") for m, d in STANDARD) in paper[key]["metric"]
         assert {c.thresholds for c in benchmark.columns} == {STANDARD}
