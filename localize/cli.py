@@ -26,8 +26,8 @@ from hydra.errors import HydraException, MissingConfigException
 
 from localize import __version__
 from localize.arguments import as_meant
+from localize.comparison import comparison
 from localize.components import check_value
-from localize.evaluate.tables import text_table
 from localize.io.files import refused_by_system
 from localize.io.text import write_text
 from localize.store import Store
@@ -307,7 +307,7 @@ def main() -> None:
         signal.signal(signal.SIGTERM, before)
         logging.getLogger("localize").removeHandler(errors)
     if len(finished) > 1:
-        print("\n" + _comparison(finished))
+        print("\n" + comparison(finished))
     if errors.sentences:
         count = len(errors.sentences)
         print(f"\nlocalize: {count} problem{'s' * (count > 1)}, named above.", file=sys.stderr)
@@ -320,28 +320,3 @@ def _parses(argument: str) -> bool:
     except HydraException:
         return False
     return True
-
-
-def _comparison(jobs: list[tuple[list[str], dict]]) -> str:
-    """One row per job of a multirun: the settings in which they differ, and what came out."""
-    common = set.intersection(*(set(settings) for settings, _ in jobs))
-    found = [_columns(results) for _, results in jobs]
-    header = list(dict.fromkeys(name for columns in found for name in columns))
-    rows = [
-        [" ".join(s for s in settings if s not in common), *(columns.get(name, "-") for name in header)]
-        for (settings, _), columns in zip(jobs, found, strict=True)
-    ]
-    return text_table(["settings", *header], rows)
-
-
-def _columns(found: dict) -> dict[str, str]:
-    """What of a results.json is worth a column: what it says itself, or else the recall of all queries."""
-    if "compared" in found:
-        return found["compared"]
-    recall = found["conditions"].get("all", {}).get("recall", {})
-    per_query = sum(s for s in found["seconds_per_query"].values() if s is not None)
-    return {
-        **{bounds: f"{100 * share:.1f} %" for bounds, share in recall.items()},
-        "localized": f"{found['num_localized']} of {found['num_queries']}",
-        "s per query": f"{per_query:.2f}",
-    }

@@ -31,7 +31,7 @@ LAYERS = [
     {"stages", "train", "paper"},
     {"datasets"},
     {"pipelines", "localizer", "saved_maps", "preflight"},
-    {"cli", "arguments", "__main__"},
+    {"cli", "arguments", "comparison", "__main__"},
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
 HYDRA_ONLY_IN = {"localize/cli.py"}

@@ -17,6 +17,7 @@ from localize.mapping.pairs import PAIRS, check_number, model_of_pairs
 from localize.types import ImageList, InputError, Map, PairMatches, Scene
 
 BLOCK = 500_000  # keypoints with matches that are triangulated at a time: about 0.6 GB
+AT_ONCE = 8  # blocks at most, however many cores there are
 
 
 class Tracks(NamedTuple):
@@ -36,9 +37,7 @@ class Triangulation:
     with those whose fields of view overlap most, by their poses.
     """
 
-    pairs: str = (
-        "retrieval"  # the most similar ones are matched; exhaustive: all; poses: nearest views; covisibility; frusta
-    )
+    pairs: str = "retrieval"  # the most similar ones; exhaustive: all; poses: nearest views; covisibility; frusta
     num_neighbours: int = 20  # each reference is matched with this many of them; few references: with all
     max_epipolar_error_px: float = 4.0  # of a match between two references, Sampson distance
     max_reprojection_error_px: float = 4.0  # of an observation
@@ -80,10 +79,11 @@ class Triangulation:
     ) -> Map:
         """Map; keypoints (N, 2) px by image name, matches by pair of names. InputError if no point comes out.
 
-        Beside the result, memory is that of the matches and of a block of BLOCK keypoints on each core; the result does
-        not depend on their number. pycolmap lets go of the interpreter's lock while it triangulates, 70 % of the work;
-        threads take turns to fill its databases and to read its points. Several blocks give the tracks of one, but for
-        a few in a thousand that lie at a threshold, as each is adjusted until it changes little itself.
+        Beside the result, memory is that of the matches and of a block of BLOCK keypoints on each core, AT_ONCE at
+        most; the result does not depend on their number. pycolmap lets go of the interpreter's lock while it
+        triangulates, 70 % of the work; threads take turns to fill its databases and to read its points. Several blocks
+        give the tracks of one, but for a few in a thousand that lie at a threshold, as each is adjusted until it
+        changes little itself.
         """
         verified, given = self._verified(images, keypoints, matches)
         blocks = verified.blocks(np.array([len(keypoints[name]) for name in images.names]), BLOCK)
@@ -93,7 +93,7 @@ class Triangulation:
             with tempfile.TemporaryDirectory(prefix="localize-") as folder:
                 return self._triangulate(images, keypoints, block, pathlib.Path(folder))
 
-        tracks = on_threads(work, blocks, available_cores())
+        tracks = on_threads(work, blocks, min(available_cores(), AT_ONCE))
         if not any(len(part.points) for part in tracks):
             raise InputError(
                 f"no 3D point could be triangulated from {len(images)} references and {given} matches: check that the "

@@ -28,7 +28,7 @@ BY_INDEX = {  # class: (building, asking), as often as the default index
 
 WORKER_MB = 600  # of memory, a worker process that extracts features, where none was tried
 
-BLOCK = 500_000  # observations that are triangulated at once on a core, see mapping/triangulation.py
+BLOCK, AT_ONCE = 500_000, 8  # observations triangulated on a core, and cores, see mapping/triangulation.py
 BLOCK_BYTES, MAP_BYTES = 850, 85  # of memory, an observation in such a block, and any
 IMPORT_BYTES = 120  # the same, of a supplied model
 ROWS_BYTES = 40  # an observation, whose descriptor goes into a file

@@ -110,7 +110,7 @@ class _Predicted:
 
     def _map(self, _: int):
         number, seconds, held = self.size.observations, c.MAP_S, c.MAP_BYTES
-        at_once = min(number, c.BLOCK * self.machine.workers) * c.BLOCK_BYTES
+        at_once = min(number, c.BLOCK * min(self.machine.workers, c.AT_ONCE)) * c.BLOCK_BYTES
         if isinstance(self.use.mapping, MapImport):
             seconds, held, at_once = c.IMPORT_S, c.IMPORT_BYTES, 0
         memory_mb = (number * held + at_once) / MB
