@@ -36,7 +36,8 @@ class Dataset:
 def held_out(scene: Scene, every: int | None) -> Scene:
     """Every n-th reference, from the first, as a query with its own pose as the ground truth; None: the scene itself.
 
-    This scores where the true queries have no public poses. The dataset's own queries are left out.
+    This scores where the true queries have no public poses. The dataset's own queries are left out. Where the
+    references have no poses yet, the truth is found with these.
     """
     if every is None:
         return scene
@@ -51,12 +52,13 @@ def held_out(scene: Scene, every: int | None) -> Scene:
     names = {image.name for image in truth}
     return dataclasses.replace(
         scene,
-        name=f"{scene.name} (every {every}th reference held out)",
+        name=f"{scene.name} (one reference in {every} held out)",
         references=ImageList(tuple(image for image in scene.references if image.name not in names)),
         queries=ImageList(queries),
         query_root=None,
-        ground_truth=ImageList(truth),
+        ground_truth=None if scene.unposed else ImageList(truth),
         submission=None,
+        unposed=scene.unposed and dataclasses.replace(scene.unposed, held_out=True),
     )
 
 

@@ -234,8 +234,8 @@ def _sentences(error: BaseException) -> list[str]:
             valid = ", ".join(_options(name))
             return [f"write +{name}=..., with a plus: there is no default to replace; valid: {valid}"]
         return [_unknown(f"setting {name}", name, _options())]
-    if deleted := re.search(r"resolving interpolation '\$\{settings\}_\$\{(\w+)\}'", text):
-        return [f"~{deleted[1]} takes away what settings= looks at: choose another with {deleted[1]}=..."]
+    if deleted := re.search(r"resolving interpolation '\$\{(settings|quality)\}_\$\{(\w+)\}'", text):
+        return [f"~{deleted[2]} takes away what {deleted[1]}= looks at: choose another with {deleted[2]}=..."]
     name, target = (re.search(p, text) for p in (r"unexpected keyword argument '(\w+)'", r"call to target '([\w.]+)'"))
     if name and target:
         made = hydra.utils.get_object(target[1])

@@ -18,6 +18,8 @@ from localize.pose.base import PoseEstimator
 from localize.pose.poselib import PoseLib
 from localize.pose.refinement.base import Refinement
 from localize.pose.refinement.guided import Guided
+from localize.reconstruction.base import Reconstruction
+from localize.reconstruction.sfm import StructureFromMotion
 from localize.retrieval.base import NEEDS, GivenRanking, GlobalDescriptor, Ranking, RerankedRanking, StoredDescriptor
 from localize.retrieval.exact import ExactRanking
 from localize.retrieval.fusion import Fusion
@@ -34,6 +36,7 @@ class Components:
     retrieval: GlobalDescriptor | StoredDescriptor | GivenRanking = Fusion()
     ranking: Ranking = ExactRanking()
     pair_matching: PairMatcher = MutualNearest()
+    reconstruction: Reconstruction = StructureFromMotion()
     mapping: Mapping | MapImport = Triangulation()
     index: Index = RandomTrees()
     search: Search = Union()
@@ -73,7 +76,9 @@ ROLES: dict[str, tuple[type, ...]] = {  # role: the protocols of which its compo
 }
 
 BUILT_INTO_MAPS = {"feature", "retrieval", "ranking", "index"}  # roles that a saved map cannot change any more
-ANSWERING = {role: ROLES[role] for role in ROLES if role not in ("pair_matching", "mapping", "submission")}
+ANSWERING = {
+    role: ROLES[role] for role in ROLES if role not in ("pair_matching", "reconstruction", "mapping", "submission")
+}
 # roles that answer a query; the others only make the map, or write files
 
 

@@ -7,7 +7,7 @@ import tempfile
 from localize.localizer import Localizer, check_answers
 from localize.pipelines.mapped_scene import map_scene
 from localize.roles import Components
-from localize.stages import Workbench, build_index, keep_regions
+from localize.stages import Workbench, build_index, keep_regions, place_references
 from localize.store import Store
 from localize.types import Scene
 
@@ -17,6 +17,8 @@ def run(
 ) -> str:
     """Map the references into `output`/map; says how to open it."""
     folder = pathlib.Path(output) / "map"
+    bench = Workbench(store, workers, progress)
+    reference_scene = place_references(bench, Components(**components), reference_scene, output)
     build_map(reference_scene, folder, store=store, workers=workers, progress=progress, **components)
     return f"The map is in {folder}; open it with localize.Localizer.load({str(folder)!r})."
 
@@ -41,6 +43,7 @@ def build_map(
     use = Components(**components)
     check_answers(use)
     bench = Workbench(store, workers, progress)
+    scene = place_references(bench, use, scene)  # where they have no poses yet
     mapped = map_scene(bench, use, scene, describe=True)
     index = build_index(bench, use.index, mapped.points) if use.search.uses_leaves else None
     described = mapped.described

@@ -11,6 +11,7 @@ from localize.stages import (
     given_keypoints,
     map_points,
     match_points,
+    place_references,
     query_photos,
     reference_photos,
     write_results,
@@ -27,6 +28,7 @@ def run(
     if use.search.uses_frames:
         raise InputError("pipeline direct searches prior leaves only: take search=leaves, or +pipeline=parallel_search")
 
+    scene = place_references(bench, use, scene, output)  # where they have no poses yet
     references = extract_features(bench, use.feature, reference_photos(scene), given_keypoints(bench, use, scene))
     described = describe_references(bench, use, references) if use.compares_photos else None
     points = map_points(bench, use, scene, references, described)

@@ -10,6 +10,7 @@ from localize.stages import (
     given_keypoints,
     map_points,
     match_points,
+    place_references,
     query_photos,
     reference_photos,
     retrieve,
@@ -28,6 +29,7 @@ def run(
     """
     use, bench = Components(**components), Workbench(store, workers, progress)
 
+    scene = place_references(bench, use, scene, output)  # where they have no poses yet
     references = extract_features(bench, use.feature, reference_photos(scene), given_keypoints(bench, use, scene))
     described = describe_references(bench, use, references) if use.compares_photos else None
     points = map_points(bench, use, scene, references, described)

@@ -10,6 +10,7 @@ from localize.stages import (
     given_keypoints,
     map_points,
     match_points,
+    place_references,
     query_photos,
     reference_photos,
     retrieve,
@@ -27,6 +28,7 @@ def run(
     if use.search.uses_leaves:
         raise InputError("pipeline serial searches prior frames only: take search=frames, or +pipeline=parallel_search")
 
+    scene = place_references(bench, use, scene, output)  # where they have no poses yet
     references = extract_features(bench, use.feature, reference_photos(scene), given_keypoints(bench, use, scene))
     described = describe_references(bench, use, references)
     points = map_points(bench, use, scene, references, described)

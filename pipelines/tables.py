@@ -176,7 +176,7 @@ class _Job:
         said = f"{todo} ({found['num_localized']} of {found['num_queries']} queries localized"
         if self.self_score is None:
             return f"{said})"
-        log.info("%s, seed %d, every %dth reference as a query", self.title, seed, self.self_score)
+        log.info("%s, seed %d, one reference in %d as a query", self.title, seed, self.self_score)
         try:
             report = self._run(method, use, seed, held_out(self.scene, self.self_score), into / "self_score")
         except InputError as e:

@@ -95,8 +95,13 @@ def nested(parameter: inspect.Parameter) -> dict | None:
 
 GIVEN_BY_CLI = {"dataset", "scene", "reference_scene", "store", "output", "workers", "progress", "upright_asked"}
 # where a choice is a class with another setting
-SPECIAL = {"feature=hloc": {"format": "hloc"}, "reranking=dsm_diffusion": {"seeds": "verified"}}
-CONFIGS = sorted(p for p in (CHECKOUT / "conf").glob("*/*.yaml") if p.parent.name != "settings")  # not parts
+SPECIAL = {
+    "reconstruction=global": {"method": "global"},
+    "feature=hloc": {"format": "hloc"},
+    "reranking=dsm_diffusion": {"seeds": "verified"},
+}
+WORDS = ("quality", "settings")  # these change several groups, and are no parts
+CONFIGS = sorted(p for p in (CHECKOUT / "conf").glob("*/*.yaml") if p.parent.name not in WORDS)
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from localize.stages.objects import GallerySearch, search_gallery
 from localize.stages.photos import PhotoList, Photos, find_photos, query_photos, reference_photos
 from localize.stages.poses import estimate_poses
 from localize.stages.ranking import BuiltRanking, BuiltRerankers
+from localize.stages.reconstruction import place_references
 from localize.stages.reranking import Looks, keep_regions
 from localize.stages.results import write_results
 from localize.stages.retrieval import PriorFrames, rank_photos, retrieve
@@ -55,6 +56,7 @@ __all__ = [
     "match_points",
     "match_query",
     "nearest_points",
+    "place_references",
     "query_photos",
     "rank_photos",
     "reference_photos",

@@ -91,6 +91,7 @@ def _results(
             "poses": points.figures,
             "notes": list(points.notes),
         },
+        "scene_notes": list(scene.notes),
         "notes": focal_notes(estimates.values()),
         "failed": {
             n: estimates[n].reason if n in estimates else "the photo cannot be read"
@@ -188,6 +189,7 @@ def _summary(report: Report, results: dict) -> str:
     )
     poses = told(results["map"]["poses"])
     lines += [f"{poses[0].upper()}{poses[1:]}."] if poses else []
+    lines += [f"{note[0].upper()}{note[1:]}." for note in results["scene_notes"]]
     steps = {k: v for k, v in results["seconds_per_query"].items() if v is not None}
     lines.append(
         f"Seconds per query: {sum(steps.values()):.2f} (" + ", ".join(f"{k} {v:.2f}" for k, v in steps.items()) + "); "

@@ -23,6 +23,8 @@ from localize.types.scenes import (
     Pose,
     Scene,
     Submission,
+    Taken,
+    Unposed,
     repeated_names,
 )
 from localize.types.words import VisualWords
@@ -55,6 +57,8 @@ __all__ = [
     "SourceModel",
     "StoreError",
     "Submission",
+    "Taken",
+    "Unposed",
     "UnreadableError",
     "View",
     "VisualWords",

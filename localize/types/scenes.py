@@ -109,6 +109,19 @@ class Mounted:
 
 
 @dataclass(frozen=True, eq=False)
+class Taken:
+    """How a photo says that it was taken, for what finds the poses and intrinsics of photos that have none."""
+
+    device: str  # photos of one device, at one zoom and size, have one camera
+    down: tuple[int, int] = (0, 1)  # where down is in the pixels as stored (x right, y down), by EXIF's orientation
+    position: np.ndarray | None = None  # (3,) latitude and longitude in degrees, altitude in m (NaN: not known); WGS 84
+
+    def __post_init__(self):
+        if self.position is not None:
+            check_array(self, "position", np.float64, (3,))
+
+
+@dataclass(frozen=True, eq=False)
 class Image:
     """A photo's name (POSIX, relative to its folder), its camera, its pose where known, tags such as `night`."""
 
@@ -119,6 +132,7 @@ class Image:
     groups: tuple[str, ...] = ()  # retrieval stays among references that share one; none: among all
     prior: Prior | None = None  # what a query knows about itself
     mounted: Mounted | None = None  # where it was among the photos of its moment, where that is known
+    taken: Taken | None = None  # of a photo whose pose or intrinsics are still to be found
 
 
 def repeated_names(names) -> list[str]:
@@ -157,6 +171,15 @@ class ModelFiles:
 
 
 @dataclass(frozen=True, eq=False)
+class Unposed:
+    """The references have no poses yet: structure from motion is to find them. What decides their frame."""
+
+    distance: tuple[str, str, float] | None = None  # between the cameras of two references
+    gps: bool = True  # whether the photos' positions may give the frame, in metres, x east, y north, z up
+    held_out: bool = False  # the queries are references held out, whose true poses are to be found too
+
+
+@dataclass(frozen=True, eq=False)
 class Submission:
     """How a benchmark's server wants the poses: one file of lines `name qw qx qy qz tx ty tz`."""
 
@@ -180,6 +203,8 @@ class Scene:
     supplied: ModelFiles | None = None
     submission: Submission | None = None
     unit: str = "m"  # of all lengths, those of the map and of the thresholds; NO_UNIT: not known
+    unposed: Unposed | None = None  # the references have no poses yet
+    notes: tuple[str, ...] = ()  # what is to be said of it beside its results, one sentence each
 
     def __post_init__(self):
         object.__setattr__(self, "thresholds", _bounds(self.thresholds))

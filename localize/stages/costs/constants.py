@@ -1,7 +1,7 @@
 """What cannot be tried beforehand: seconds and bytes of an item, as they were measured.
 
 Measured on two cores of an AMD EPYC with AVX-512, with the runs of benchmarks/estimate_against_run.py (Minitown,
-Herz-Jesu-P25, RedKitchen; SIFT and CRBNet), benchmarks/city.py for maps of millions of points. Seconds are
+Herz-Jesu-P25, RedKitchen; SIFT and CRBNet), benchmarks/city_scale.py for maps of millions of points. Seconds are
 multiplied by `Machine.slowness`.
 """
 
@@ -13,6 +13,10 @@ AGREEING = 0.33  # of a pair's matches, the observations they bring to each of t
 TRACK = 3.0  # observations of a point
 MATCHED = 0.2  # of a query's keypoints
 
+SFM_PAIRS = 0.6  # of the pairs of a photo and a neighbour, as in foreseen.py
+SFM_PAIR_S = 0.05  # structure from motion: to verify a pair of photos, one worker
+SFM_PHOTO_S = 0.3, 3e-4  # to place a photo, and more of it for each of the others
+SFM_BYTES = 300  # of memory, a keypoint
 MAP_S = 20e-6  # an observation, triangulated
 IMPORT_S = 4e-6  # an observation of a supplied model
 ROWS_S = 4e-3  # a reference

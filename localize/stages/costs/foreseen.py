@@ -1,6 +1,7 @@
 """What of a run is in the store already: the chain is gone through without computing anything."""
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from localize.stages.keypoints import given_keypoints
 from localize.stages.mapping import map_points
 from localize.stages.photos import Photos, query_photos, reference_photos
 from localize.stages.poses import estimate_poses
+from localize.stages.reconstruction import place_references
 from localize.stages.retrieval import retrieve
 from localize.stages.shelved import Shelved
 from localize.stages.union import match_points
@@ -96,7 +98,7 @@ def foresee(bench: Workbench, use: "Components", scene: Scene, *, describe: bool
     asked = extract_features(looking, use.feature, query_photos(scene)) if queries else None
     with contextlib.suppress(_NotStored):
         _follow(looking, use, scene, references, asked, describe)
-    expected = _expected(use, len(references.images), len(asked.images) if queries else 0, describe)
+    expected = _expected(use, scene, len(references.images), len(asked.images) if queries else 0, describe)
     stages = (looking.found.get(name, stage) for name, stage in expected.items())
     return Foreseen(tuple(stages), references, asked)
 
@@ -105,6 +107,10 @@ def _follow(bench: _Looking, use, scene: Scene, references: Photos, queries: Pho
     """The chain, up to the first result that is not in the store."""
     if bench.found["reference_features"].todo:
         raise _NotStored
+    if scene.unposed is not None:
+        scene = place_references(bench, use, scene)
+        references = dataclasses.replace(references, images=scene.references)
+        queries = queries and dataclasses.replace(queries, images=scene.queries)
     described = describe_references(bench, use, references) if describe else None
     points = map_points(bench, use, scene, references, described)
     index = build_index(bench, use.index, points) if use.search.uses_leaves else None
@@ -114,7 +120,7 @@ def _follow(bench: _Looking, use, scene: Scene, references: Photos, queries: Pho
     estimate_poses(bench, use, match_points(bench, use, queries, points, index=index, frames=frames), points)
 
 
-def _expected(use: "Components", references: int, queries: int, describe: bool) -> dict[str, Stage]:
+def _expected(use: "Components", scene: Scene, references: int, queries: int, describe: bool) -> dict[str, Stage]:
     """The stages of a run that begins with an empty store, by name."""
     vectors = describe and hasattr(use.retrieval, "fit")
     counts = {"reference_features": references}
@@ -122,6 +128,8 @@ def _expected(use: "Components", references: int, queries: int, describe: bool) 
         counts |= {"retrieval_model": 1, "reference_global": references}
     if not isinstance(use.mapping, MapImport):
         counts["pair_matches"] = num_pairs(use.mapping, references)
+    if scene.unposed is not None:
+        counts["reconstruction"] = 2 if scene.unposed.held_out else 1
     counts |= {"map": 1, "map_descriptors": 1}
     if use.search.uses_leaves:
         counts["index"] = 1

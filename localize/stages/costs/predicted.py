@@ -108,6 +108,13 @@ class _Predicted:
         held = min(c.HELD_MB, self.size.references * self.rates.photo_mb)
         return self._shared(pairs * self.rates.pair_s), held, disk
 
+    def _reconstruction(self, times: int):
+        photos = self.size.references
+        pairs = min(photos * (photos - 1) / 2, c.SFM_PAIRS * photos * self.use.reconstruction.num_neighbours)
+        seconds = self._shared(pairs * c.SFM_PAIR_S) + photos * (c.SFM_PHOTO_S[0] + c.SFM_PHOTO_S[1] * photos)
+        memory_mb = photos * self.rates.keypoints * c.SFM_BYTES / MB
+        return times * seconds * self.machine.slowness, memory_mb, times * photos * self.rates.keypoints * 4 / MB
+
     def _map(self, _: int):
         number, seconds, held = self.size.observations, c.MAP_S, c.MAP_BYTES
         at_once = min(number, c.BLOCK * min(self.machine.workers, c.AT_ONCE)) * c.BLOCK_BYTES

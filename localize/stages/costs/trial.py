@@ -77,11 +77,13 @@ def _known(photos: Photos) -> Photos | None:
 
 
 def spread_in_pairs(images: ImageList, number: int, num_neighbours: int = 20) -> ImageList:
-    """About `number` of the images with poses: some spread over the list, and after each one that looks the same way.
+    """About `number` of the images: some spread over the list, and after each one that looks the same way.
 
     That is one of the `num_neighbours` nearest, of the first spot the nearest, of the last the farthest, so that the
     pairs are like those of a map, most of which see less of each other than the nearest views.
     """
+    if any(image.pose is None for image in images):  # in the order of a walk, as most folders are
+        return ImageList(images.images[i] for i in _neighbours(len(images), number))
     centers = np.array([image.pose.center for image in images])
     axes = np.array([image.pose.rotation[2] for image in images])
     spots = np.linspace(0, len(images) - 1, max(1, number // 2)).round().astype(int).tolist()
@@ -95,6 +97,12 @@ def spread_in_pairs(images: ImageList, number: int, num_neighbours: int = 20) ->
         if i not in chosen and free:
             chosen += [i, free[round(share * (len(free) - 1))]]
     return ImageList(images.images[i] for i in chosen)
+
+
+def _neighbours(count: int, number: int) -> list[int]:
+    """About `number` of so many photos, some spread over them and the next one of each."""
+    spots = np.linspace(0, count - 2, max(1, number // 2)).round().astype(int).tolist()
+    return sorted({i + k for i in spots for k in (0, 1)})
 
 
 def _rates(bench: Workbench, use, foreseen: Foreseen, photos: Photos, worker_mb: float) -> Rates:

@@ -1,0 +1,158 @@
+"""Your own photos without a model: a folder of references, whose poses structure from motion finds, and queries."""
+
+import dataclasses
+import logging
+import pathlib
+from dataclasses import dataclass
+from typing import ClassVar
+
+from localize.components import check_component
+from localize.datasets.base import Dataset
+from localize.datasets.shared.checks import check_query_names, existing_folder
+from localize.datasets.shared.same_photos import warn_of_copies
+from localize.io.exif import photo_facts
+from localize.io.images import list_photos
+from localize.io.names import PhotoNames
+from localize.io.text import read_query_list
+from localize.types import Camera, Image, ImageList, InputError, Scene, Unposed, collecting, repeated_names
+from localize.types.scenes import NO_UNIT, THRESHOLDS_M
+
+log = logging.getLogger(__name__)
+MODELS = ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
+SHARED = ("auto", "one", "each")
+PERCENT = ((0.1, 0.25), (0.5, 1.0), (5.0, 10.0))  # of the extent of the references' cameras, and degrees
+
+
+@dataclass(frozen=True)
+class Photos(Dataset):
+    """Folders of photos. Cameras come from EXIF, or are found with the poses."""
+
+    references: str
+    queries: str | None = None  # folder, or a list as dataset=colmap takes it; null: none
+    cameras: str = "auto"  # auto: photos of one device, zoom and size share one; one: all do; each: none do
+    camera_model: str = "SIMPLE_RADIAL"
+    distance: list | tuple | None = None  # two references and how far apart their cameras were, in `unit`
+    unit: str | None = None  # of the distance
+    gps: bool = True  # take scale, north and up from the photos' GPS where it says enough
+    thresholds: list | tuple | None = None
+    name: str = "photos"
+
+    VERSION: ClassVar[int] = 1
+
+    def __post_init__(self):
+        check_component(self, choices={"cameras": SHARED, "camera_model": MODELS})
+        problems = []
+        if self.distance is not None:
+            d = self.distance
+            if len(d) != 3 or not all(isinstance(n, str) for n in d[:2]) or not isinstance(d[2], int | float):
+                problems.append(f"dataset.distance is {list(d)}, but must be [FIRST.jpg, SECOND.jpg, LENGTH]")
+            elif not d[2] > 0:
+                problems.append(f"dataset.distance says {d[2]} between two cameras, but must be greater than 0")
+        if self.unit is not None and (len(self.unit.split()) != 1 or self.distance is None):
+            problems.append(
+                f"dataset.unit={self.unit} says in what dataset.distance is: give both, as in "
+                "dataset.distance=[a.jpg,b.jpg,2.5] dataset.unit=m"
+            )
+        if problems:
+            raise InputError(*problems)
+
+    def scene(self) -> Scene:
+        """The scene, whose references have no poses yet; InputError with all problems if a photo cannot be used."""
+        problems, queries, query_root, inside = [], [], None, ""
+        root = existing_folder(self.references, "dataset.references", "the folder of the reference photos", problems)
+        if self.queries is not None:
+            query_root = pathlib.Path(self.queries).expanduser().absolute()
+            if query_root.is_dir():
+                queries = self._photos(query_root, list_photos(query_root), problems)
+                inside = f"{query_root.relative_to(root)}/" if query_root.is_relative_to(root) else ""
+            else:
+                with collecting(problems):
+                    queries = self._listed(query_root, root, problems)
+                query_root = root
+        asked = {query.name for query in queries} if query_root == root else set()
+        names = [n for n in (list_photos(root) if root.is_dir() else []) if n not in asked]
+        names = [n for n in names if not (inside not in ("", "./") and n.startswith(inside))]
+        references = self._photos(root, names, problems)
+        if root.is_dir() and not names:
+            problems.append(f"folder {root} holds no photos: dataset.references must be the folder of the references")
+        if query_root not in (None, root) and not queries and not problems:
+            problems.append(f"folder {query_root} holds no photos: dataset.queries must be the folder of the queries")
+        self._check_distance(names, problems)
+        check_query_names(queries, problems)
+        if problems:
+            raise InputError(*problems)
+        if query_root is not None:
+            warn_of_copies(root, references, query_root, queries)
+        self._tell(references)
+        return Scene(
+            name=self.name,
+            image_root=str(root),
+            query_root=None if query_root is None else str(query_root),
+            references=ImageList(references),
+            queries=ImageList(queries),
+            thresholds=THRESHOLDS_M if self.thresholds is None and self.distance is not None else self._bounds(),
+            unit=NO_UNIT if self.unit is None else self.unit,
+            unposed=Unposed(None if self.distance is None else tuple(self.distance), self.gps),
+        )
+
+    def _bounds(self):
+        return PERCENT if self.thresholds is None else self.thresholds
+
+    def _photos(self, root: pathlib.Path, names: list[str], problems: list[str]) -> list[Image]:
+        """The photos with the cameras that EXIF knows; one that cannot be opened is a problem."""
+        found = []
+        for name in names:
+            with collecting(problems):
+                camera, prior, taken = photo_facts(root / name)
+                device = {"auto": taken.device, "one": taken.device.rpartition(" ")[2], "each": f"{root}/{name}"}
+                camera = with_model(camera, self.camera_model)
+                found.append(
+                    Image(name, camera, prior=prior, taken=dataclasses.replace(taken, device=device[self.cameras]))
+                )
+        return found
+
+    def _listed(self, path: pathlib.Path, root: pathlib.Path, problems: list[str]) -> list[Image]:
+        """The queries of a list, whose photos lie among the references."""
+        if not path.is_file():
+            problems.append(f"{path} is missing: dataset.queries must be the folder of the queries, or a list of them")
+            return []
+        photos = PhotoNames(root)
+        facts = {}
+
+        def camera_of(name: str):
+            facts[name] = photo_facts(root / (photos.find(name) or name))
+            return facts[name][:2]
+
+        listed = read_query_list(path, problems, camera_of=camera_of, names=photos)
+        problems += [f"{path}: {p}" for p in repeated_names(query.name for query in listed)]
+        return [
+            dataclasses.replace(
+                query,
+                name=photos.find(query.name) or query.name,
+                taken=facts[query.name][2] if query.name in facts else None,
+            )
+            for query in listed
+        ]
+
+    def _check_distance(self, names: list[str], problems: list[str]) -> None:
+        for name in self.distance[:2] if self.distance is not None else ():
+            if name not in names:
+                problems.append(f"dataset.distance names {name}, but there is no such photo among the references")
+        if self.distance is not None and self.distance[0] == self.distance[1]:
+            problems.append(f"dataset.distance names {self.distance[0]} twice: name two photos")
+
+    def _tell(self, references: list[Image]) -> None:
+        devices = {image.taken.device for image in references}
+        known = sum(image.prior.focal == "guessed" for image in references)
+        located = sum(image.taken.position is not None for image in references)
+        log.info(
+            "%d photos of %d cameras; EXIF tells the focal length of %d and the position (GPS) of %d",
+            *(len(references), len(devices), known, located),
+        )
+
+
+def with_model(camera: Camera, model: str) -> Camera:
+    """A SIMPLE_RADIAL camera without distortion in another model."""
+    f, cx, cy = camera.params[0], *camera.params[1:3]
+    params = {"SIMPLE_PINHOLE": [f, cx, cy], "RADIAL": [f, cx, cy, 0, 0], "OPENCV": [f, f, cx, cy, 0, 0, 0, 0]}
+    return Camera(model, camera.width, camera.height, params[model]) if model in params else camera

@@ -1,0 +1,1 @@
+"""The role that finds poses and intrinsics of photos: structure from motion."""
