@@ -18,7 +18,7 @@ FILES = ".nvm", BUNDLER  # models in a file, which know no image sizes
 
 
 def the_model(path: str | pathlib.Path) -> pathlib.Path:
-    """The folder of a COLMAP model, or the only one below a folder (`sparse` for `sparse/0`, hloc's outputs), or a file.
+    """A COLMAP model's folder, or the only one below a folder (`sparse` for `sparse/0`, hloc's outputs); or a file.
 
     InputError if there is none, or which of them is not clear.
     """

@@ -1,9 +1,9 @@
 """Cameras and poses of Bundler's files (Snavely et al. 2006, Bundler User's Manual v0.4): bundle.out and list.txt.
 
-After `# Bundle file v0.3` and `cameras points` come five lines per camera, `f k1 k2`, the rotation R in three rows, and t:
+After `# Bundle file v0.3` and `cameras points` come five lines per camera: `f k1 k2`, the rotation R in three rows, t.
 P = R X + t, where the camera looks along -z and y points up; p = -P / P.z, and f (1 + k1 |p|^2 + k2 |p|^4) p are pixels
-from the middle of the photo. That is COLMAP's RADIAL, and its pose with the second and third row of R and t negated. The
-world stays as it is. A camera that was not found is all zeros. The points are not read.
+from the middle of the photo. That is COLMAP's RADIAL, and its pose with the second and third row of R and t negated.
+The world stays as it is. A camera that was not found is all zeros. The points are not read.
 """
 
 import pathlib
