@@ -2,7 +2,7 @@
 
 https://docs.nerf.studio/quickstart/data_conventions.html. `transform_matrix` is camera to world, where the camera looks
 along -z and y points up. Intrinsics stand once for all frames or in a frame, whose own come first; distortion is
-OpenCV's. Principal points are COLMAP's, from the upper-left corner of the photo, as what writes these files copies them.
+OpenCV's. Principal points are COLMAP's, from the upper-left corner of the photo: what writes these files copies them.
 nerfstudio's applied_transform and applied_scale say how it moved the poses that it was given: to scale (transform X).
 """
 
