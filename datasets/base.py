@@ -36,7 +36,8 @@ class Dataset:
 def held_out(scene: Scene, every: int | None) -> Scene:
     """Every n-th reference, from the first, as a query with its own pose as the ground truth; None: the scene itself.
 
-    References whose photos are missing are not counted. This scores where the true queries have no public poses. The dataset's own queries are left out.
+    References whose photos are missing are not counted. This scores where the true queries have no public poses. The
+    dataset's own queries are left out.
     """
     if every is None:
         return scene

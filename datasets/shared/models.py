@@ -33,7 +33,9 @@ def the_model(path: str | pathlib.Path) -> pathlib.Path:
         raise InputError(f"folder {path} is missing: dataset.model must be a COLMAP model, an .nvm or an .out file")
     if _holds_model(path):
         return path
-    below = sorted({p.parent for p in path.glob("**/images.*") if _holds_model(p.parent)})
+    near = (p.parent for levels in ("*", "*/*", "*/*/*") for p in path.glob(f"{levels}/images.*"))
+    below = sorted({folder for folder in near if _holds_model(folder)})
+    below = [p for p in below if not set(p.parents) & set(below)]  # hloc leaves the others below the one it kept
     if len(below) > 1:
         shown = ", ".join(str(p.relative_to(path)) for p in below[:6])
         raise InputError(f"{path} holds {len(below)} COLMAP models ({shown}): name one of them as dataset.model")

@@ -146,13 +146,11 @@ def _low_pass(size: int) -> np.ndarray:
 def chosen(frames: Iterable[Frame], motion: float, around_s: float) -> Iterator[Frame]:
     """The sharpest of the frames just after the picture moved by `motion`, a share of its longer side, since the last.
 
-    around_s: how long after the first of them they may come; where the picture moves by half as much again, they end.
+    around_s: how long after the first of them they may come; where the picture moves by as much again, they end.
     """
     kept = first = best = None
     for frame in frames:
-        if best is not None and (
-            frame.time_s - first.time_s > around_s or movement(first.small, frame.small) > motion / 2
-        ):
+        if best is not None and (frame.time_s - first.time_s > around_s or movement(first.small, frame.small) > motion):
             yield best
             kept, first, best = best, None, None
         if best is not None:
