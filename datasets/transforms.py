@@ -48,7 +48,9 @@ class Transforms(OwnPhotos):
         """The queries of a list, or the frames of a file of the same kind as the references'."""
         if self._test_file() is None:
             return super().listed_queries(root, problems)
-        frames = self._frames(self._test_file(), root, [])  # what is wrong with them was said
+        frames = []
+        with collecting([]):  # what is wrong with them was said
+            frames = self._frames(self._test_file(), root, [])
         return [Image(frame.name, frame.camera) for frame in frames]
 
     def _test_file(self) -> pathlib.Path | None:
