@@ -40,7 +40,7 @@ def place(name: str) -> Scene:
         str(root / "photos"),
         str(root / "model"),
         str(root / "queries.txt"),
-        str(truth) if truth.is_file() else None,
+        ground_truth=str(truth) if truth.is_file() else None,
         name=root.name,
     ).load()
 

@@ -36,16 +36,17 @@ class Dataset:
 def held_out(scene: Scene, every: int | None) -> Scene:
     """Every n-th reference, from the first, as a query with its own pose as the ground truth; None: the scene itself.
 
-    This scores where the true queries have no public poses. The dataset's own queries are left out. Where the
-    references have no poses yet, the truth is found with these.
+    References whose photos are missing are not counted. This scores where the true queries have no public poses. The
+    dataset's own queries are left out. Where the references have no poses yet, the truth is found with these.
     """
     if every is None:
         return scene
     if every < 2:
         raise InputError(f"dataset.holdout is {every}, but must be at least 2: every n-th reference becomes a query")
-    truth = scene.references.images[::every]
+    root = pathlib.Path(scene.image_root)
+    truth = [image for image in scene.references if (root / image.name).exists()][::every]
     problems: list[str] = []
-    check_query_names(list(truth), problems)
+    check_query_names(truth, problems)
     if problems:
         raise InputError(*problems)
     queries = tuple(dataclasses.replace(image, pose=None) for image in truth)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from localize.components import check_component, problems_of
-from localize.io.given.hloc import read_local_features
+from localize.io.given.hloc import file_with, read_local_features
 from localize.io.given.kapture import kapture_folders, read_kapture_features
 from localize.io.given.npz import npz_files, read_npz_features
 from localize.types import Features, InputError
@@ -17,7 +17,9 @@ FORMATS = ("auto", "hloc", "kapture", "npz")
 class Files:
     """Features of a photo by its name; no pixel is looked at."""
 
-    path: str  # hloc's .h5 file, a kapture folder, or a folder of <image name>.<ending> in numpy's npz format
+    path: (
+        str  # hloc's .h5 file (or its outputs), a kapture folder, or one of <image name>.<ending> in numpy's npz format
+    )
     format: str = "auto"  # hloc, kapture or npz; auto: by what path is
     kind: str | None = None  # type of a kapture folder's features, ending of npz files; None: the only one there is
     pixel_center: float = 0.0  # where the files put the centre of the first pixel; COLMAP's keypoints have it at 0.5
@@ -35,7 +37,7 @@ class Files:
         """Whose content decides the features of every photo; those of one photo are what `photo_files` names."""
         path, format_ = pathlib.Path(self.path), self._format()
         if format_ == "hloc":
-            return [self.path]
+            return [self._hloc()]
         if format_ == "kapture":
             headers = [p for folder in kapture_folders(path, self.kind) for p in sorted(folder.glob("*.txt"))]
             return [str(p) for p in headers]
@@ -59,9 +61,12 @@ class Files:
         """Features of the photo of this name and size in px; InputError if there are none, or not usable ones."""
         format_ = self._format()
         if format_ == "hloc":
-            return read_local_features(self.path, name, width, height, self.pixel_center)
+            return read_local_features(self._hloc(), name, width, height, self.pixel_center)
         read = read_kapture_features if format_ == "kapture" else read_npz_features
         return read(self.path, name, width, height, self.kind, self.pixel_center)
+
+    def _hloc(self) -> str:
+        return file_with(self.path, "keypoints", "feature.path")
 
     def _format(self) -> str:
         path = pathlib.Path(self.path)
@@ -72,6 +77,6 @@ class Files:
             found = "kapture"
         if self.format == "auto":
             return found
-        if (self.format == "hloc") != path.is_file():
+        if self.format != "hloc" and path.is_file():
             raise InputError(f"{path} is a {'file' if path.is_file() else 'folder'}, so not of format {self.format}")
         return self.format

@@ -1,4 +1,8 @@
-"""Photos from disk: a quick check of the header, and the grey or colour pixels. EXIF orientation is never applied."""
+"""Photos from disk: a quick check of the header, and the grey or colour pixels. EXIF orientation is never applied.
+
+A HEIC file says in its container how its pixels are turned (irot, imir; ISO/IEC 23008-12), and they come out turned so:
+what its EXIF says of orientation is not for who reads the pixels, and pillow-heif sets it to 1.
+"""
 
 import contextlib
 import importlib
@@ -17,7 +21,10 @@ PIL.Image.MAX_IMAGE_PIXELS = None  # large photos are normal here: `open_photo` 
 MAX_MEGAPIXELS = 400  # of a photo that is decoded, which takes 3 bytes a pixel and more
 LIMIT = "LOCALIZE_MAX_MEGAPIXELS"  # the variable that sets another
 PROGRAMS = ("EPS", "WMF")  # kinds that Pillow draws by running another program
-SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".ppm", ".pgm", ".heic", ".heif", ".avif"}
+SUFFIXES = {
+    *(".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".ppm", ".pgm"),
+    *(".heic", ".heif", ".hif", ".avif"),
+}
 _EXIF_ORIENTATION = 0x0112
 _BAD_FILE = (OSError, SyntaxError, ValueError, EOFError, OverflowError)  # what Pillow raises on one
 

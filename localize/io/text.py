@@ -101,12 +101,13 @@ def _words_of_name(fields: list[str], names: Container[str]) -> int:
 
 def write_query_list(path: pathlib.Path, images: Iterable[Image]) -> None:
     """Write `name MODEL width height params...` and the image's prior per line, whole or not at all."""
-    lines = []
-    for image in images:
-        c = image.camera
-        params = " ".join(repr(float(p)) for p in c.params)
-        lines.append(f"{_one_word(image.name)} {c.model} {c.width} {c.height} {params}{prior_fields(image.prior)}\n")
-    write_text(path, "".join(lines))
+    write_text(path, "".join(map(query_line, images)))
+
+
+def query_line(image: Image) -> str:
+    """The line of an image in such a list."""
+    c, params = image.camera, " ".join(repr(float(p)) for p in image.camera.params)
+    return f"{_one_word(image.name)} {c.model} {c.width} {c.height} {params}{prior_fields(image.prior)}\n"
 
 
 def read_poses(path: pathlib.Path, problems: list[str], names: Container[str] = ()) -> dict[str, Pose]:

@@ -6,15 +6,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from localize.components import check_component
-from localize.io.given.hloc import read_global_descriptor
+from localize.components import check_component, problems_of
+from localize.io.given.hloc import file_with, read_global_descriptor
+from localize.types import InputError
 
 
 @dataclass(frozen=True)
 class Hloc:
     """The global descriptor of a photo by its name; no pixel is looked at."""
 
-    path: str  # global-feats-....h5
+    path: str  # global-feats-....h5, or the folder of hloc's outputs
 
     VERSION: ClassVar[int] = 1
 
@@ -23,8 +24,14 @@ class Hloc:
 
     def preflight(self) -> list[str]:
         """What is missing."""
-        return [] if pathlib.Path(self.path).is_file() else [f"file {self.path} is missing: retrieval.path names it"]
+        return problems_of(self._file)
 
     def read(self, name: str) -> np.ndarray:
         """(D,) float32 of the photo of this name, unit length."""
-        return read_global_descriptor(self.path, name)
+        return read_global_descriptor(self._file(), name)
+
+    def _file(self) -> str:
+        path = file_with(self.path, "global_descriptor", "retrieval.path")
+        if not pathlib.Path(path).is_file():
+            raise InputError(f"file {path} is missing: retrieval.path names it")
+        return path

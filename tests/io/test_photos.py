@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -114,7 +115,9 @@ def test_colours_of_print_and_of_measurement_are_converted(tmp_path):
         ("a.NEF", b"II*\0", "is a camera's raw file: develop it"),
     ],
 )
-def test_kinds_that_need_more_are_named_with_what_to_do(tmp_path, name, head, sentence):
+def test_kinds_that_need_more_are_named_with_what_to_do(tmp_path, monkeypatch, name, head, sentence):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
+    monkeypatch.setattr(PIL.Image, "ID", [kind for kind in PIL.Image.ID if kind != "HEIF"])
     (tmp_path / name).write_bytes(head + bytes(100))
     assert re.search(sentence, check_photo(tmp_path / name, CAMERA)[0])
     for read in (read_photo, camera_of_photo):

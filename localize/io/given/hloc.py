@@ -6,6 +6,7 @@ pixel, writing takes it off, and nobody else does either. Orientations are degre
 """
 
 import contextlib
+import functools
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,6 +37,36 @@ def opened(path: str | os.PathLike) -> Iterator[h5py.File]:
         if refused := refused_reading(e, pathlib.Path(path)):
             raise InputError(str(refused)) from e
         raise InputError(f"{path} is no HDF5 file, or is damaged ({str(e).split(',')[0]}): copy it again") from e
+
+
+@functools.lru_cache(maxsize=64)
+def file_with(path: str | os.PathLike, kind: str, setting: str) -> str:
+    """The path itself; of a folder, the only file in it or beside it whose images have `kind`, such as keypoints.
+
+    InputError if there is none, or several of them; setting: what names the path.
+    """
+    folder = pathlib.Path(path).expanduser()
+    if not folder.is_dir():
+        return str(path)
+    for place in (folder, folder.absolute().parent):
+        found = [str(p) for p in sorted(place.glob("*.h5")) if _holds(p, kind)]
+        if len(found) > 1:
+            raise InputError(f"{place} holds {len(found)} files with {kind}: name one, {setting}={found[0]} for one")
+        if found:
+            return found[0]
+    raise InputError(f"{folder} holds no .h5 file with {kind}, as hloc writes it: name the file as {setting}")
+
+
+def _holds(path: pathlib.Path, kind: str) -> bool:
+    """Whether the first image in a file has this; not, if it cannot be read."""
+    try:
+        with opened(path) as f:
+            group: h5py.Group | h5py.Dataset | None = f
+            while isinstance(group, h5py.Group) and kind not in group:
+                group = item_in(group, next(iter(group))) if len(group) else None
+            return isinstance(group, h5py.Group)
+    except InputError:
+        return False
 
 
 @contextlib.contextmanager
