@@ -88,7 +88,7 @@ def test_truncated_photos_are_named_and_the_rest_goes_on(strecha, folder, tmp_pa
     assert f"{reference} is damaged" in text
     assert f"{query} is damaged" in text
     assert "2 of 3 queries localized" in text
-    assert f"Failed: {query.name}: the photo cannot be read" in text
+    assert f"  {query.name}: the photo cannot be read" in text
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["num_references"] == 6
     assert results["conditions"]["all"]["num_queries"] == 3
@@ -127,7 +127,7 @@ def test_tiny_query_fails_honestly(strecha, folder, tmp_path):
     camera.write_text("\n".join(lines))
     code, text = strecha()
     assert code == 0
-    assert f"Failed: {query}: matches with the map: 0" in text
+    assert f"  {query}: no matches with the map" in text
     assert query not in (tmp_path / "run" / "poses.txt").read_text()
 
 
