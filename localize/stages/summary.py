@@ -38,14 +38,14 @@ def summary(report: Report, results: dict, use: "Components") -> str:
 
 def _scores(report: Report, results: dict) -> Iterator[str]:
     if not len(report.query_names):
-        yield "No true poses of the queries were given, so nothing is scored; confidence tells how sure a pose is."
+        yield "No ground truth was given, so nothing is scored; confidence tells how sure a pose is."
         return
     yield recall_table(report)
     if report.unit == NO_UNIT:
         yield "Lengths are in units of the map: say dataset.unit=m, or what else it is, if you know."
     if results["num_scored"] < results["num_queries"]:
         without = results["num_queries"] - results["num_scored"]
-        yield f"{without} of the {results['num_queries']} queries have no true pose and are not in the table."
+        yield f"{without} of the {results['num_queries']} queries have no ground truth and are not in the table."
 
 
 def _localized(results: dict) -> str:
