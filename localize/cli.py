@@ -120,7 +120,10 @@ def main() -> None:
         print(f"localize {__version__}")
         sys.exit(0)
     if not arguments or set(USED) & set(arguments):
-        print(help_text(arguments))
+        try:
+            print(help_text(arguments), flush=True)
+        except BrokenPipeError:  # who reads has read enough
+            os._exit(0)
         sys.exit(0)
     flags = [a for a in arguments if a in ("-m", "--multirun")]  # argparse wants them before or after all settings
     sys.argv[1:] = flags + [as_meant(a, _parses) for a in arguments if a not in flags]

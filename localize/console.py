@@ -67,6 +67,7 @@ def say(text: str, table: str | None = None) -> None:
 
 def complain(text: str) -> None:
     """What is wrong, on stderr, before or after there is a log."""
+    progress.teller().clear()
     if _mode == "json":
         event("error", text=text.strip())
     else:
