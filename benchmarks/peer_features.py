@@ -16,10 +16,10 @@ import numpy as np
 import PIL.Image
 import torch
 from peer_networks import MODELS, Extract, network
-from tqdm import tqdm
 
 from localize.io.files import whole_file
 from localize.io.images import list_photos, read_photo
+from localize.progress import counted
 
 DEFAULT_MOST = {"aliked-n16": 2048, "xfeat": 4096}  # keypoints a photo
 
@@ -30,7 +30,7 @@ def main() -> None:
     extract = network(args.model, args.max_keypoints or DEFAULT_MOST[args.model], args.threshold)
     names = [n for n in list_photos(args.photos) if not (args.out / f"{n}.npz").is_file()]
     seconds, keypoints = 0.0, 0
-    for name in tqdm(names, unit="photo", disable=None):
+    for name in counted(names, "photos"):
         found = _features(extract, args.photos / name, args.max_size)
         keypoints, seconds = keypoints + len(found["keypoints"]), seconds + float(found["seconds"])
         path = args.out / f"{name}.npz"

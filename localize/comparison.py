@@ -1,6 +1,6 @@
 """The jobs of a multirun side by side, as a table."""
 
-from localize.evaluate.tables import text_table
+from localize.evaluate.tables import medians, text_table
 
 
 def comparison(jobs: list[tuple[list[str], dict]]) -> str:
@@ -16,13 +16,15 @@ def comparison(jobs: list[tuple[list[str], dict]]) -> str:
 
 
 def _columns(found: dict) -> dict[str, str]:
-    """What of a results.json is worth a column: what it says itself, or else the recall of all queries."""
+    """What of a results.json is worth a column: what it says itself, or else recall and medians of all queries."""
     if "compared" in found:
         return found["compared"]
-    recall = found["conditions"].get("all", {}).get("recall", {})
+    of_all = found["conditions"].get("all", {})
+    middle = medians(of_all["median_m"], of_all["median_deg"], found["unit"]) if of_all else {}
     per_query = sum(s for s in found["seconds_per_query"].values() if s is not None)
     return {
-        **{bounds: f"{100 * share:.1f} %" for bounds, share in recall.items()},
+        **{bounds: f"{100 * share:.1f} %" for bounds, share in of_all.get("recall", {}).items()},
+        **middle,
         "localized": f"{found['num_localized']} of {found['num_queries']}",
         "s per query": f"{per_query:.2f}",
     }

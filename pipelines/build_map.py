@@ -7,7 +7,8 @@ import tempfile
 from localize.localizer import Localizer, check_answers
 from localize.pipelines.mapped_scene import map_scene
 from localize.roles import Components
-from localize.stages import Workbench, build_index, keep_regions, place_references
+from localize.stages import LocalizationMap, Workbench, build_index, keep_regions, place_references
+from localize.stages.summary import map_summary
 from localize.store import Store
 from localize.types import Scene
 
@@ -15,12 +16,12 @@ from localize.types import Scene
 def run(
     reference_scene: Scene, store: Store, *, workers: int = 1, progress: bool = False, output: str, **components
 ) -> str:
-    """Map the references into `output`/map; says how to open it."""
+    """Map the references into `output`/map; says how good the map is, and how to ask it."""
     folder = pathlib.Path(output) / "map"
     bench = Workbench(store, workers, progress)
-    reference_scene = place_references(bench, Components(**components), reference_scene, output)
-    build_map(reference_scene, folder, store=store, workers=workers, progress=progress, **components)
-    return f"The map is in {folder}; open it with localize.Localizer.load({str(folder)!r})."
+    scene = place_references(bench, Components(**components), reference_scene, output)
+    _, points = _built(bench, scene, folder, components)
+    return map_summary(points, folder, scene.notes)
 
 
 def build_map(
@@ -40,9 +41,15 @@ def build_map(
         with tempfile.TemporaryDirectory(prefix="localize-store-") as temporary:
             build_map(scene, folder, store=Store(temporary), workers=workers, progress=progress, **components)
         return Localizer.load(folder, classes=[type(component) for component in components.values()])
+    return _built(Workbench(store, workers, progress), scene, folder, components)[0]
+
+
+def _built(
+    bench: Workbench, scene: Scene, folder: str | os.PathLike, components: dict
+) -> tuple[Localizer, LocalizationMap]:
+    """The map, saved, and what it was made of."""
     use = Components(**components)
     check_answers(use)
-    bench = Workbench(store, workers, progress)
     scene = place_references(bench, use, scene)  # where they have no poses yet
     mapped = map_scene(bench, use, scene, describe=True)
     index = build_index(bench, use.index, mapped.points) if use.search.uses_leaves else None
@@ -57,4 +64,4 @@ def build_map(
         vectors=described.vectors,
     )
     localizer.save(folder)
-    return localizer
+    return localizer, mapped.points

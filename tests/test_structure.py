@@ -22,7 +22,7 @@ from localize.roles import ROLES, unfit_for_role
 from tests.conftest import CHECKOUT
 
 LAYERS = [
-    {"types", "components", "keys"},
+    {"types", "components", "keys", "progress"},
     {"geometry", "kernels", "networks"},
     {"io"},
     {"weights"},
@@ -31,10 +31,10 @@ LAYERS = [
     {"stages", "train", "paper"},
     {"datasets"},
     {"pipelines", "localizer", "saved_maps", "preflight"},
-    {"cli", "arguments", "comparison", "__main__"},
+    {"cli", "arguments", "comparison", "console", "endings", "given", "help", "sentences", "__main__"},
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
-HYDRA_ONLY_IN = {"localize/cli.py"}
+HYDRA_ONLY_IN = {"localize/cli.py", "localize/sentences.py"}
 
 
 def sources():

@@ -33,10 +33,21 @@ def recall_table(report: Report) -> str:
     tables = []
     for thresholds in dict.fromkeys(report.thresholds):
         names = [threshold_name(t, report.unit) for t in thresholds]
-        header = ["condition", *names, f"median {_small(report.unit)[0]}", "median deg", "localized"]
+        header = ["condition", *names, *medians(None, None, report.unit), "localized"]
         judged = [i for i, own in enumerate(report.thresholds) if own == thresholds]
         tables.append(text_table(header, [_row(report, i) for i in judged]))
     return "\n\n".join(tables)
+
+
+def medians(median_m: float | None, median_deg: float | None, unit: str) -> dict[str, str]:
+    """Median errors by the names of their columns; `failed` where half of the queries did."""
+    name, times, form = _small(unit)
+    values = [(name, median_m, times, form), ("deg", median_deg, 1.0, ".3f")]
+    return {f"median {name}": _cell(value, times, form) for name, value, times, form in values}
+
+
+def _cell(value: float | None, times: float, form: str) -> str:
+    return format(times * value, form) if value is not None and np.isfinite(value) else "failed"
 
 
 def _small(unit: str) -> tuple[str, float, str]:
@@ -45,11 +56,9 @@ def _small(unit: str) -> tuple[str, float, str]:
 
 
 def _row(report: Report, i: int) -> list[str]:
-    _, times, form = _small(report.unit)
-    medians = [(times * report.median_m[i], form), (report.median_deg[i], ".3f")]
     return [
         report.conditions[i],
         *(f"{100 * r:.1f} %" for r in report.recall[i]),
-        *(format(v, f) if np.isfinite(v) else "failed" for v, f in medians),
+        *medians(report.median_m[i], report.median_deg[i], report.unit).values(),
         f"{report.num_localized[i]} of {report.num_queries[i]}",
     ]

@@ -89,8 +89,8 @@ class Ransac:
             return found
         if found.num_inliers >= least:
             return self.doubted(found, matches, camera)
-        reason = f"{found.num_inliers} inliers among {len(matches)} matches, at least {least} are needed"
-        return dataclasses.replace(found, pose=None, reason=found.reason or reason, notes=notes_on_failure(prior))
+        reason = found.reason or too_few(found.num_inliers, len(matches), least)
+        return dataclasses.replace(found, pose=None, reason=reason, notes=notes_on_failure(prior))
 
     def doubted(self, found: PoseEstimate, matches: Matches2D3D, camera: Camera) -> PoseEstimate:
         """With a note if its matches fit another focal length than the given one; not if it was estimated."""
@@ -102,7 +102,7 @@ class Ransac:
     def solve(self, matches: Matches2D3D, camera: Camera, prior: Prior | None = None) -> PoseEstimate:
         """cam_from_world from matches in pixels of this camera, on however few inliers."""
         if len(matches) < MIN_MATCHES:
-            reason = f"matches with the map: {len(matches)}, at least {MIN_MATCHES} are needed"
+            reason = f"{len(matches) or 'no'} matches with the map, at least {MIN_MATCHES} are needed"
             return failed(len(matches), reason)
         return self.search(matches, camera, prior)
 
@@ -113,6 +113,11 @@ class Ransac:
     def search(self, matches: Matches2D3D, camera: Camera, prior: Prior | None) -> PoseEstimate:
         """The same where there are enough matches to try."""
         raise NotImplementedError
+
+
+def too_few(inliers: int, matches: int, least: int) -> str:
+    """The reason of a pose that rests on too few inliers."""
+    return f"only {inliers} of its {matches} matches with the map agree on a pose, at least {least} are needed"
 
 
 def failed(num_matches: int, reason: str) -> PoseEstimate:

@@ -10,7 +10,7 @@ import numpy as np
 from localize.keys import key_of
 from localize.mapping.focal_check import FocalDoubts, doubtful_focals
 from localize.mapping.observed import Reprojection, reprojection, track_matches
-from localize.mapping.pose_check import PoseVerdict, judge_poses
+from localize.mapping.pose_check import WARN, PoseVerdict, judge_poses
 from localize.mapping.still import still_points, without
 from localize.stages.photos import Photos
 from localize.stages.workbench import Workbench
@@ -24,12 +24,17 @@ FEW_POINTS = 50  # a smaller map is named
 def told(figures: dict) -> str:
     """How well the references' poses fit their photos, in one line; nothing where there is nothing to tell."""
     share, fitting = figures.get("matches_that_agree"), figures.get("of_those_that_fit_some_pose")
-    worst, error_px = figures.get("of_the_worst_references", {}), figures.get("median_reprojection_px")
-    parts = [] if share is None else [f"{share:.0%} of the matches between references agree with their poses"]
-    if fitting is not None:  # few of all agree where most are wrong matches, which says nothing against the poses
-        parts = [f"{fitting:.0%} of the references' matches that fit some pose agree with theirs, {share:.0%} of all"]
-    parts += ["fewest of " + ", ".join(f"{name} {of_it:.0%}" for name, of_it in worst.items())] if worst else []
-    parts += [] if error_px is None else [f"the median reprojection error is {error_px:.2f} px"]
+    error_px, parts = figures.get("median_reprojection_px"), []
+    if share is not None:  # few of all agree where most are wrong matches, which says nothing against the poses
+        agree, among = (share, "") if fitting is None else (fitting, " that fit any pose")
+        verdict = "fit" if agree >= WARN else "do not fit"
+        parts.append(
+            f"the references' poses {verdict} their photos ({agree:.0%} of the matches{among} agree with them)"
+        )
+        few = [f"{name} {of_it:.0%}" for name, of_it in figures["of_the_worst_references"].items()]
+        parts += [f"fewest of {', '.join(few)}"] if fitting is None and few else []
+    if error_px is not None:
+        parts.append(f"map points lie {error_px:.2f} px from where the photos show them (median)")
     return "; ".join(parts)
 
 

@@ -86,7 +86,11 @@ def with_digests(bench: Workbench, photos: PhotoList) -> Photos:
 def _without_unreadable(bench: Workbench, photos: PhotoList, look: Callable) -> Photos:
     """Those of which `look(path)` makes a digest; the others, of which it makes an InputError, are named."""
     paths = photos.paths
-    found = dict(zip(paths, (digest for digest, _ in bench.map(look, list(paths.values()))), strict=True))
+    with bench.bar(f"{photos.kind}_photos", len(paths)) as bar:
+        found = {}
+        for name, (digest, _) in zip(paths, bench.map(look, list(paths.values())), strict=True):
+            found[name] = digest
+            bar.update()
     digests = {name: digest for name, digest in found.items() if isinstance(digest, str)}
     bad = {str(paths[name]): str(found[name]) for name in found if name not in digests}
     for sentence in bad.values():
@@ -155,7 +159,7 @@ class Lazy:
 
 
 def learn_shown(bench: Workbench, name: str, learn: Callable, names: Iterable[str], read: Callable):
-    """What `learn` makes of what `read` gives for the names, which are counted on a terminal as they are read."""
+    """What `learn` makes of what `read` gives for the names, which are counted as they are read."""
     with bench.bar(name) as bar:
 
         def counted(asked: str):

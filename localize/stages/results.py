@@ -1,7 +1,6 @@
 """What a run leaves behind: poses.txt, results.json, summary.txt."""
 
 import json
-import math
 import pathlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -10,25 +9,23 @@ import numpy as np
 
 import localize
 from localize.evaluate.recall import evaluate_poses
-from localize.evaluate.tables import recall_table, threshold_name
+from localize.evaluate.tables import threshold_name
 from localize.index.bits import Coding
 from localize.io.text import write_poses, write_text
 from localize.stages.index import BuiltIndex
-from localize.stages.map_checks import told
 from localize.stages.mapping import LocalizationMap
 from localize.stages.memory import array_bytes
 from localize.stages.notes import focal_notes, truth_notes
+from localize.stages.per_query import finite, rows_of_queries
 from localize.stages.shelved import Shelved
+from localize.stages.summary import summary
 from localize.stages.union import Matched
 from localize.stages.upright import upright_notes
 from localize.stages.workbench import Workbench
-from localize.types import Camera, ImageList, Report, Scene
-from localize.types.scenes import NO_UNIT
+from localize.types import Report, Scene
 
 if TYPE_CHECKING:
     from localize.roles import Components
-
-SHOWN = 8  # of the failed queries in the summary
 
 
 def write_results(
@@ -59,9 +56,20 @@ def write_results(
                 scene, found, frames, points.references
             )
             results["submission"] = use.submission.write(folder, scene, submitted).name
-        write_text(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
-        write_text(folder / "summary.txt", _summary(report, results))
+        write_text(folder / "results.json", results_text(results))
+        write_text(folder / "summary.txt", summary(report, results, use))
     return report
+
+
+def results_text(results: dict) -> str:
+    """results.json, in which a query has one line."""
+    queries = ",\n".join(f"  {json.dumps(name)}: {_json(row)}" for name, row in results["queries"].items())
+    rest = json.dumps(results | {"queries": {}}, indent=1, allow_nan=False)
+    return rest.replace('\n "queries": {}', f'\n "queries": {{\n{queries}\n }}', 1) + "\n"
+
+
+def _json(value) -> str:
+    return json.dumps(value, allow_nan=False)
 
 
 def _results(
@@ -79,7 +87,7 @@ def _results(
         "num_localized": len(found),
         "num_scored": len(report.query_names),
         "conditions": _conditions(report),
-        "inliers_median": _number(np.median([e.num_inliers for e in found])) if found else None,
+        "inliers_median": finite(np.median([e.num_inliers for e in found])) if found else None,
         "candidates_per_keypoint": _mean(compared),
         "seconds_per_query": _seconds(matched, poses),
         "map": {
@@ -99,7 +107,7 @@ def _results(
             if n not in estimates or estimates[n].pose is None
         },
         "unreadable_photos": bench.unreadable,
-        "queries": _per_query(scene.queries, report, estimates),
+        "queries": rows_of_queries(scene.queries, report, matched, estimates),
         "stages": [asdict(r) for r in bench.records],
         "store": str(bench.store.root),
     }
@@ -123,40 +131,13 @@ def _bits(index: BuiltIndex | None) -> dict | None:
     return {"number": len(index.built.thresholds), "binarisation": index.built.binarisation}
 
 
-def _per_query(queries: ImageList, report: Report, estimates: dict) -> dict:
-    """What is known of every query's pose, and its errors; zeros and null for one whose photo could not be read."""
-    errors = dict(zip(report.query_names, zip(report.error_m, report.error_deg, strict=True), strict=True))
-    rows = {}
-    for query in queries:
-        estimate, (metres, degrees) = estimates.get(query.name), errors.get(query.name, (math.inf, math.inf))
-        rows[query.name] = {
-            "tags": list(query.tags),
-            "matches": estimate.num_matches if estimate else 0,
-            "inliers": estimate.num_inliers if estimate else 0,
-            "confidence": estimate.confidence if estimate else None,
-            "position_sd_m": estimate.position_sd_m if estimate else None,
-            "orientation_sd_deg": estimate.orientation_sd_deg if estimate else None,
-            "evidence": asdict(estimate.evidence) if estimate and estimate.evidence else None,
-            "camera": _intrinsics(estimate.camera) if estimate and estimate.camera else None,
-            "notes": list(estimate.notes) if estimate else [],
-            "error_m": _number(metres),
-            "error_deg": _number(degrees),
-        }
-    return rows
-
-
-def _intrinsics(camera: Camera) -> dict:
-    """The camera that was estimated with a pose."""
-    return {"model": camera.model, "size": [camera.width, camera.height], "params": camera.params.tolist()}
-
-
 def _conditions(report: Report) -> dict:
     return {
         condition: {
             "num_queries": int(report.num_queries[i]),
             "num_localized": int(report.num_localized[i]),
-            "median_m": _number(report.median_m[i]),
-            "median_deg": _number(report.median_deg[i]),
+            "median_m": finite(report.median_m[i]),
+            "median_deg": finite(report.median_deg[i]),
             "recall": {
                 threshold_name(t, report.unit): float(r)
                 for t, r in zip(report.thresholds[i], report.recall[i], strict=True)
@@ -165,54 +146,6 @@ def _conditions(report: Report) -> dict:
         for i, condition in enumerate(report.conditions)
         if report.num_queries[i]
     }
-
-
-def _summary(report: Report, results: dict) -> str:
-    """The table, and beneath it what a person asks next."""
-    lines = []
-    if len(report.query_names):
-        lines.append(recall_table(report))
-        if report.unit == NO_UNIT:
-            lines.append("Lengths are in units of the map: say dataset.unit=m, or what else it is, if you know.")
-        if results["num_scored"] < results["num_queries"]:
-            without = results["num_queries"] - results["num_scored"]
-            lines.append(
-                f"{without} of the {results['num_queries']} queries have no ground truth and are not in the table."
-            )
-    else:
-        lines.append("No ground truth was given, so nothing is scored; inliers tell how sure a pose is.")
-    inliers = results["inliers_median"]
-    lines.append(
-        f"\n{results['num_localized']} of {results['num_queries']} queries localized"
-        + (f" (median {inliers:.0f} inliers)" if inliers is not None else "")
-        + f" in a map of {results['map']['points']} points from {results['num_references']} photos."
-    )
-    poses = told(results["map"]["poses"])
-    lines += [f"{poses[0].upper()}{poses[1:]}."] if poses else []
-    lines += [f"{note[0].upper()}{note[1:]}." for note in results["scene_notes"]]
-    steps = {k: v for k, v in results["seconds_per_query"].items() if v is not None}
-    lines.append(
-        f"Seconds per query: {sum(steps.values()):.2f} (" + ", ".join(f"{k} {v:.2f}" for k, v in steps.items()) + "); "
-        f"each keypoint was compared with {results['candidates_per_keypoint'] or 0:.0f} descriptors."
-    )
-    if "submission" in results:
-        lines.append(f"For the benchmark's server: {results['submission']}" + _fallback_remark(results))
-    lines += [f"Mind: {note}." for note in results["map"]["notes"] + results["notes"]]
-    failed = results["failed"]
-    lines += [f"Failed: {name}: {reason}" for name, reason in list(failed.items())[:SHOWN]]
-    if len(failed) > SHOWN:
-        lines.append(f"and {len(failed) - SHOWN} more, named in results.json under failed")
-    return "\n".join(lines) + "\n"
-
-
-def _fallback_remark(results: dict) -> str:
-    count = len(results["fallback_poses_in_submission"])
-    return f" ({count} failed queries in it have the pose of their most similar reference)" if count else ""
-
-
-def _number(value) -> float | None:
-    """JSON has no infinity: a failed query's error is null."""
-    return float(value) if np.isfinite(value) else None
 
 
 def _mean(values: list[float]) -> float | None:

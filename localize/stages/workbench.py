@@ -1,4 +1,4 @@
-"""Where stages work: the store, the workers, the progress bar, and a record of what each stage cost."""
+"""Where stages work: the store, the workers, what is told of their progress, and a record of what each stage cost."""
 
 import contextlib
 import logging
@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import threadpoolctl
-import tqdm
 
+from localize import progress
 from localize.stages import memory, workers
 from localize.stages.shelved import Shelved
 from localize.store import Shelf, Store
@@ -48,13 +48,13 @@ class Workbench:
         record, finished = StageRecord(name), len(self.records)
         memory.reset_peak_memory()
         start = time.perf_counter()
-        with threadpoolctl.threadpool_limits(1):
+        with self.bar(name) as bar, threadpoolctl.threadpool_limits(1):
             yield record
+            bar.facts = {"computed": record.computed, "reused": record.reused}
         record.seconds = time.perf_counter() - start - sum(within.seconds for within in self.records[finished:])
         record.peak_memory_mb += memory.peak_memory_mb()
         self.records.append(record)
-        reused = f", {record.reused} reused" if record.reused else ""
-        log.info("%-18s %5d computed%s in %.1f s", name, record.computed, reused, record.seconds)
+        log.info("%-20s %s", name.replace("_", " "), _told(record))
 
     def artifact(
         self, name: str, spec: dict, build: Callable[..., object], *, streamed: bool = False
@@ -112,13 +112,20 @@ class Workbench:
         """(work(argument), its seconds) in order, on this bench's workers."""
         return workers.run(workers.Work(work), arguments, self.workers, processes=processes)
 
-    def bar(self, name: str, total: int | None = None, done: int = 0) -> tqdm.tqdm:
-        """Progress on a terminal; total: None where it is not known."""
-        hidden = None if self.progress else True  # None: shown on a terminal only
-        return tqdm.tqdm(total=total, initial=done, desc=name, leave=False, disable=hidden)
+    def bar(self, name: str, total: int | None = None, done: int = 0) -> contextlib.AbstractContextManager:
+        """Work whose progress is told, see `progress.work`; total: None where it is not known."""
+        return progress.work(name, total, done, shown=self.progress)
 
 
-def _usable(results, failures: dict[str, str], bar) -> Iterator[tuple[str, object, float]]:
+def _told(record: StageRecord) -> str:
+    """What it did, in words."""
+    if not record.computed and record.reused:
+        return f"{record.reused} reused" + (f" in {progress.spoken(record.seconds)}" if record.seconds > 1 else "")
+    reused = f", {record.reused} reused" if record.reused else ""
+    return f"{record.computed} computed{reused} in {progress.spoken(record.seconds)}"
+
+
+def _usable(results, failures: dict[str, str], bar: progress.Work) -> Iterator[tuple[str, object, float]]:
     """The results that are no errors; what the errors say is collected by item key."""
     for key, (made, seconds) in results:
         bar.update()

@@ -5,6 +5,7 @@ import functools
 import itertools
 import multiprocessing
 import os
+import pathlib
 import signal
 import threading
 import time
@@ -42,9 +43,16 @@ class Work:
                 raise
             made = e
         except Exception as e:
-            e.add_note(f"while working on {argument}")
+            e.add_note(f"while working on {named(argument)}")
             raise
         return made, time.perf_counter() - start
+
+
+def named(argument) -> str:
+    """What is worked on, by the name that a user knows: of a photo, a file, or a pair of photos."""
+    if isinstance(argument, tuple):
+        return " with ".join(map(named, argument))
+    return str(argument if isinstance(argument, pathlib.PurePath) else getattr(argument, "name", argument))
 
 
 def fit_on_gpu(asked: int, free_mb: float, network_mb: float) -> int:
@@ -109,9 +117,9 @@ def _of_killed(pool, at_work: list, workers: int) -> InputError | None:
     why = "a photo that is damaged, or a defect of a library"
     if by in (signal.SIGKILL, signal.SIGTERM):
         why = f"the memory may have run out: take fewer workers than workers={workers}, or smaller photos"
-    named = ", ".join(map(str, at_work))
+    names = ", ".join(map(named, at_work))
     return InputError(
-        f"a worker process was killed ({signal.Signals(by).name}) while the workers were at {named}; {why}. What is "
+        f"a worker process was killed ({signal.Signals(by).name}) while the workers were at {names}; {why}. What is "
         "done is kept; run again to go on"
     )
 

@@ -8,14 +8,13 @@ import shlex
 import shutil
 from dataclasses import dataclass
 
-import tqdm
-
 from localize.datasets.shared.manifest import Manifest, RemoteFile, manifest_of
 from localize.io.fetching.download import MIRROR, FetchError, addresses, fetch, remote_size
 from localize.io.fetching.filecheck import bytes_text, wrong_file
 from localize.io.fetching.unpack import unpack, unpacked
 from localize.io.files import writing
 from localize.io.text import write_text
+from localize.progress import work
 from localize.types import InputError
 
 log = logging.getLogger(__name__)
@@ -112,14 +111,13 @@ def _get(file: RemoteFile, folder: pathlib.Path, sites, *, progress: bool, keep:
 
 
 def fetch_with_bar(urls, target: pathlib.Path, *, size: int | None, sha256: str | None, progress: bool) -> None:
-    """`fetch` under a progress bar."""
-    with tqdm.tqdm(
-        desc=target.name, unit="B", unit_scale=True, leave=False, disable=None if progress else True
-    ) as bar:  # None: shown on a terminal only
+    """`fetch`, with its progress."""
+    with work(target.name, unit="B", shown=progress) as bar:
 
         def show(there: int, total: int | None) -> None:
-            bar.total = total
-            bar.update(there - bar.n)
+            if bar.total is None:
+                bar.count(total, there)
+            bar.done = there
 
         fetch(urls, target, size=size, sha256=sha256, progress=show)
 

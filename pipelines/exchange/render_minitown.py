@@ -3,8 +3,7 @@
 import logging
 import pathlib
 
-from tqdm import tqdm
-
+from localize.progress import work
 from localize.render import folder as files
 from localize.render.film import depth_png, jpeg
 from localize.render.light import LIGHTS
@@ -47,8 +46,7 @@ def run(
     files.write_lists(folder, views)
     todo = [v for v in views if not files.is_done(folder, v, depth)]
     log.info("%s: %d photos, %d of them to render", town, len(views), len(todo))
-    hidden = None if progress else True  # None: shown on a terminal only
-    with tqdm(total=len(views), initial=len(views) - len(todo), disable=hidden, unit="photo", desc=town) as bar:
+    with work("photos", len(views), len(views) - len(todo), shown=progress) as bar:
         for condition in dict.fromkeys(v.condition for v in todo):
             renderer = Renderer(place, LIGHTS[condition], workers)
             for view in (v for v in todo if v.condition == condition):

@@ -7,8 +7,6 @@ import pathlib
 import shutil
 import tempfile
 
-import tqdm
-
 import localize
 from localize.evaluate.grids import FORMATS, Grid, as_text
 from localize.evaluate.search.curves import Curve, measure, plot_curves
@@ -18,6 +16,7 @@ from localize.index.items import point_means
 from localize.io.text import write_text
 from localize.pipelines.judging.index_contenders import read_contenders
 from localize.pipelines.judging.map_descriptors import descriptors_of_scene
+from localize.progress import work
 from localize.store import Store
 from localize.types import InputError, PointRows, Scene
 
@@ -77,13 +76,13 @@ def _measured(
     """One curve per contender, one contender after the other; what is finished is saved."""
     rows, means = found.rows, None
     curves = []
-    with tqdm.tqdm(total=len(chosen), disable=None if progress else True) as bar:
+    with work("indexes", len(chosen), shown=progress) as bar:
         for contender in chosen:
             if contender.name in means_only and means is None:
                 items = point_means(rows, workers)
                 means = PointRows(rows.points, items.descriptors, items.point, [0, len(items.point)])
             of = means if contender.name in means_only else rows
-            curves.append(measure(contender, found, of, workers, repeats, *curves[:1], tell=bar.set_description))
+            curves.append(measure(contender, found, of, workers, repeats, *curves[:1], tell=bar.tell))
             _save(save_as, found, curves, workers)
             last = curves[-1].at(found.conditions[-1])[-1]
             log.info(

@@ -3,10 +3,10 @@
 import pathlib
 
 import numpy as np
-import tqdm
 
 from localize.io.images import read_photo
 from localize.pipelines.mapped_scene import map_scene
+from localize.progress import counted
 from localize.roles import Components
 from localize.stages import Photos, Workbench, extract_features, query_photos
 from localize.store import Store
@@ -48,10 +48,9 @@ def run(
     of = {image.name: photos for photos in sets for image in photos.images}
     posed, features = ImageList(image for photos in sets for image in photos.images), _Features(of)
     photo, row, point = tracks.find(mapped.points.model, posed, features, progress)
-    hidden = None if progress else True  # None: shown on a terminal only
     found = [
         _cut(of[name].paths[name], features[name], row[photo == i], coefficient)
-        for i, name in enumerate(tqdm.tqdm(posed.names, "patches", disable=hidden))
+        for i, name in enumerate(counted(posed.names, "patches", shown=progress))
     ]
     points = np.concatenate([point[photo == i][kept] for i, (_, kept) in enumerate(found)])
     images = np.repeat(np.arange(len(found)), [len(kept) for _, kept in found])

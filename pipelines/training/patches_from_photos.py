@@ -6,7 +6,6 @@ import pathlib
 import zlib
 
 import numpy as np
-import tqdm
 
 from localize.io.images import list_photos, read_photo
 from localize.stages import Workbench
@@ -51,7 +50,7 @@ def run(
     sets, images = [], []
     with (
         bench.stage("patches") as record,
-        tqdm.tqdm(total=len(paths), desc="patches", disable=None if progress else True) as bar,
+        bench.bar("patches", len(paths)) as bar,
     ):
         work = functools.partial(_of_photo, make, feature)
         for i, (found, _) in enumerate(bench.map(work, paths, processes=True)):

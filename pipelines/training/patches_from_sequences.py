@@ -3,10 +3,10 @@
 import pathlib
 
 import numpy as np
-import tqdm
 
 from localize.io.benchmarks.sequences import read_sequence
 from localize.io.images import read_photo
+from localize.progress import counted
 from localize.train.patches.folder import write_patches
 from localize.train.patches.from_photos import check_extracts
 from localize.train.patches.from_sequences import sequence_patches
@@ -31,7 +31,7 @@ def run(
     check_extracts(feature)
     folders = [pathlib.Path(s).expanduser() for s in ([sequences] if isinstance(sequences, str) else sequences)]
     problems, sets = [], []
-    for folder in tqdm.tqdm(folders, "sequences", disable=None if progress else True):  # None: on a terminal only
+    for folder in counted(folders, "sequences", shown=progress):
         try:
             sequence = read_sequence(folder)
             photos = [read_photo(path, grey=True) for path in sequence.photos]

@@ -92,7 +92,10 @@ def test_multirun_ends_with_a_comparison(run_cli, own_data):
     code, text = run_cli("-m", *RUN, *own_data[0], "pose.max_error_px=6,12")
     assert code == 0
     row = next(line for line in text.splitlines() if line.startswith("pose.max_error_px=6"))
-    assert row.split()[1:10] == ["100.0", "%"] * 3 + ["3", "of", "3"]
+    assert row.split()[1:7] == ["100.0", "%"] * 3
+    assert all(0 < float(median) < 0.1 for median in row.split()[7:9])
+    assert row.split()[9:12] == ["3", "of", "3"]
+    assert "median units  median deg  localized" in text
 
 
 def test_own_code_that_cannot_be_loaded(run_cli, synthetic_root, tmp_path, monkeypatch):

@@ -8,9 +8,9 @@ import omegaconf
 import pytest
 from hydra.utils import get_object
 
-from localize.cli import _check_parts_of
 from localize.datasets.colmap import Colmap
 from localize.features.d2net import D2Net
+from localize.given import check_parts_of
 from localize.pipelines.judging import evaluate_retrieval
 from localize.pose.poselib import PoseLib
 from localize.store import Store
@@ -80,4 +80,4 @@ def test_so_has_what_is_no_field_of_a_component(make, said):
 
 def test_numbers_of_pipelines_are_checked():
     with pytest.raises(InputError, match=r"pipeline\.min_share is inf, but must be a finite number"):
-        _check_parts_of(functools.partial(evaluate_retrieval.run, min_share=float("inf")))
+        check_parts_of(functools.partial(evaluate_retrieval.run, min_share=float("inf")))

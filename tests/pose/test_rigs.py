@@ -68,7 +68,7 @@ def test_too_few_inliers_in_all_photos_fail_with_the_reason():
     views = rig_views(rig_pose(4), (2, 2, 2), 10)
     found = estimate_rig(views, MOUNTS, None, PoseLib(min_inliers=20), NoRefinement())
     assert [e.pose for e in found] == [None] * 3
-    assert all("inliers in 3 photos of its group, at least 20 are needed" in e.reason for e in found)
+    assert all("matches agree in the 3 photos of its group, at least 20 are needed" in e.reason for e in found)
     none = PoseLib().solve_rig(rig_views(rig_pose(4), (1, 0, 1), 0), MOUNTS)
     assert all(e.reason == "no pose agrees with 4 of the 2 matches of the 3 photos of its group" for e in none)
 

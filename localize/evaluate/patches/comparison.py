@@ -5,12 +5,12 @@ import time
 from dataclasses import dataclass, field
 
 import numpy as np
-from tqdm import tqdm
 
 from localize.evaluate.patches.bits import BitStatistics, bit_statistics
 from localize.evaluate.patches.descriptors import PatchDescriptor, PatchNetwork, pair_distances
 from localize.evaluate.patches.fpr95 import fpr95
 from localize.io.benchmarks.phototour import draw_pairs, pair_lists, read_pairs, read_phototour, read_points
+from localize.progress import counted
 from localize.types import InputError
 
 AT_ONCE = 1024  # patches that a thread describes between two signs of progress
@@ -104,7 +104,7 @@ def _describe(c: Contender, patches: np.ndarray, workers: int, title: str | None
     start = time.perf_counter()
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         found = pool.map(c.descriptor.describe, chunks)
-        values = np.concatenate(list(tqdm(found, title, len(chunks), disable=None if title else True)))
+        values = np.concatenate(list(counted(found, title or "", len(chunks), shown=title is not None)))
     c.seconds += time.perf_counter() - start
     c.num_patches += len(patches)
     c.dim = values.shape[1]

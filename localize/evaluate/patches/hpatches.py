@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from localize.evaluate.patches.descriptors import PatchDescriptor, distance_matrix, pair_distances
 from localize.io.benchmarks.hpatches import NOISES, NUM_IMAGES, TYPES, read_sequence, read_task, resampled
+from localize.progress import counted
 
 POOLS = (100, 500, 1000, 5000, 10_000, 15_000, 20_000)  # patches among which a query is looked for
 WORDS = {"e": "easy", "h": "hard", "t": "tough"}
@@ -50,7 +50,7 @@ def describe_sequences(
 ) -> Sequences:
     """Describe all patches of the named sequences, one sequence after the other."""
     parts, counts = [], {}
-    for name in tqdm(names, desc="HPatches", unit="sequence", disable=None if progress else True):
+    for name in counted(names, "HPatches", shown=progress):
         patches = read_sequence(pathlib.Path(folder) / name)
         counts[name] = patches.shape[1]
         parts += [descriptor.describe(resampled(of_type)) for of_type in patches]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import tqdm
 
 from localize.evaluate.search.descriptor_model import DescriptorModel
 from localize.io.records import load_record, record_to_arrays, save_array
+from localize.progress import work
 from localize.types import InputError, PointRows, StoreError
 from localize.types.checks import check_array
 
@@ -69,7 +69,7 @@ def write_model(model: DescriptorModel, folder: str | pathlib.Path, num_queries=
     descriptors = np.lib.format.open_memmap(folder / "descriptors.npy", "w+", np.float16, (num_rows, model.dim))
     point = np.lib.format.open_memmap(folder / "point.npy", "w+", np.int32, (num_rows,))
     at = 0
-    with tqdm.tqdm(total=num_rows, desc="descriptors", disable=None if progress else True) as bar:
+    with work("descriptors", num_rows, shown=progress) as bar:
         for chunk in model.chunks():
             end = at + len(chunk.point)
             descriptors[at:end], point[at:end] = chunk.descriptors, chunk.point

@@ -93,9 +93,10 @@ def confidence(found: PoseEstimate, calibration: Calibration) -> float:
 def why_not(found: PoseEstimate, least: float) -> str:
     """The reason of a pose that is not believed."""
     e = found.evidence
-    rival = " and another pose explains the photo as well" if e.rival > 0.5 * surprise(e) > 0 else ""
+    chance = f", where chance finds {e.by_chance:.0f}" if e.by_chance >= 0.5 else ""
+    rival = "; another pose explains the photo as well" if e.rival > 0.5 * surprise(e) > 0 else ""
     return (
-        f"confidence {found.confidence:.2f}, at least {least:g} is needed: {e.first_inliers} of {e.matches} matches "
-        f"agreed at first, then {e.found} of {e.in_view} map points in view were found again, {e.by_chance:.0f} at "
-        f"wrong places{rival}"
+        f"not sure enough of its pose (confidence {found.confidence:.2f}, at least {least:g} is needed): "
+        f"{e.first_inliers} of its {e.matches} matches with the map agree, and {e.found} of the {e.in_view} map points "
+        f"that it should show were found again{chance}{rival}"
     )

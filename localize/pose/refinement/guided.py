@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from localize.components import USUAL, check_component, problems_of
-from localize.pose.base import MIN_MATCHES, PoseEstimator
+from localize.pose.base import MIN_MATCHES, PoseEstimator, too_few
 from localize.pose.focal import better_focal
 from localize.pose.priors import believed, notes_on_failure
 from localize.pose.refinement.aim import Candidates, Look, Photo
@@ -135,7 +135,7 @@ class Guided:
         if sure < solver.min_confidence:
             return dataclasses.replace(found, pose=None, reason=why_not(found, solver.min_confidence))
         if solver.min_confidence > 0 and USUAL.min_inliers < least and count < least:
-            reason = f"{count} inliers among {found.evidence.matches} matches, at least {least} are needed"
+            reason = too_few(count, found.evidence.matches, least)
             return dataclasses.replace(found, pose=None, reason=reason)
         return found
 

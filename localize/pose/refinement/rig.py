@@ -84,7 +84,7 @@ def _counted(firsts: list[PoseEstimate], members: tuple[int, ...], i: int, solve
     least, found = USUAL.min_inliers if asked is None else asked, sum(firsts[j].num_inliers for j in members)
     if found >= least:
         return firsts[i]
-    reason = f"{found} inliers in {len(members)} photos of its group, at least {least} are needed"
+    reason = f"only {found} matches agree in the {len(members)} photos of its group, at least {least} are needed"
     return dataclasses.replace(firsts[i], pose=None, reason=reason)
 
 

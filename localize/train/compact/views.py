@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 import PIL.Image
 import torch
-import tqdm
 
 from localize.components import check_component
 from localize.io.files import writing
 from localize.io.images import read_photo
+from localize.progress import counted
 from localize.train.compact.places import PlacedPhotos
 from localize.train.compact.teacher import CELLS, CHANNELS, SPREAD, MainComponents, Teacher, main_components
 from localize.train.loop.machine import Machine
@@ -111,7 +111,7 @@ class _Making:
 
     def __init__(self, folder, places: PlacedPhotos, cut: Cut, teacher: Teacher, machine: Machine, progress: bool):
         self.folder, self.places, self.cut, self.teacher, self.machine = folder, places, cut, teacher, machine
-        self.hidden = None if progress else True
+        self.progress = progress
 
     def run(self) -> None:
         components = self._components()
@@ -120,7 +120,7 @@ class _Making:
         sizes = [(SIZE[1] // stride, SIZE[0] // stride) for stride in STRIDES]
         maps = [self._array(f"map{i}", (num, CHANNELS[i], *size), np.float16) for i, size in enumerate(sizes)]
         pooled = []
-        for i, path in enumerate(tqdm.tqdm(self.places.paths, desc="teacher", disable=self.hidden)):
+        for i, path in enumerate(counted(self.places.paths, "teacher", shown=self.progress)):
             views = self.cut.views(read_photo(path), i)
             rows = slice(i * len(views), (i + 1) * len(views))
             pixels[rows] = views

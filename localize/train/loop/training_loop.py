@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import tqdm
 from torch import nn
 
+from localize import progress as told
 from localize.io.files import locked
 from localize.train.loop.checkpoint import Checkpoint
 from localize.train.loop.curve import TrainingCurve
@@ -72,7 +72,7 @@ class TrainingLoop(TrainingPart):
         """Train `module` in place, leaving checkpoint.pt and curve.csv in the folder; goes on from those it finds.
 
         data(step, device): the batch; loss(module, batch): terms by name, whose sum is minimised; validate(module in
-        eval mode, machine): figures by name, those of the progress bar; made_from: what decides the result, by the
+        eval mode, machine): figures by name, told with the progress; made_from: what decides the result, by the
         names that a user gives. InputError if the folder's checkpoint is of another training, or if the loss is no
         number any more.
         """
@@ -83,8 +83,7 @@ class TrainingLoop(TrainingPart):
             curve = TrainingCurve(folder / "curve.csv", work.done)
             log.info("%s in %s, steps %d to %d", machine.device, machine.precision, work.done, self.steps)
             log.info("if it is stopped, the same command with hydra.run.dir=%s goes on", folder)
-            hidden = None if progress else True  # None: shown on a terminal only
-            with tqdm.tqdm(total=self.steps, initial=work.done, desc="training", disable=hidden) as bar:
+            with told.work("training", self.steps, work.done, shown=progress) as bar:
                 for _ in range(work.done, self.steps):
                     work.step(data, loss, validate, curve, bar)
             found = work.measured(validate)
@@ -122,16 +121,16 @@ class _Work:
     def seconds(self) -> float:
         return round(time.monotonic() - self.start_s, 2)
 
-    def step(self, data: Callable, loss: Callable, validate: Callable, curve: TrainingCurve, bar: tqdm.tqdm) -> None:
+    def step(self, data: Callable, loss: Callable, validate: Callable, curve: TrainingCurve, bar: told.Work) -> None:
         """One update, its row of the curve and, when due, validation before it and a checkpoint after it."""
         due = self.done % self.settings.validate_every == 0
         found = self.measured(validate) if due else {}
         values, rate = self._update(data, loss), self.settings.rate(self.done)
         curve.append(self.done, **values, learning_rate=rate, seconds=self.seconds, **found)
-        if found and bar.disable:  # the bar would show it
+        if found:
             log.info("step %d: %s", self.done, ", ".join(f"{k} {v:.2f}" for k, v in found.items()))
         self.shown = found or self.shown
-        bar.set_postfix({"loss": f"{sum(values.values()):.3f}"} | {k: f"{v:.2f}" for k, v in self.shown.items()})
+        bar.tell(", ".join([f"loss {sum(values.values()):.3f}", *(f"{k} {v:.2f}" for k, v in self.shown.items())]))
         bar.update()
         self.done += 1
         late = time.monotonic() - self.saved_s > CHECKPOINT_S

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import tqdm
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from localize.components import check_component
 from localize.geometry.colmap import to_pycolmap_camera
+from localize.progress import counted
 from localize.types import Camera, Features, Image, ImageList, InputError, Map
 
 WIDEST = 1.5  # tangent of the angle off the axis beyond which a lens's distortion is not trusted
@@ -58,7 +58,7 @@ class Tracks:
         keypoints have no shape.
         """
         seen = _Observations.of(town, features)
-        shown = tqdm.tqdm(photos, "tracks", disable=None if progress else True)  # None: shown on a terminal only
+        shown = counted(photos, "tracks", shown=progress)
         found = [self._in_photo(town, seen, photo, features[photo.name]) for photo in shown]
         photo = np.repeat(np.arange(len(found)), [len(f[0]) for f in found])
         row, point, error_px, size_m = (np.concatenate([f[k] for f in found]) for k in range(4))

@@ -4,9 +4,9 @@ import pathlib
 
 import numpy as np
 import torch
-import tqdm
 
 from localize.io.files import writing
+from localize.progress import counted
 from localize.train.spatial.learner import SpatialLearner, TupleBatch, described, grouped
 from localize.train.spatial.maps import TrunkMaps
 from localize.train.spatial.recipe import SpatialLoop
@@ -35,7 +35,7 @@ class TupleBatches:
         which a training that was stopped within one goes on."""
         self.photos, self.maps, self.learner, self.loop, self.folder = photos, maps, learner, loop, folder
         self.queries, self.negatives, self.pool = queries, negatives, pool
-        self.hidden = None if progress else True  # None: shown on a terminal only
+        self.progress = progress
         self.epoch, self.tuples = -1, np.empty((0, 2 + negatives), np.int64)
 
     def __call__(self, step: int, device: str = "cpu") -> TupleBatch:
@@ -59,7 +59,7 @@ class TupleBatches:
         pairs = draw_pairs(self.photos.pairs, self.queries * self.loop.epoch_steps, rng)
         pool = np.sort(rng.permutation(len(self.photos.paths))[: self.pool])
         needed = np.union1d(pool, pairs[:, 0])
-        shown = tqdm.tqdm(needed, f"mining for epoch {epoch}", disable=self.hidden)
+        shown = counted(needed, f"mining for epoch {epoch}", shown=self.progress)
         vectors = described(self.learner, self.maps, shown)
         asked, known = (vectors[np.searchsorted(needed, rows)] for rows in (pairs[:, 0], pool))
         found = mined(self.photos, pairs, pool, asked, known, self.negatives)

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-import tqdm
 
 from localize.kernels.whitening import streamed_whitening
+from localize.progress import counted
 from localize.train.spatial.learner import SpatialLearner, map_groups
 from localize.train.spatial.maps import TrunkMaps
 
@@ -17,7 +17,7 @@ def learn_reduction(learner: SpatialLearner, maps: TrunkMaps, photos: Iterable[i
     Where these vary in fewer directions than the descriptor has values, the last values are 0.
     """
     how = learner.eval().how
-    shown = tqdm.tqdm(photos, "reduction", disable=None if progress else True)  # None: shown on a terminal only
+    shown = counted(photos, "reduction", shown=progress)
     pooled = how.settings.pooling == "gem" and how.context is None
 
     def rows(group: torch.Tensor) -> np.ndarray:
