@@ -3,19 +3,22 @@
 import dataclasses
 import logging
 import os
-import pathlib
 import tempfile
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from localize.components import check_value
+from localize.localizer import Localizer
 from localize.pipelines.growth import Growth, grown
-from localize.pipelines.kept_map import PlacedPhotos, map_placed, open_map, save_map, sources_of
+from localize.pipelines.kept_map import OpenedMap, PlacedPhotos, map_placed, open_map, save_map, sources_of
 from localize.pipelines.located import located
+from localize.pipelines.mapped_scene import MappedScene
 from localize.pipelines.new_photos import NewPhotos, find_new_photos
 from localize.roles import Components
-from localize.stages import Workbench, describe_references, extract_features
+from localize.stages import BuiltIndex, Workbench, describe_references, extract_features
 from localize.stages.adjustment import adjust_poses
+from localize.stages.map_checks import told
 from localize.store import Store
 from localize.types import InputError, PoseEstimate
 
@@ -83,43 +86,71 @@ def extend_map(
     becomes a reference if its pose has min_confidence. With the store that made the old map, nothing of it is computed
     twice. InputError if the old map does not know its photos, or these are gone or changed.
     """
+    given = {"remove": remove, "cameras": cameras, "masks": masks, "image_root": image_root}
+    given |= {"min_confidence": min_confidence, "workers": workers, "progress": progress, "classes": classes}
     if store is None:
         with tempfile.TemporaryDirectory(prefix="localize-store-") as temporary:
-            given = {"remove": remove, "cameras": cameras, "masks": masks, "image_root": image_root}
-            given |= {"min_confidence": min_confidence, "workers": workers, "progress": progress, "classes": classes}
-            return extend_map(map, photos, folder, store=Store(temporary), **given)
+            made = extend_map(map, photos, folder, store=Store(temporary), **given)
+        return dataclasses.replace(made, localizer=Localizer.load(folder, classes=classes))
     check_value("min_confidence", min_confidence, float, most=1)
     if photos is None and not remove:
         raise InputError("nothing is to be done: name a folder of new photos with pipeline.photos, or pipeline.remove")
     start, bench = time.perf_counter(), Workbench(store, workers, progress)
     opened = open_map(map, bench, without=remove, image_root=image_root, classes=classes)
-    new, use = find_new_photos(bench, opened, photos, cameras, masks), opened.use
-    placed, added, left_out, rounds = opened.references, {}, dict(new.left_out), []
+    new = find_new_photos(bench, opened, photos, cameras, masks)
+    result = _grow(bench, opened, new, min_confidence)
+    placed, mapped = result.placed, result.mapped
+    sources = sources_of(opened.use, mapped, placed.photos, placed.unit)
+    localizer = save_map(bench, opened.use, mapped, result.index, sources, folder)
+    return grown(
+        *(bench, opened, localizer, folder, start, remove),
+        added={image.name: image.pose for image in placed.images if image.name in result.added},
+        confidence={name: estimate.confidence for name, estimate in result.added.items()},
+        left_out={**new.left_out, **result.left_out},
+        figures={"added_in_rounds": result.rounds, "cameras_from": new.cameras, "min_confidence": min_confidence},
+        told=_told(result.rounds, new.cameras, mapped),
+        notes=(*opened.notes, *mapped.points.notes),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Grown:
+    """All references, their map, and what became of the new photos."""
+
+    placed: PlacedPhotos
+    mapped: MappedScene
+    index: BuiltIndex | None
+    added: dict[str, PoseEstimate]
+    left_out: dict[str, str]
+    rounds: list[int]  # how many were added in each
+
+
+def _grow(bench: Workbench, opened: OpenedMap, new: NewPhotos, min_confidence: float) -> _Grown:
+    """Localize the new photos in the map, make a map with those that are sure, and so on until none is added."""
+    use, placed = opened.use, opened.references
+    added, left_out, rounds = {}, {}, []
     mapped, index = map_placed(bench, use, placed)
     while len(new.images):
-        estimates = located(bench, use, mapped, index, new.photos)
-        sure, unsure = _judged(new, estimates, bench, min_confidence)
+        sure, unsure = _judged(new, located(bench, use, mapped, index, new.photos), bench, min_confidence)
         if not sure:
             left_out |= unsure
             break
         joined = placed.joined(new.placed(sure), *({n: d[n] for n in sure if n in d} for d in (new.files, new.masks)))
         placed, dropped = _adjusted(bench, use, joined, (*added, *sure), new.lenses)
         left_out |= dropped
+        added = {name: estimate for name, estimate in {**added, **sure}.items() if name not in dropped}
         rounds.append(len(sure.keys() - dropped.keys()))
-        added = {name: e for name, e in {**added, **sure}.items() if name not in dropped}
         new = new.but(sure.keys())
         mapped, index = map_placed(bench, use, placed)
         log.info("%d photos were added, %d are left", rounds[-1], len(new.images))
-    sources = sources_of(use, mapped, placed.photos, placed.unit)
-    localizer = save_map(bench, use, mapped, index, sources, folder)
-    return grown(
-        *(bench, opened, localizer, folder, start, remove),
-        added={image.name: image.pose for image in placed.images if image.name in added},
-        confidence={name: estimate.confidence for name, estimate in added.items()},
-        left_out=left_out,
-        figures={"added_in_rounds": rounds, "cameras_from": new.cameras, "min_confidence": min_confidence},
-        notes=(*opened.notes, *mapped.points.notes),
-    )
+    return _Grown(placed, mapped, index, added, left_out, rounds)
+
+
+def _told(rounds: list[int], cameras: dict[str, int], mapped: MappedScene) -> tuple[str, ...]:
+    """Where the cameras came from, when the photos were added, and how well all poses fit."""
+    said = [f"cameras of the new photos: {', '.join(f'{n} from {where}' for where, n in cameras.items())}"]
+    said += [f"photos were added in {len(rounds)} rounds: {', '.join(map(str, rounds))}"] * (len(rounds) > 1)
+    return (*said * bool(cameras), *filter(None, [told(mapped.points.figures)]))
 
 
 def _judged(

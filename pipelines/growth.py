@@ -31,7 +31,8 @@ class Growth:
     seconds: float
     stages: list[StageRecord]
     figures: dict = field(default_factory=dict)  # of what was done, for results.json
-    notes: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()  # what else happened, one sentence each
+    notes: tuple[str, ...] = ()  # what to mind
 
     @property
     def reused(self) -> tuple[int, int]:
@@ -48,6 +49,7 @@ class Growth:
         told += f", {len(self.left_out)} photos left out" if self.left_out else ""
         lines = [
             f"{told}: {after} references instead of {before}, {more} points instead of {points}.",
+            *(f"{sentence}." for sentence in self.told),
             *(f"Mind: {note}." for note in self.notes),
             *(f"Left out: {name}: {why}" for name, why in list(self.left_out.items())[:SHOWN]),
         ]
@@ -72,6 +74,7 @@ class Growth:
             "left_out": self.left_out,
             "removed": self.removed,
             **self.figures,
+            "told": self.told,
             "notes": self.notes,
             "seconds": self.seconds,
             "reused_of_all": self.reused,

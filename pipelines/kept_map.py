@@ -77,6 +77,8 @@ def open_map(
         raise InputError(
             f"the map {folder} does not know where its photos lie, as maps of before did not: build it again once"
         )
+    if isinstance(without, str):
+        raise InputError(f"references to remove are a list: [{without}]")
     unknown = [name for name in without if name not in localizer.references.by_name]
     if unknown:
         raise InputError(f"the map {folder} has no reference {', '.join(unknown)}: nothing was removed")
