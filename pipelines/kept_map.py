@@ -127,11 +127,12 @@ def _refuse_changed(folder, bench: Workbench, sources: MapSources, files: dict, 
     wanted = {files[sources.names[i]]: sources.digests[i] for i in kept}
     wanted |= {masks[n]: sources.mask_digests[i] for i in kept if (n := sources.names[i]) in masks}
     found = dict(zip(wanted, (digest for digest, _ in bench.map(_digest, list(wanted))), strict=True))
-    gone = [path for path, digest in found.items() if digest is None]
-    changed = [path for path, digest in found.items() if digest not in (None, wanted[path])]
-    if gone or changed:
-        said = [f"{len(gone)} are gone, such as {gone[0]}"] * bool(gone)
-        said += [f"{len(changed)} were changed, such as {changed[0]}"] * bool(changed)
+    kinds = {
+        "are gone": [path for path, digest in found.items() if digest is None],
+        "were changed": [path for path, digest in found.items() if digest not in (None, wanted[path])],
+    }
+    said = [f"{len(paths)} {what}, such as {paths[0]}" for what, paths in kinds.items() if paths]
+    if said:
         raise InputError(
             f"of the photos of the map {folder} {' and '.join(said)}: put them back, name the folder that they are in "
             "now (pipeline.image_root=FOLDER), or drop these references"

@@ -111,7 +111,8 @@ def _given(cameras: str | None, root: pathlib.Path, found: list[str]) -> dict[st
     problems: list[str] = []
     images = read_query_list(pathlib.Path(cameras).expanduser(), problems, names=set(found))
     strange = [image.name for image in images if image.name not in set(found)]
-    problems += [f"{cameras} names {len(strange)} photos, such as {strange[0]}, that are not in {root}"] * bool(strange)
+    if strange:
+        problems.append(f"{cameras} names {len(strange)} photos, such as {strange[0]}, that are not in {root}")
     if problems:
         raise InputError(*problems)
     return {image.name: image for image in images}

@@ -52,6 +52,7 @@ def contents(localizer) -> list:
     """All numbers of a map."""
     parts = localizer.rows, localizer.index.built, localizer.learned
     arrays = [v for part in parts for v in vars(part).values()] + [localizer.vectors, localizer.use]
+    arrays += vars(localizer.sources).values()
     return arrays + [np.hstack([i.pose.rotation, i.pose.translation[:, None]]) for i in localizer.references]
 
 

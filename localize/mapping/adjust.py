@@ -6,6 +6,7 @@ for a photo that has few others. Minitown, half of its references free: a median
 all points, and of 3.8 cm with a loss as wide as 2.5 px. Triggs et al., "Bundle adjustment: a modern synthesis", 1999.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -103,7 +104,7 @@ def _model(tracks: Map, keypoints, point: np.ndarray, own: np.ndarray, lenses: M
         made = pycolmap.Image(name=image.name, camera_id=camera_id, image_id=i + 1, keypoints=xy)
         model.add_image_with_trivial_frame(made, to_pycolmap_pose(image.pose))
     bounds = np.flatnonzero(np.diff(point, prepend=-1))
-    for start, end in zip(bounds, [*bounds[1:], len(point)], strict=True):
+    for start, end in itertools.pairwise([*bounds, len(point)]):
         track = pycolmap.Track()
         for row in range(start, end):
             track.add_element(int(tracks.image[own[row]]) + 1, int(at[row]))
