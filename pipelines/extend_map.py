@@ -107,8 +107,13 @@ def extend_map(
         added={image.name: image.pose for image in placed.images if image.name in result.added},
         confidence={name: estimate.confidence for name, estimate in result.added.items()},
         left_out={**new.left_out, **result.left_out},
-        figures={"added_in_rounds": result.rounds, "cameras_from": new.cameras, "min_confidence": min_confidence},
-        told=_told(result.rounds, new.cameras, mapped),
+        figures={
+            "added_in_rounds": result.rounds,
+            "cameras_from": new.cameras,
+            "same_photos": new.same,
+            "min_confidence": min_confidence,
+        },
+        told=_told(result, new),
         notes=(*opened.notes, *mapped.points.notes),
     )
 
@@ -146,11 +151,16 @@ def _grow(bench: Workbench, opened: OpenedMap, new: NewPhotos, min_confidence: f
     return _Grown(placed, mapped, index, added, left_out, rounds)
 
 
-def _told(rounds: list[int], cameras: dict[str, int], mapped: MappedScene) -> tuple[str, ...]:
-    """Where the cameras came from, when the photos were added, and how well all poses fit."""
-    said = [f"cameras of the new photos: {', '.join(f'{n} from {where}' for where, n in cameras.items())}"]
-    said += [f"photos were added in {len(rounds)} rounds: {', '.join(map(str, rounds))}"] * (len(rounds) > 1)
-    return (*said * bool(cameras), *filter(None, [told(mapped.points.figures)]))
+def _told(result: _Grown, new: NewPhotos) -> tuple[str, ...]:
+    """What was there already, where the cameras came from, when photos were added, and how well all poses fit."""
+    cameras, rounds = (f"{n} from {where}" for where, n in new.cameras.items()), [str(n) for n in result.rounds]
+    said = (
+        f"{len(new.same)} photos of the folder were references already" if new.same else "",
+        f"cameras of the new photos: {', '.join(cameras)}" if new.cameras else "",
+        f"photos were added in {len(rounds)} rounds: {', '.join(rounds)}" if len(rounds) > 1 else "",
+        told(result.mapped.points.figures),
+    )
+    return tuple(filter(None, said))
 
 
 def _judged(

@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from localize.datasets.shared.checks import check_cameras
-from localize.io.devices import KnownCameras
-from localize.io.images import list_photos
+from localize.io.devices import KnownCameras, TakenBy
+from localize.io.images import check_photo, list_photos
 from localize.io.masks import MaskOf, Masks
 from localize.io.text import read_query_list
 from localize.pipelines.kept_map import OpenedMap
@@ -26,6 +26,7 @@ class NewPhotos:
     masks: dict[str, pathlib.Path] = field(default_factory=dict)
     lenses: dict[str, str] = field(default_factory=dict)  # by name of those whose intrinsics are not known
     left_out: dict[str, str] = field(default_factory=dict)  # why, by file
+    same: dict[str, str] = field(default_factory=dict)  # references that are the same photo, byte by byte, by file
     cameras: dict[str, int] = field(default_factory=dict)  # how many cameras were taken from where
 
     @property
@@ -68,33 +69,42 @@ def find_new_photos(
         raise InputError(f"folder {root} holds no photos: name the folder of the new ones with pipeline.photos=FOLDER")
     given, own = _given(cameras, root, found), opened.references
     known = KnownCameras([(image.camera, own.files[image.name]) for image in own.images])
-    there = {opened.digests[name]: name for name in own.images.names}
-    images, files, lenses, left_out, sources = [], {}, {}, {}, Counter()
+    there = {digest: name for name, digest in opened.digests.items()}
+    names, images, files, lenses, left_out, same, sources = set(own.images.names), [], {}, {}, {}, {}, Counter()
     for file, (digest, _) in zip(found, bench.map(_digest, [root / file for file in found]), strict=True):
-        if isinstance(digest, InputError):
-            left_out[file] = str(digest)
-        elif digest in there:
-            left_out[file] = f"it is the same photo as {there[digest]}"
-        else:
-            name = unused(file, root.name, {*own.images.names, *files})
-            try:
-                taken = known.of(root / file) if file not in given else None
-            except InputError as e:
-                left_out[file] = str(e)
-                continue
-            there[digest], files[name] = file, root / file
-            image = given[file] if taken is None else Image(file, taken.camera, prior=taken.prior)
-            images.append(dataclasses.replace(image, name=name))
-            sources["the list" if taken is None else taken.source] += 1
-            if image.prior is not None and image.prior.focal != "given":
-                lenses[name] = (taken.lens if taken else "") or name
+        if there.get(digest) in own.images.by_name:
+            same[file] = there[digest]
+            continue
+        try:
+            taken = _taken(root / file, there.get(digest), given.get(file), known)
+        except InputError as e:
+            left_out[file] = str(e)
+            continue
+        name = unused(file, root.name, names)
+        names.add(name)
+        there[digest], files[name] = name, root / file
+        images.append(Image(name, taken.camera, prior=taken.prior))
+        sources[taken.source] += 1
+        if taken.prior is not None and taken.prior.focal != "given":
+            lenses[name] = taken.lens or name
     problems: list[str] = []
     check_cameras([], images, problems)
     if problems:
         raise InputError(*problems)
     shown = Masks(pathlib.Path(masks).expanduser().absolute()) if masks else MaskOf({})
     of = {name: mask for name, path in files.items() if (mask := shown.of(os.path.relpath(path, root)))}
-    return NewPhotos(ImageList(images), files, of, lenses, left_out, dict(sources))
+    return NewPhotos(ImageList(images), files, of, lenses, left_out, same, dict(sources))
+
+
+def _taken(path: pathlib.Path, twin: str | None, given: Image | None, known: KnownCameras) -> TakenBy:
+    """The camera of a photo; InputError, saying why, if the photo cannot be used. twin: the same photo elsewhere."""
+    if twin is not None:
+        raise InputError(f"it is the same photo as {twin}, which is new too, or to be removed")
+    taken = TakenBy(given.camera, given.prior, "", "the list") if given else known.of(path)
+    problem, _ = check_photo(path, taken.camera)
+    if problem:
+        raise InputError(problem)
+    return taken
 
 
 def unused(name: str, folder: str, taken: set[str]) -> str:
@@ -118,8 +128,9 @@ def _given(cameras: str | None, root: pathlib.Path, found: list[str]) -> dict[st
     return {image.name: image for image in images}
 
 
-def _digest(path: pathlib.Path) -> str | InputError:
+def _digest(path: pathlib.Path) -> str:
+    """Of the bytes; the path of a photo that cannot be read, whose camera will say so."""
     try:
         return photo_digest(path)
-    except InputError as e:
-        return e
+    except InputError:
+        return str(path)
