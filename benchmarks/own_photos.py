@@ -15,8 +15,8 @@ import pathlib
 import numpy as np
 
 from localize.datasets.strecha import Strecha
+from localize.geometry.georeference import extent, similarity_between
 from localize.geometry.poses import pose_error
-from localize.geometry.similarity import extent, similarity_between
 from localize.io.models.colmap import read_colmap_images
 from localize.io.text import read_poses
 from localize.types import Pose
@@ -43,7 +43,7 @@ def report(run: pathlib.Path, truth: dict[str, Pose]) -> dict:
     size = extent(np.array([pose.center for pose in truth.values()]))
     found = {"references": len(references), "photos with a known pose": len(truth), "scale": frame.scale}
     for what, poses in (("references", references), ("queries", queries)):
-        errors = np.array([pose_error(frame.pose(poses[name]), truth[name]) for name in poses if name in truth])
+        errors = np.array([pose_error(frame.of_pose(poses[name]), truth[name]) for name in poses if name in truth])
         if len(errors):
             (m, d), (worst, worst_d) = np.median(errors, 0), errors.max(0)
             found[f"of {len(errors)} {what}"] = {

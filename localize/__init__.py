@@ -18,6 +18,8 @@ _PUBLIC = {
     "Localizer": "localize.localizer",
     "Store": "localize.store",
     "build_map": "localize.pipelines.build_map",
+    "extend_map": "localize.pipelines.extend_map",
+    "join_maps": "localize.pipelines.join_maps",
 }
 __all__ = list(_PUBLIC)
 

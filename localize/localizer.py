@@ -36,7 +36,7 @@ from localize.retrieval.kept_regions import Kept
 from localize.retrieval.ranking import rank
 from localize.retrieval.restrictions import Restrictions
 from localize.roles import ANSWERING, BUILT_INTO_MAPS, Components
-from localize.saved_maps import PARTS, SavedMap, write_map
+from localize.saved_maps import PARTS, SOURCES, MapSources, SavedMap, write_map
 from localize.stages import BuiltIndex, BuiltRanking, BuiltRerankers, global_vector, match_query
 from localize.types import (
     Camera,
@@ -70,6 +70,7 @@ class Localizer:
     ranking: BuiltRanking
     learned: Any  # by the global descriptor
     vectors: np.ndarray  # (I, D) float32 or float16, global descriptors of the references
+    sources: MapSources | None = None  # where the references' photos lie; None of maps that do not know
 
     def __post_init__(self):
         check_answers(self.use)
@@ -162,6 +163,8 @@ class Localizer:
         if final.exists() and {p.name for p in final.iterdir()} - PARTS:
             raise InputError(f"folder {final} holds other files: choose an empty one for the map")
         records = {"rows": self.rows, "learned": self.learned, "references": self.references}
+        if self.sources is not None:
+            records[SOURCES] = self.sources
         for name, made in (("index", self.index), ("ranking", self.ranking)):
             if made is not None and made.built is not None:
                 records[name] = made.built
@@ -199,6 +202,7 @@ class Localizer:
         parts = {name: saved.part(name) for name in ("references", "rows", "learned")}
         try:
             built = BuiltRanking(use.ranking, ranking, rerankers)
+            parts["sources"] = saved.sources
             localizer = cls(use, **parts, index=index, ranking=built, vectors=saved.vectors())
         except InputError:
             raise
@@ -220,6 +224,8 @@ def check_parts_fit(parts: Localizer) -> None:
         raise ValueError(
             f"{len(references)} references, {len(rows.image_indptr) - 1} with rows, {len(vectors)} vectors"
         )
+    if parts.sources is not None and parts.sources.names != references.names:
+        raise ValueError("it knows the photos of other references")
     for built in parts.ranking.rerankers:
         if built is not None and len(built) != len(references):
             raise ValueError(f"{len(references)} references, but a re-ranker prepared for {len(built)}")

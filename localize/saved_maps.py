@@ -7,7 +7,7 @@ the file must hold, so that a part of another map, however sound, is not taken f
 import functools
 import json
 import pathlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,10 +28,50 @@ from localize.io.records import (
 from localize.keys import describe
 from localize.roles import BUILT_INTO_MAPS, unfit_for_role
 from localize.types import InputError, StoreError
+from localize.types.checks import check_array, check_range
 
 FORMAT = 4  # of the folder; raise it when old folders can no longer be read
 HEAD, VECTORS = "localizer.json", "vectors.npy"
-PARTS = {"rows", "learned", "references", "index", "ranking", "rerankers", VECTORS, HEAD}
+SOURCES = "sources"  # which maps of before have not: they answer queries, but cannot grow
+PARTS = {"rows", "learned", "references", "index", "ranking", "rerankers", SOURCES, VECTORS, HEAD}
+
+
+@dataclass(frozen=True, eq=False)
+class MapSources:
+    """Where the photos of a map's R references lie, and what made the map, so that it can grow. Texts and numbers only.
+
+    A reference's photo is folders[folder[i]]/files[i].
+    """
+
+    names: tuple[str, ...]  # of the references
+    folders: tuple[str, ...]  # absolute
+    folder: np.ndarray  # (R,) int32 into folders
+    files: tuple[str, ...]
+    digests: tuple[str, ...]  # of the photos' bytes
+    masks: tuple[str, ...]  # path of each one's mask; empty: none
+    mask_digests: tuple[str, ...]
+    unit: str  # of all lengths
+    made_by: str  # the components that only make maps, by role, as JSON
+
+    def __post_init__(self):
+        for name in ("names", "folders", "files", "digests", "masks", "mask_digests"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        check_array(self, "folder", np.int32, (len(self.names),))
+        check_range(self, "folder", 0, len(self.folders))
+        if {len(getattr(self, name)) for name in ("files", "digests", "masks", "mask_digests")} != {len(self.names)}:
+            raise ValueError(f"MapSources has {len(self.names)} names, but not one of all else for each")
+
+    def components(self, trusted: Collection[str]) -> dict[str, object]:
+        """The components that only make maps, by role; InputError if one is not there any more."""
+        try:
+            return {role: record_from_json(c, trusted=trusted) for role, c in json.loads(self.made_by).items()}
+        except (StoreError, *DAMAGED) as e:
+            raise InputError(f"the map was made by other components, {e}: build it again") from e
+
+
+def components_as_text(components: Mapping[str, object]) -> str:
+    """Components by role, as `MapSources.made_by` has them."""
+    return json.dumps({role: record_to_json(c) for role, c in components.items()})
 
 
 def write_map(folder: pathlib.Path, components: dict, records: dict, vectors: np.ndarray) -> None:
@@ -97,6 +137,11 @@ class SavedMap:
                     f"the map {folder} was built with another version of {kind}, its libraries or files: build it again"
                 )
         return components
+
+    @property
+    def sources(self) -> MapSources | None:
+        """Where the references' photos lie; None of a map that was written before maps knew."""
+        return self.part(SOURCES) if SOURCES in self._head["parts"] else None
 
     def part(self, name: str):
         """The record of a part; StoreError if it is damaged, or of another map than the rest."""

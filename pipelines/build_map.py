@@ -5,9 +5,10 @@ import pathlib
 import tempfile
 
 from localize.localizer import Localizer, check_answers
+from localize.pipelines.kept_map import save_map, sources_of
 from localize.pipelines.mapped_scene import map_scene
 from localize.roles import Components
-from localize.stages import LocalizationMap, Workbench, build_index, keep_regions, place_references
+from localize.stages import LocalizationMap, Workbench, build_index, place_references, reference_photos
 from localize.stages.summary import map_summary
 from localize.store import Store
 from localize.types import Scene
@@ -53,15 +54,5 @@ def _built(
     scene = place_references(bench, use, scene)  # where they have no poses yet
     mapped = map_scene(bench, use, scene, describe=True)
     index = build_index(bench, use.index, mapped.points) if use.search.uses_leaves else None
-    described = mapped.described
-    localizer = Localizer(
-        use,
-        references=mapped.references.images,
-        rows=mapped.points.rows,
-        index=index,
-        ranking=keep_regions(bench, described.ranking, mapped.references),
-        learned=described.by.learned,
-        vectors=described.vectors,
-    )
-    localizer.save(folder)
-    return localizer, mapped.points
+    sources = sources_of(use, mapped, reference_photos(scene), scene.unit)
+    return save_map(bench, use, mapped, index, sources, folder), mapped.points

@@ -6,6 +6,7 @@ from localize.roles import Components
 from localize.stages import (
     DescribedReferences,
     LocalizationMap,
+    PhotoList,
     Photos,
     Workbench,
     describe_references,
@@ -26,8 +27,14 @@ class MappedScene:
     points: LocalizationMap
 
 
-def map_scene(bench: Workbench, use: Components, scene: Scene, *, describe: bool = False) -> MappedScene:
-    """What the chain makes of the references. describe: make global descriptors also where nothing asks for them."""
-    references = extract_features(bench, use.feature, reference_photos(scene), given_keypoints(bench, use, scene))
+def map_scene(
+    bench: Workbench, use: Components, scene: Scene, *, describe: bool = False, photos: PhotoList | None = None
+) -> MappedScene:
+    """What the chain makes of the references. describe: make global descriptors also where nothing asks for them.
+
+    photos: the references, where they do not all lie in the scene's folder.
+    """
+    photos = photos or reference_photos(scene)
+    references = extract_features(bench, use.feature, photos, given_keypoints(bench, use, scene))
     described = describe_references(bench, use, references) if describe or use.compares_photos else None
     return MappedScene(references, described, map_points(bench, use, scene, references, described))

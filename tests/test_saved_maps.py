@@ -20,6 +20,7 @@ from localize.retrieval.reranking.neighbour_graph import mutual_graph
 from localize.retrieval.reranking.query_expansion import QueryExpansion
 from localize.retrieval.vlad import Codebook, Vlad
 from localize.roles import Components
+from localize.saved_maps import MapSources
 from localize.stages import BuiltIndex, BuiltRanking
 from localize.types import Features, Image, ImageList, StoreError
 from tests.conftest import PINHOLE, random_pose, random_rows, unit
@@ -32,14 +33,16 @@ class OwnVlad(Vlad):
 def saved(folder, seed: int = 0, retrieval=Vlad(num_words=4), ranking=ExactRanking(), rerankers=()):
     rng, index = np.random.default_rng(seed), RandomTrees(num_trees=2)
     rows, use = random_rows(rng, 100), Components(feature=Sift(), retrieval=retrieval, ranking=ranking, index=index)
+    names = tuple(f"{i}.jpg" for i in range(5))
     localizer = Localizer(
         use,
-        references=ImageList(Image(f"{i}.jpg", PINHOLE, random_pose(rng)) for i in range(5)),
+        references=ImageList(Image(name, PINHOLE, random_pose(rng)) for name in names),
         rows=rows,
         index=BuiltIndex(use.index, use.index.build(rows), ""),
         ranking=BuiltRanking(ranking, rerankers=rerankers),
         learned=Codebook(rng.normal(size=(4, 32)).astype(np.float32)),
         vectors=rng.normal(size=(5, 128)).astype(np.float32),
+        sources=MapSources(names, ("/photos",), np.zeros(5), names, ("0f",) * 5, ("",) * 5, ("",) * 5, "m", "{}"),
     )
     localizer.save(folder)
     return folder
@@ -49,6 +52,7 @@ def contents(localizer) -> list:
     """All numbers of a map."""
     parts = localizer.rows, localizer.index.built, localizer.learned
     arrays = [v for part in parts for v in vars(part).values()] + [localizer.vectors, localizer.use]
+    arrays += vars(localizer.sources).values()
     return arrays + [np.hstack([i.pose.rotation, i.pose.translation[:, None]]) for i in localizer.references]
 
 

@@ -1,10 +1,12 @@
-"""Similarities between frames, and the frame that photos themselves speak of: level, metric, north.
+"""The similarity between two frames in which the poses of some photos are known: robust, with or without the scale.
 
-The cameras of people and vehicles are held level, so that the pictures' horizontal axes lie in the horizontal plane
-(Szeliski and Shum, SIGGRAPH 1997, straighten panoramas alike). GPS is good to metres along the ground and worse in
-height, so it turns a level frame about the vertical alone.
+Rotation and centres are fitted together (Kabsch; scale and translation as in Umeyama, "Least-squares estimation of
+transformation parameters between two point patterns", PAMI 1991), after RANSAC over pairs of photos, as the poses say
+the rotation too.
 """
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,172 +14,120 @@ import numpy as np
 from localize.geometry.poses import nearest_rotation
 from localize.types import Pose
 
-EARTH_M, FLATTENING = 6378137.0, 1 / 298.257223563  # WGS 84
-TRIALS = 1000  # pairs and triples of cameras
-APART = 0.1  # of the largest extent, how far they are apart at least
-WORSE = 0.3  # the residuals of a free turn, as a share of a level one's, from which the cameras were not level
-LEVEL_TURN = 0.05  # share of the horizontal axes' spread in their second direction, from which they span a plane
-NEAR = 2.5  # robust standard deviations within which a position agrees
+PAIRS = 2000  # of photos that RANSAC tries at most
+ROUNDS = 10
 
 
 @dataclass(frozen=True, eq=False)
 class Similarity:
-    """x_new = scale rotation x + translation."""
+    """X_to = scale rotation X_from + translation."""
 
     scale: float
-    rotation: np.ndarray  # (3, 3)
-    translation: np.ndarray  # (3,)
+    rotation: np.ndarray  # (3, 3) float64
+    translation: np.ndarray  # (3,) float64, in the unit of the frame that it leads to
 
-    def points(self, xyz: np.ndarray) -> np.ndarray:
-        """Points (N, 3) in the new frame."""
-        return self.scale * np.asarray(xyz) @ self.rotation.T + self.translation
-
-    def pose(self, pose: Pose) -> Pose:
-        """The same camera's cam_from_world in the new frame, its depths in the new unit."""
+    def of_pose(self, pose: Pose) -> Pose:
+        """cam_from_to of a cam_from_from; lengths in the camera are scaled too."""
         rotation = nearest_rotation(pose.rotation @ self.rotation.T)
-        return Pose(rotation, -rotation @ self.points(pose.center[None])[0])
+        return Pose(rotation, -rotation @ self.of_points(pose.center))
+
+    def of_points(self, points: np.ndarray) -> np.ndarray:
+        """(..., 3) points."""
+        return self.scale * points @ self.rotation.T + self.translation
 
     def after(self, first: "Similarity") -> "Similarity":
         """The similarity that applies `first`, then this one."""
-        moved = self.points(first.translation[None])[0]
-        return Similarity(self.scale * first.scale, self.rotation @ first.rotation, moved)
-
-
-def similarity_between(source: np.ndarray, target: np.ndarray) -> Similarity:
-    """The one that brings source (N, 3) nearest to target (N, 3) in least squares (Umeyama, PAMI 1991)."""
-    a, b = source - source.mean(0), target - target.mean(0)
-    u, s, vt = np.linalg.svd(b.T @ a)
-    sign = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
-    rotation = u @ np.diag(sign) @ vt
-    scale = float((s * sign).sum() / max((a**2).sum(), 1e-300))
-    return Similarity(scale, rotation, target.mean(0) - scale * rotation @ source.mean(0))
-
-
-def extent(centers: np.ndarray) -> float:
-    """Diagonal of the box around points (N, 3)."""
-    return float(np.linalg.norm(np.ptp(centers, axis=0)))
-
-
-def up_direction(rotations: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """Up (3,) in the world of cameras (N, 3, 3) cam_from_world; down (N, 2): where that is in each photo's pixels.
-
-    The axes to the right of level cameras span the horizontal plane. Where all look the same way, or are held at odds,
-    the photos' own down is taken, which is as good as they are level.
-    """
-    down = np.asarray(down, np.float64)
-    flat = np.zeros(len(down))
-    right = np.einsum("nij,ni->nj", rotations, np.column_stack([down[:, 1], -down[:, 0], flat]))
-    below = np.einsum("nij,ni->nj", rotations, np.column_stack([down, flat]))
-    weight = np.ones(len(right))
-    for _ in range(10):  # a few photos that are held otherwise count less and less
-        values, vectors = np.linalg.eigh((weight[:, None] * right).T @ right)
-        up = vectors[:, 0]
-        weight = 1 / (0.03 + np.abs(right @ up))
-    if values[1] < LEVEL_TURN * values[2]:
-        mean = -below.sum(0)
-        return mean / max(np.linalg.norm(mean), 1e-12)
-    towards = (below + rotations[:, 2]).sum(0)  # the ground lies below, or before a camera that looks straight down
-    return -up if up @ towards > 0 else up
-
-
-def levelled(up: np.ndarray) -> np.ndarray:
-    """The rotation (3, 3) by the smallest angle that makes `up` the z axis."""
-    z = np.array([0.0, 0.0, 1.0])
-    v, c = np.cross(up, z), float(up @ z)
-    if c < -1 + 1e-9:
-        return np.diag([1.0, -1.0, -1.0])
-    K = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
-    return np.eye(3) + K + K @ K / (1 + c)
-
-
-def local_metres(positions: np.ndarray) -> np.ndarray:
-    """(N, 3) m east, north and up of the median of positions (N, 3): latitude, longitude (deg), altitude (m or NaN).
-
-    Exact to a thousandth within some tens of kilometres; an altitude that is not known is the median of the others.
-    """
-    latitude, longitude, altitude = np.asarray(positions, np.float64).T
-    middle = np.radians(np.median(latitude))
-    e2 = FLATTENING * (2 - FLATTENING)
-    w = np.sqrt(1 - e2 * np.sin(middle) ** 2)
-    east = (longitude - np.median(longitude) + 180) % 360 - 180
-    known = np.isfinite(altitude)
-    height = np.where(known, altitude, np.median(altitude[known]) if known.any() else 0.0)
-    return np.column_stack([
-        np.radians(east) * EARTH_M / w * np.cos(middle),
-        np.radians(latitude - np.median(latitude)) * EARTH_M * (1 - e2) / w**3,
-        height - np.median(height),
-    ])  # fmt: skip
+        return Similarity(self.scale * first.scale, self.rotation @ first.rotation, self.of_points(first.translation))
 
 
 @dataclass(frozen=True, eq=False)
-class Georeference:
-    """How a frame lies in metres east, north, up."""
+class FittedSimilarity:
+    """A similarity, which photos agree with it, and how far these are off."""
 
     similarity: Similarity
-    residual_m: np.ndarray  # (N,) of each position, along the ground where the frame is level
-    agreeing: np.ndarray  # (N,) bool
-    scale_sd: float  # relative
-    level: bool  # whether the frame was turned about the vertical alone
+    inliers: np.ndarray  # (N,) bool
+    off: np.ndarray  # (N,) distance of the centres of all
+    off_deg: np.ndarray  # (N,)
+    scale_sd: float  # relative; infinite where the centres are in one place
 
 
-def georeferenced(centers: np.ndarray, metres: np.ndarray, seed: int = 0) -> Georeference | None:
-    """Level camera centres (N, 3) onto positions (N, 3) m, up to half of which may be wrong; None: they say too little.
+def fit_similarity(
+    to: Sequence[Pose], of: Sequence[Pose], limit: float, limit_deg: float, *, scale: float | None = None
+) -> FittedSimilarity | None:
+    """From poses of the same N photos in two frames. limit, limit_deg: of a photo that agrees; scale: if it is known.
 
-    Least median of squares (Rousseeuw, JASA 1984) over pairs finds scale, heading and place, least squares of the
-    agreeing ones refines them. Only where that fits badly, as where the cameras were not level, triples turn the frame
-    freely.
+    None for fewer than two photos, or if all are in one place and the scale is not known.
     """
-    rng = np.random.default_rng(seed)
-    flat = _fitted(_flat_similarity, centers * (1, 1, 0), metres * (1, 1, 0), _samples(rng, centers * (1, 1, 0), 2))
-    free = _fitted(similarity_between, centers, metres, _samples(rng, centers, 3)) if len(centers) > 3 else None
-    if flat is None or (free is not None and np.median(free[1]) < WORSE * np.median(flat[1])):
-        return free and _as_georeference(*free, centers, level=False)
-    found = _as_georeference(*flat, centers * (1, 1, 0), level=True)
-    up = found.similarity.scale * centers[found.agreeing, 2]
-    found.similarity.translation[2] = np.median(metres[found.agreeing, 2] - up)
-    return found
-
-
-def _samples(rng, centers: np.ndarray, size: int) -> np.ndarray:
-    """Random rows (K, size) of points that lie apart from one another, and three not on a line."""
-    if len(centers) < 3:
-        return np.zeros((0, size), int)
-    rows = rng.integers(len(centers), size=(TRIALS, size))
-    first, *others = (centers[rows[:, i]] for i in range(size))
-    apart = [np.linalg.norm(other - first, axis=1) for other in others]
-    wide = np.linalg.norm(np.cross(others[0] - first, others[-1] - first), axis=1) ** 0.5 if size == 3 else apart[0]
-    return rows[np.minimum(wide, np.min(apart, axis=0)) > APART * np.ptp(centers, axis=0).max()]
-
-
-def _flat_similarity(source: np.ndarray, target: np.ndarray) -> Similarity:
-    """The same as `similarity_between` with a turn about z alone."""
-    a, b = (xyz[:, 0] + 1j * xyz[:, 1] for xyz in (source - source.mean(0), target - target.mean(0)))
-    factor = (a.conj() @ b) / max((a.conj() @ a).real, 1e-300)
-    c, s = factor.real / max(abs(factor), 1e-300), factor.imag / max(abs(factor), 1e-300)
-    turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
-    return Similarity(abs(factor), turn, target.mean(0) - abs(factor) * turn @ source.mean(0))
-
-
-def _fitted(fit, source: np.ndarray, target: np.ndarray, samples: np.ndarray):
-    """(similarity, residuals (N,), agreeing (N,)) of the sample with the least median, refined; None without any."""
-    residual, best = None, np.inf
-    for rows in samples:
-        apart = np.linalg.norm(fit(source[rows], target[rows]).points(source) - target, axis=1)
-        median = np.median(apart)
-        if median < best:
-            residual, best = apart, median
-    if residual is None:
+    a, b, best = _Cameras(to), _Cameras(of), (-1.0, None)
+    for i, j in _pairs(len(to)):
+        guess = _of_two(a, b, i, j, scale)
+        if guess is not None:
+            off, off_deg = _residuals(guess, a, b)
+            quality = np.maximum(0, 1 - (off / limit) ** 2 - (off_deg / limit_deg) ** 2).sum()  # MSAC
+            best = max(best, (float(quality), guess), key=lambda found: found[0])
+    found = best[1]
+    if found is None:
         return None
-    for _ in range(3):
-        near = residual <= max(NEAR * 1.4826 * np.median(residual), 1e-6)
-        found = fit(source[near], target[near])
-        residual = np.linalg.norm(found.points(source) - target, axis=1)
-    return found, residual, near
+    for _ in range(ROUNDS):
+        off, off_deg = _residuals(found, a, b)
+        own = np.flatnonzero((off < limit) & (off_deg < limit_deg))
+        if len(own) < 2:
+            break
+        found = _fitted(a, b, own, limit / np.radians(limit_deg), scale)
+    off, off_deg = _residuals(found, a, b)
+    inliers = (off < limit) & (off_deg < limit_deg)
+    return FittedSimilarity(found, inliers, off, off_deg, _scale_sd(a.centers[inliers], off[inliers]))
 
 
-def _as_georeference(found: Similarity, residual, near, source: np.ndarray, *, level: bool) -> Georeference | None:
-    spread = np.linalg.norm(source[near] - source[near].mean(0))
-    if not found.scale * spread > 0:
-        return None
-    sd = np.sqrt((residual[near] ** 2).sum() / max(1, near.sum() - 2)) / (found.scale * spread)
-    return Georeference(found, residual, near, float(sd), level)
+class _Cameras:
+    """Poses as arrays: rotations (N, 3, 3), cam_from_world, and centres (N, 3)."""
+
+    def __init__(self, poses: Sequence[Pose]):
+        self.rotations = np.array([pose.rotation for pose in poses]).reshape(-1, 3, 3)
+        self.centers = np.array([pose.center for pose in poses]).reshape(-1, 3)
+
+
+def _pairs(number: int) -> list[tuple[int, int]]:
+    """Of photos in both orders, all or some."""
+    pairs = list(itertools.permutations(range(number), 2))
+    if len(pairs) <= PAIRS:
+        return pairs
+    return [pairs[k] for k in np.random.default_rng(0).choice(len(pairs), PAIRS, replace=False)]
+
+
+def _of_two(a: _Cameras, b: _Cameras, i: int, j: int, scale: float | None) -> Similarity | None:
+    """By the pose of photo i and its distance to j; None where that is none."""
+    if scale is None:
+        apart, there = (np.linalg.norm(c.centers[i] - c.centers[j]) for c in (b, a))
+        if not (apart > 0 and there > 0):
+            return None
+        scale = there / apart
+    rotation = a.rotations[i].T @ b.rotations[i]
+    return Similarity(float(scale), rotation, a.centers[i] - scale * rotation @ b.centers[i])
+
+
+def _residuals(similarity: Similarity, a: _Cameras, b: _Cameras) -> tuple[np.ndarray, np.ndarray]:
+    """Distances of the centres (N,) and angles between the orientations (N,) deg."""
+    off = np.linalg.norm(a.centers - similarity.of_points(b.centers), axis=1)
+    chord = np.linalg.norm(a.rotations - b.rotations @ similarity.rotation.T, axis=(1, 2)) / (2 * np.sqrt(2))
+    return off, 2 * np.degrees(np.arcsin(np.minimum(1, chord)))
+
+
+def _fitted(a: _Cameras, b: _Cameras, own: np.ndarray, weight: float, scale: float | None) -> Similarity:
+    """Least squares over centres and orientations; weight: length that counts as much as one radian."""
+    middle_a, middle_b = a.centers[own].mean(0), b.centers[own].mean(0)
+    to, of = a.centers[own] - middle_a, b.centers[own] - middle_b
+    size = np.linalg.norm(to) / max(np.linalg.norm(of), 1e-300) if scale is None else scale
+    turned = np.einsum("nji,njk->ik", a.rotations[own], b.rotations[own])
+    rotation = nearest_rotation(size * to.T @ of + weight**2 * turned)
+    if scale is None:
+        size = float((to * (of @ rotation.T)).sum() / max((of**2).sum(), 1e-300))
+    return Similarity(float(size), rotation, middle_a - size * rotation @ middle_b)
+
+
+def _scale_sd(centers: np.ndarray, off: np.ndarray) -> float:
+    """Of the centres' distances to their middle, and of how far they are off."""
+    if len(centers) < 2:
+        return np.inf
+    spread = np.linalg.norm(centers - centers.mean(0))
+    return float(np.linalg.norm(off) / np.sqrt(len(centers) - 1) / spread) if spread > 0 else np.inf

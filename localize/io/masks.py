@@ -1,6 +1,7 @@
 """Masks of photos in COLMAP's form: NAME.png beside the photo NAME of a folder, black where nothing is to be seen."""
 
 import pathlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,17 @@ class Masks:
         wrong = list(dict.fromkeys(filter(None, wrong)))
         more = len(wrong) - SHOWN
         return wrong[:SHOWN] + ([f"and {more} more masks that cannot be used"] if more > 0 else [])
+
+
+@dataclass(frozen=True)
+class MaskOf:
+    """Masks that lie anywhere, by the names of their photos."""
+
+    paths: Mapping[str, pathlib.Path]
+
+    def of(self, name: str) -> pathlib.Path | None:
+        """The mask of the photo of this name; None: all of it counts."""
+        return self.paths.get(name)
 
 
 def _wrong(path: pathlib.Path, image: Image) -> str | None:

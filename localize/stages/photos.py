@@ -3,14 +3,14 @@
 import functools
 import logging
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from localize.components import files_of
 from localize.io.images import Reader, is_deep, read_photo
-from localize.io.masks import Masks
+from localize.io.masks import MaskOf, Masks
 from localize.keys import describe, file_digest, file_stamp
 from localize.stages.shelved import Shelved
 from localize.stages.workbench import Workbench
@@ -26,11 +26,14 @@ class PhotoList:
     kind: str  # reference or query: of the stages' names
     root: str
     images: ImageList
-    masks: Masks | None = None
+    masks: Masks | MaskOf | None = None
+    files: Mapping[str, pathlib.Path] | None = None  # where each lies, if not below one root
 
     @functools.cached_property
     def paths(self) -> dict[str, pathlib.Path]:
         """By name."""
+        if self.files is not None:
+            return {name: self.files[name] for name in self.images.names}
         return {name: pathlib.Path(self.root) / name for name in self.images.names}
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localize.geometry.similarity import (
-    Similarity,
+from localize.geometry.georeference import (
     extent,
     georeferenced,
     levelled,
@@ -16,6 +15,7 @@ from localize.geometry.similarity import (
     similarity_between,
     up_direction,
 )
+from localize.geometry.similarity import Similarity
 from localize.io.files import whole_folder
 from localize.io.models.colmap_export import write_colmap_model
 from localize.keys import describe
@@ -115,7 +115,7 @@ def frame_of(model: Map, scene: Scene) -> tuple[Similarity, str | None, list[str
     up = up_direction(np.array([image.pose.rotation for image in model.images]), down)
     centers = np.array([image.pose.center for image in model.images])
     level = Similarity(1.0, levelled(up), np.zeros(3))
-    level = Similarity(1.0, level.rotation, -level.points(centers).mean(0))
+    level = Similarity(1.0, level.rotation, -level.of_points(centers).mean(0))
     unposed, said = scene.unposed, []
     if unposed.gps:
         found, said = _by_gps(level, model, first)
@@ -151,7 +151,7 @@ def _by_gps(level: Similarity, model: Map, taken: dict) -> tuple[Similarity | No
     if not rows:
         return None, []
     metres = local_metres(np.array([taken[model.images.names[i]].position for i in rows]))
-    centers = level.points(np.array([model.images.images[i].pose.center for i in rows]))
+    centers = level.of_points(np.array([model.images.images[i].pose.center for i in rows]))
     found = georeferenced(centers, metres)
     if found is None:
         return None, [
@@ -162,7 +162,7 @@ def _by_gps(level: Similarity, model: Map, taken: dict) -> tuple[Similarity | No
         return None, [
             f"the GPS positions of {len(rows)} photos are too coarse for the scale: they differ by {median:.1f} m from "
             "the model, whose cameras lie within "
-            f"{extent(found.similarity.points(centers)):.0f} m"
+            f"{extent(found.similarity.of_points(centers)):.0f} m"
         ]
     names = [model.images.names[i] for i, good in zip(rows, found.agreeing, strict=True) if not good]
     off = f"; {_some(names)} do not agree and were not used" if names else ""
@@ -174,8 +174,8 @@ def _by_gps(level: Similarity, model: Map, taken: dict) -> tuple[Similarity | No
 
 
 def _moved(model: Map, frame: Similarity) -> Map:
-    images = ImageList(dataclasses.replace(image, pose=frame.pose(image.pose)) for image in model.images)
-    return dataclasses.replace(model, images=images, points=frame.points(model.points))
+    images = ImageList(dataclasses.replace(image, pose=frame.of_pose(image.pose)) for image in model.images)
+    return dataclasses.replace(model, images=images, points=frame.of_points(model.points))
 
 
 def _told(made: Reconstructed, photos: int) -> list[str]:
@@ -206,9 +206,9 @@ def _held_out_truth(bench: Workbench, use: "Components", scene: Scene, reference
     if len(common) < 3:
         raise InputError("the photos held out cannot be scored: they and the references share too few placed photos")
     frame = similarity_between(*centers)
-    off = np.linalg.norm(frame.points(centers[0]) - centers[1], axis=1) / extent(centers[1])
+    off = np.linalg.norm(frame.of_points(centers[0]) - centers[1], axis=1) / extent(centers[1])
     truth = [
-        Image(q.name, placed[q.name].camera, frame.pose(placed[q.name].pose), q.tags)
+        Image(q.name, placed[q.name].camera, frame.of_pose(placed[q.name].pose), q.tags)
         for q in scene.queries
         if q.name in placed
     ]
@@ -229,7 +229,7 @@ def _with_known_camera(query: Image, scene: Scene, placed: ImageList) -> Image:
     focal = np.median([camera.focal_px for camera in same])
     camera = min(same, key=lambda camera: abs(camera.focal_px - focal))
     # without EXIF, a photo of the same size in another folder may be of another camera
-    sure = scene.unposed.held_out or " " in query.taken.device
+    sure = scene.unposed.held_out or query.taken.by_exif
     prior = dataclasses.replace(query.prior, focal="given" if sure else "guessed")
     return dataclasses.replace(query, camera=camera, taken=None, prior=None if prior.parts == frozenset() else prior)
 

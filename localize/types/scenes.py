@@ -120,6 +120,11 @@ class Taken:
         if self.position is not None:
             check_array(self, "position", np.float64, (3,))
 
+    @property
+    def by_exif(self) -> bool:
+        """Whether EXIF names the device; else all that is known is the photo's size."""
+        return " " in self.device
+
 
 @dataclass(frozen=True, eq=False)
 class Image:

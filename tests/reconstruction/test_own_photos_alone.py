@@ -9,8 +9,8 @@ import pytest
 
 from localize.datasets.photos import Photos
 from localize.geometry.colmap import pycolmap
+from localize.geometry.georeference import extent, georeferenced, levelled, similarity_between, up_direction
 from localize.geometry.poses import composed, pose_error
-from localize.geometry.similarity import extent, georeferenced, levelled, similarity_between, up_direction
 from localize.io.exif import taken
 from localize.pipelines import parallel_search
 from localize.reconstruction.sfm import StructureFromMotion
@@ -81,7 +81,7 @@ def errors(images, truth) -> np.ndarray:
     """(N, 2): distance in % of the extent and angle, after the best similarity."""
     centers = [np.array([of(image).center for image in images]) for of in (lambda i: i.pose, lambda i: truth[i.name])]
     frame = similarity_between(*centers)
-    found = np.array([pose_error(frame.pose(image.pose), truth[image.name]) for image in images])
+    found = np.array([pose_error(frame.of_pose(image.pose), truth[image.name]) for image in images])
     return found / (extent(centers[1]) / 100, 1)
 
 
@@ -213,5 +213,5 @@ def test_a_third_of_the_positions_may_be_wrong():
     found = georeferenced(centers, metres + 0.1 * rng.normal(size=metres.shape))
     assert found.agreeing.tolist() == [False] * 4 + [True] * 8
     assert found.similarity.scale == pytest.approx(7.5, rel=0.01)
-    np.testing.assert_allclose(found.similarity.points(centers)[4:], metres[4:], atol=0.5)
+    np.testing.assert_allclose(found.similarity.of_points(centers)[4:], metres[4:], atol=0.5)
     assert georeferenced(centers[:2], metres[:2]) is None
