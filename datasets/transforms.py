@@ -34,8 +34,9 @@ class Transforms(OwnPhotos):
         """The scene; InputError with all problems if the file, a frame or a photo cannot be used."""
         problems, images = [], []
         path = self._file(self.file)
-        root = pathlib.Path(self.image_root).expanduser().absolute() if self.image_root else path.parent
-        existing_folder(root, "dataset.image_root", "the folder of the photos", problems)
+        root = path.parent
+        if self.image_root:
+            root = existing_folder(self.image_root, "dataset.image_root", "the folder of the photos", problems)
         with collecting(problems):
             images = self._frames(path, root, problems)
         if self._test_file() is not None:  # its frames are queries, whose poses are the ground truth

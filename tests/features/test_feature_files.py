@@ -69,7 +69,7 @@ def test_every_format_gives_the_features_that_were_written(form, tmp_path):
         Files(path).read("db/2.jpg", WIDTH, HEIGHT)
     with pytest.raises(InputError, match=r"lies outside the photo of 40 x 110 px|of a photo of 120 x 110 px"):
         Files(path).read(NAME, 40, HEIGHT)
-    with pytest.raises(InputError, match="so not of format"):
+    with pytest.raises(InputError, match=r"so not of format|holds no .h5 file with keypoints"):
         Files(path, "npz" if form == "hloc" else "hloc").files()
 
 
