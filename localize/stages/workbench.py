@@ -39,6 +39,9 @@ class Workbench:
     records: list[StageRecord] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)  # photos that had to be left out, and why
 
+    def __post_init__(self):
+        workers.refuse_rerun()
+
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[StageRecord]:
         """Time a stage. Libraries run on one thread each: the workers are ours, and results do not depend on them.

@@ -23,6 +23,18 @@ CONTEXT_MB = 500  # of GPU memory that CUDA and its libraries take in each proce
 NETWORK_MB = 4000  # of a network and its maps of a photo: 64 channels of 1600 x 1200 px are 500 MB, some at a time
 
 
+RERUN = 3  # exit code of a worker process that was about to do its caller's work once more
+
+
+def refuse_rerun() -> None:
+    """End a worker process that is only importing its caller's script, and does its work in doing so.
+
+    It would wait for the store's lock, which its caller holds, and its caller for it.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing.spawn asks itself
+        os._exit(RERUN)
+
+
 @dataclass(frozen=True)
 class Work:
     """`of(argument)` or, with `read`, `of(argument, read(argument))`; picklable if its functions are."""
@@ -110,6 +122,11 @@ def _of_killed(pool, at_work: list, workers: int) -> InputError | None:
     """A worker process was killed, in a sentence; None if none was, but all ended by themselves."""
     processes = list(pool._processes.values())
     pool.shutdown(wait=True, cancel_futures=True)  # it ends the others by SIGTERM
+    if RERUN in [process.exitcode for process in processes]:
+        return InputError(
+            "each worker process imports the script that started it, so a script with more than one worker does its "
+            'work under `if __name__ == "__main__":`; add this line, or take workers=1'
+        )
     killed_by = sorted(-p.exitcode for p in processes if p.exitcode is not None and p.exitcode < 0)
     if not killed_by:
         return None

@@ -190,3 +190,16 @@ def test_a_run_that_is_told_to_stop_says_how_to_go_on(tmp_path):
     assert done.returncode == 143, done.stderr
     assert done.stderr.strip().startswith("Stopped. What is in the store")
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_script_without_its_guard_is_told_so_and_does_not_hang(tmp_path):
+    """Worker processes import it, and would wait for the lock that their caller holds."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from localize import Store\nfrom localize.stages import Workbench\n"
+        f"bench = Workbench(Store({str(tmp_path / 'store')!r}), workers=2)\n"
+        "bench.fill('s', bench.store.shelf('s', {}), {1: '1', 2: '2'}, abs, processes=True)\n"
+    )
+    done = subprocess.run([sys.executable, script], cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert 'under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
