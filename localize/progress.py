@@ -217,7 +217,7 @@ def in_words(work: Work) -> str:
 
 def spoken(seconds: float) -> str:
     """A duration as people say it: 0.4 s, 49 s, 3 min 5 s, 2 h 10 min."""
-    if seconds < 60:
+    if round(seconds) < 60:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

@@ -19,7 +19,7 @@ def quick(monkeypatch):
 
 def test_durations_are_told_as_people_do():
     assert [spoken(s) for s in (0.04, 9.9, 48.7, 59.9, 60, 185, 3600, 7810)] == [
-        *("0.0 s", "9.9 s", "49 s", "60 s", "1 min", "3 min 5 s", "1 h 0 min", "2 h 10 min")
+        *("0.0 s", "9.9 s", "49 s", "1 min", "1 min", "3 min 5 s", "1 h 0 min", "2 h 10 min")
     ]
     assert [clock(s) for s in (0, 65, 3599.6, 7800)] == ["0:00", "1:05", "1:00:00", "2:10:00"]
 

@@ -153,7 +153,7 @@ def test_a_list_of_pairs_is_checked_before_the_work(run_cli, own_data, tmp_path)
     assert code == 2
     assert f"{path}:5 pairs {name} with nowhere.png, which is no photo of the scene" in text
     assert "and 4 more such lines" in text
-    assert "reference_features" not in text  # nothing was started
+    assert "reference features" not in text  # nothing was started
 
 
 def test_what_the_system_refuses_is_told_by_what_it_was(tmp_path):

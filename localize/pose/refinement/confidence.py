@@ -95,8 +95,8 @@ def why_not(found: PoseEstimate, least: float) -> str:
     e = found.evidence
     chance = f", where chance finds {e.by_chance:.0f}" if e.by_chance >= 0.5 else ""
     rival = "; another pose explains the photo as well" if e.rival > 0.5 * surprise(e) > 0 else ""
+    again = f"{e.found} of the {e.in_view} map points that it should show were" if e.in_view else "no map points were"
     return (
         f"not sure enough of its pose (confidence {found.confidence:.2f}, at least {least:g} is needed): "
-        f"{e.first_inliers} of its {e.matches} matches with the map agree, and {e.found} of the {e.in_view} map points "
-        f"that it should show were found again{chance}{rival}"
+        f"{e.first_inliers} of its {e.matches} matches with the map agree, and {again} found again{chance}{rival}"
     )
