@@ -45,7 +45,9 @@ def seconds(work):
 
     start, cpu = time.perf_counter(), used()
     made = work()
-    return made, time.perf_counter() - start, used() - cpu
+    took = time.perf_counter() - start, used() - cpu
+    print(f"{took[0]:.0f} s of the clock, {took[1]:.0f} s of the processors", flush=True)
+    return made, *took
 
 
 def recall(folder, store, scene) -> str:
