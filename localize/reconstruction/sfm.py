@@ -3,7 +3,7 @@
 import pathlib
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -62,16 +62,18 @@ class StructureFromMotion:
             found = self._matched(database, images, number, keypoints, matches)
             verified = self._verified(database)
             models = self._models(database, pathlib.Path(temporary)) if verified else []
-            models = [[(images.images[i - 1], *rest) for i, *rest in _posed(model)] + [model] for model in models]
         if not models:
             raise InputError(_no_model(images, found, verified))
-        *posed, model = max(models, key=len)
-        others = Counter({image.name: len(m) - 1 for m in models if m[-1] is not model for image, *_ in m[:-1]})
-        return Reconstructed(
-            _map(posed, model),
-            float(model.compute_mean_reprojection_error()),
-            _left_out(images, {image.name for image, *_ in posed}, found, _partners(verified, images), others),
-        )
+        largest = max(models, key=lambda model: model.num_reg_images())
+        made = _map(images, largest)
+        others = {
+            images.names[i - 1]: model.num_reg_images() - 1
+            for model in models
+            if model is not largest
+            for i in model.reg_image_ids()
+        }
+        why = _left_out(images, made.images.by_name.keys(), found, _partners(verified, images), others)
+        return Reconstructed(made, float(largest.compute_mean_reprojection_error()), why)
 
     def _matched(self, path: pathlib.Path, images: ImageList, number: dict, keypoints, matches) -> dict:
         """Write cameras, keypoints and matches into a database; returns how many matches each pair has."""
@@ -124,25 +126,10 @@ class StructureFromMotion:
         return list(pycolmap.incremental_mapping(*where, options).values())
 
 
-def _posed(model) -> list[tuple[int, Camera, Pose]]:
-    """(number of the image, its camera, its pose) of those that a model has, ascending."""
-    found = []
-    for i in sorted(model.reg_image_ids()):
-        image = model.images[i]
-        camera, pose = model.cameras[image.camera_id], image.cam_from_world()
-        params = np.array(camera.params)
-        found.append((
-            i,
-            Camera(camera.model.name, camera.width, camera.height, params),
-            Pose(pose.rotation.matrix(), np.array(pose.translation)),
-        ))  # fmt: skip
-    return found
-
-
-def _map(posed: list[tuple[Image, Camera, Pose]], model) -> Map:
-    """The model's points, in the order of their first observations."""
-    images = ImageList(Image(image.name, camera, pose, image.tags, image.groups) for image, camera, pose in posed)
-    row = {number: i for i, number in enumerate(sorted(model.reg_image_ids()))}
+def _map(images: ImageList, model) -> Map:
+    """A model of pycolmap's; its points in the order of their first observations."""
+    numbers = sorted(model.reg_image_ids())
+    row = {number: i for i, number in enumerate(numbers)}
     tracks = sorted(
         (sorted((row[e.image_id], e.point2D_idx) for e in point.track.elements), tuple(point.xyz))
         for point in model.points3D.values()
@@ -150,7 +137,18 @@ def _map(posed: list[tuple[Image, Camera, Pose]], model) -> Map:
     seen = [observation for track, _ in tracks for observation in track]
     image, keypoint = np.array(seen, np.int32).reshape(-1, 2).T
     indptr = np.concatenate([[0], np.cumsum([len(track) for track, _ in tracks], dtype=np.int64)])
-    return Map(images, np.array([xyz for _, xyz in tracks]).reshape(-1, 3), indptr, image, keypoint)
+    placed = ImageList(_placed(images.images[number - 1], model, number) for number in numbers)
+    return Map(placed, np.array([xyz for _, xyz in tracks]).reshape(-1, 3), indptr, image, keypoint)
+
+
+def _placed(image: Image, model, number: int) -> Image:
+    """The image with its pose and its refined camera."""
+    found = model.images[number]
+    camera, pose = model.cameras[found.camera_id], found.cam_from_world()
+    refined = Camera(camera.model.name, camera.width, camera.height, np.array(camera.params))
+    return Image(
+        image.name, refined, Pose(pose.rotation.matrix(), np.array(pose.translation)), image.tags, image.groups
+    )
 
 
 def _partners(verified: dict[tuple[int, int], int], images: ImageList) -> dict[str, list[str]]:
@@ -163,7 +161,7 @@ def _partners(verified: dict[tuple[int, int], int], images: ImageList) -> dict[s
     return found
 
 
-def _left_out(images: ImageList, posed: set[str], found: dict, partners: dict, others: Counter) -> dict[str, str]:
+def _left_out(images: ImageList, posed: Collection[str], found: dict, partners: dict, others: dict) -> dict[str, str]:
     """Why each photo that is not in the model is not."""
     most = Counter()
     for (first, second), count in found.items():
@@ -174,7 +172,7 @@ def _left_out(images: ImageList, posed: set[str], found: dict, partners: dict, o
             continue
         inside = sum(partner in posed for partner in partners.get(name, ()))
         if name in others:
-            said[name] = f"it is connected with {others[name] - 1} other photos, but not with the largest model"
+            said[name] = f"it is connected with {others[name]} other photos, but not with the largest model"
         elif not partners.get(name):
             said[name] = f"no other photo shows the same (at most {most[name]} matches, none verified)"
         else:
