@@ -20,7 +20,6 @@ from localize.types.scenes import NO_UNIT, THRESHOLDS_M
 log = logging.getLogger(__name__)
 MODELS = ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
 SHARED = ("auto", "one", "each")
-PERCENT = ((0.1, 0.25), (0.5, 1.0), (5.0, 10.0))  # of the extent of the references' cameras, and degrees
 
 
 @dataclass(frozen=True)
@@ -90,13 +89,14 @@ class Photos(Dataset):
             query_root=None if query_root is None else str(query_root),
             references=ImageList(references),
             queries=ImageList(queries),
-            thresholds=THRESHOLDS_M if self.thresholds is None and self.distance is not None else self._bounds(),
+            thresholds=THRESHOLDS_M if self.thresholds is None else self.thresholds,
             unit=NO_UNIT if self.unit is None else self.unit,
-            unposed=Unposed(None if self.distance is None else tuple(self.distance), self.gps),
+            unposed=Unposed(
+                None if self.distance is None else tuple(self.distance),
+                self.gps,
+                percent=Unposed.percent if self.thresholds is None else self.thresholds,
+            ),
         )
-
-    def _bounds(self):
-        return PERCENT if self.thresholds is None else self.thresholds
 
     def _photos(self, root: pathlib.Path, names: list[str], problems: list[str]) -> list[Image]:
         """The photos with the cameras that EXIF knows; one that cannot be opened is a problem."""

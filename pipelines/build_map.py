@@ -20,7 +20,7 @@ def run(
     """Map the references into `output`/map; says how good the map is, and how to ask it."""
     folder = pathlib.Path(output) / "map"
     bench = Workbench(store, workers, progress)
-    scene = place_references(bench, Components(**components), reference_scene, output)
+    scene = place_references(bench, Components(**components), reference_scene, output, score=False)
     _, points = _built(bench, scene, folder, components)
     return map_summary(points, folder, scene.notes)
 
@@ -51,7 +51,7 @@ def _built(
     """The map, saved, and what it was made of."""
     use = Components(**components)
     check_answers(use)
-    scene = place_references(bench, use, scene)  # where they have no poses yet
+    scene = place_references(bench, use, scene, score=False)  # where they have no poses yet
     mapped = map_scene(bench, use, scene, describe=True)
     index = build_index(bench, use.index, mapped.points) if use.search.uses_leaves else None
     sources = sources_of(use, mapped, reference_photos(scene), scene.unit)

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import pathlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,23 +38,25 @@ MOST_SCALE_SD = 0.1  # relative; GPS that leaves the scale more open is not take
 NAMED = 5  # photos in a sentence
 
 
-def place_references(bench: Workbench, use: "Components", scene: Scene, output: str | None = None) -> Scene:
+def place_references(
+    bench: Workbench, use: "Components", scene: Scene, output: str | None = None, *, score: bool = True
+) -> Scene:
     """The scene with poses and cameras of its references by structure from motion; one that has poses stays as it is.
 
     Photos without a place in the largest model are left out and named. Queries get the camera of the references' same
     device. Where references were held out as queries, their true poses come from a reconstruction of all photos
-    together. The model is written into `output`/reconstruction as COLMAP has it.
+    together, unless nothing is to be scored. The model is written into `output`/reconstruction as COLMAP has it.
     """
     if scene.unposed is None:
         return scene
     photos, made = reconstruct(bench, use, scene, scene.references)
-    frame, unit, notes = frame_of(made.map, scene)
-    found = _moved(made.map, frame)
-    notes = [*_told(made, len(scene.references)), *notes]
+    frame = frame_of(made.map, scene)
+    found = _moved(made.map, frame.similarity)
+    notes = [*_told(made, len(scene.references)), *frame.notes]
     for sentence in notes:
         log.info("%s", sentence)
     truth = None
-    if scene.unposed.held_out:
+    if scene.unposed.held_out and score:
         truth, said = _held_out_truth(bench, use, scene, found)
         notes.append(said)
         log.info("%s", said)
@@ -64,7 +67,8 @@ def place_references(bench: Workbench, use: "Components", scene: Scene, output: 
         references=found.images,
         queries=ImageList(_with_known_camera(query, scene, found.images) for query in scene.queries),
         ground_truth=truth,
-        unit=unit or scene.unit,
+        unit=frame.unit or scene.unit,
+        thresholds=scene.unposed.percent if frame.percent else scene.thresholds,
         unposed=None,
         notes=(*scene.notes, *notes),
     )
@@ -89,16 +93,7 @@ def reconstruct(
         "version": Reconstructed.VERSION,
         "matches": matches.key,
         "pairs": list(matches.item_keys),
-        "photos": [
-            [
-                i.name,
-                photos.features.item_keys[i.name],
-                describe(i.camera),
-                i.taken and i.taken.device,
-                describe(i.prior),
-            ]
-            for i in photos.images
-        ],
+        "photos": [[photos.features.item_keys[image.name], *_told_of(image)] for image in photos.images],
     }
 
     def build() -> Reconstructed:
@@ -108,8 +103,23 @@ def reconstruct(
     return photos, bench.artifact("reconstruction", spec, build)[0]
 
 
-def frame_of(model: Map, scene: Scene) -> tuple[Similarity, str | None, list[str]]:
-    """What makes the model level and, where something tells the scale, metric; the unit, if it is known now; notes."""
+def _told_of(image: Image) -> list:
+    """What of a photo without a pose decides its reconstruction, besides its features."""
+    return [image.name, describe(image.camera), describe(image.prior), image.taken and image.taken.device]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What makes a model level and, where something tells the scale, metric."""
+
+    similarity: Similarity
+    notes: list[str]
+    unit: str | None = None  # None: that of the scene
+    percent: bool = False  # the unit is a percent of the extent of the cameras
+
+
+def frame_of(model: Map, scene: Scene) -> Frame:
+    """The frame of a model of the references, by GPS, by a distance, or by their extent."""
     first = {image.name: image.taken for image in scene.references if image.taken is not None}
     down = np.array([first[i.name].down if i.name in first else (0, 1) for i in model.images])
     up = up_direction(np.array([image.pose.rotation for image in model.images]), down)
@@ -120,7 +130,7 @@ def frame_of(model: Map, scene: Scene) -> tuple[Similarity, str | None, list[str
     if unposed.gps:
         found, said = _by_gps(level, model, first)
         if found is not None and unposed.distance is None:
-            return found, "m", said
+            return Frame(found, said, "m")
         level = Similarity(1.0, found.rotation, found.translation / found.scale) if found is not None else level
         said = said if found is None else []
     if unposed.distance is not None:
@@ -133,12 +143,12 @@ def frame_of(model: Map, scene: Scene) -> tuple[Similarity, str | None, list[str
             )
         apart = float(np.linalg.norm(np.subtract(*(model.images.by_name[n].pose.center for n in (a, b)))))
         said.append(f"the scale is that of {length:g} between {a} and {b}")
-        return _scaled(level, length / apart), None, said
+        return Frame(_scaled(level, length / apart), said)
     said.append(
         f"nothing tells the scale, so {EXTENT:g} units are the extent of the references' cameras; "
         "dataset.distance=[FIRST,SECOND,LENGTH] would"
     )
-    return _scaled(level, EXTENT / extent(centers)), None, said
+    return Frame(_scaled(level, EXTENT / extent(centers)), said, percent=True)
 
 
 def _scaled(frame: Similarity, by: float) -> Similarity:

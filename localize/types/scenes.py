@@ -182,6 +182,7 @@ class Unposed:
     distance: tuple[str, str, float] | None = None  # between the cameras of two references
     gps: bool = True  # whether the photos' positions may give the frame, in metres, x east, y north, z up
     held_out: bool = False  # the queries are references held out, whose true poses are to be found too
+    percent: tuple = ((0.1, 0.25), (0.5, 1.0), (5.0, 10.0))  # thresholds where nothing tells the scale: % of the extent
 
 
 @dataclass(frozen=True, eq=False)

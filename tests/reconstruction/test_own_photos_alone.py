@@ -94,7 +94,7 @@ def test_photos_become_a_metric_map_in_which_north_is_north(folder, store, caplo
     assert set(placed.references.names) == truth.keys()
     assert "another_place.png is left out: no other photo shows the same" in " ".join(placed.notes)
     assert (errors(placed.references, truth) < (0.3, 0.2)).all()
-    assert placed.unit == "m"
+    assert (placed.unit, placed.thresholds[0]) == ("m", (0.25, 2.0))
     assert all(name in caplog.text for name in WRONG)
     apart = np.array([image.pose.center - truth[image.name].center for image in placed.references])
     assert np.abs(apart - np.median(apart, 0)).max() < 1  # m of 420: the median of the positions is the origin
@@ -123,6 +123,7 @@ def test_held_out_photos_score_the_map_that_was_made_without_them(folder, store,
     assert all(image.pose is None for image in scene.references)
     report = parallel_search.run(scene, store, output=str(tmp_path), feature=FEATURE)
     assert report.unit == "units"
+    assert report.thresholds[0][0] == (0.1, 0.25)  # % of the extent
     assert report.recall[0, 1] == 1
     assert len(report.query_names) == len(scene.queries) - scene.queries.names.count("another_place.png")
     assert (tmp_path / "reconstruction" / "images.bin").is_file()
