@@ -92,9 +92,12 @@ def test_many_missing_photos_are_a_few_sentences(copied):
         Aachen(str(folder)).load()
 
 
-def test_a_held_out_name_must_not_hold_a_blank(day_night):
+def test_a_held_out_name_must_not_hold_a_blank(day_night, tmp_path):
     first, *rest = day_night.references
-    blank = dataclasses.replace(day_night, references=ImageList((dataclasses.replace(first, name="a b.png"), *rest)))
+    named = ImageList((dataclasses.replace(first, name="a b.png"), *rest))
+    for image in named:
+        (tmp_path / image.name).touch()
+    blank = dataclasses.replace(day_night, references=named, image_root=str(tmp_path))
     with pytest.raises(InputError, match=r"'a b.png' has a blank in its name"):
         held_out(blank, 2)
     with pytest.raises(InputError, match=r"dataset.holdout is 1, but must be at least 2"):
