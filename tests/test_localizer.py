@@ -14,7 +14,6 @@ import pytest
 
 from localize import Camera, InputError, Localizer, Prior, Store, build_map
 from localize.features.sift import Sift
-from localize.geometry.colmap import pycolmap
 from localize.geometry.poses import pose_error
 from localize.io.images import read_photo
 from localize.io.text import read_poses
@@ -169,42 +168,6 @@ def _umask() -> int:
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL)
-
-
-def halved(synthetic_root, folder):
-    """Photos and model at half the size, which the network describes in a quarter of the time."""
-    (folder / "photos").mkdir()
-    for path in (synthetic_root / "images").iterdir():
-        PIL.Image.open(path).resize((320, 240), PIL.Image.Resampling.LANCZOS).save(folder / "photos" / path.name)
-    model = pycolmap.Reconstruction(str(synthetic_root / "model"))
-    for camera in model.cameras.values():
-        camera.rescale(0.5)
-    (folder / "model").mkdir()
-    model.write(str(folder / "model"))
-    return folder / "photos", folder / "model"
-
-
-def test_readme_python_example(scene, synthetic_root, tmp_path):
-    photos, model = halved(synthetic_root, tmp_path)
-    example = next(b for b in blocks("python") if "Localizer.load" in b)
-    assert len([line for line in example.splitlines() if line.strip()]) < 10
-    camera = scene.queries.images[0].camera
-    example = (
-        example.replace('"photos"', repr(str(photos)))
-        .replace('"sparse/0"', repr(str(model)))
-        .replace('"query.jpg"', repr(str(photos / scene.queries.names[0])))
-    )
-    params = (camera.params * [0.5, 0.5, 0.5, 1]).tolist()  # focal length, centre, distortion
-    example = re.sub(r"Camera\(.*\)\)", f"Camera({camera.model!r}, 320, 240, {params}))", example)
-    done = subprocess.run(
-        [sys.executable, "-c", example],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-    )
-    assert done.returncode == 0, done.stderr
-    assert re.match(r"\[.*\]", done.stdout)
 
 
 def test_readme_own_feature(tmp_path, synthetic_root):

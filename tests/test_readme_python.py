@@ -16,7 +16,9 @@ def folder(synthetic_root, tmp_path_factory) -> pathlib.Path:
     """What the README speaks of: photos, a model of them, and a query of 1600 x 1200 px."""
     root = tmp_path_factory.mktemp("readme")
     (root / "sparse").mkdir()
-    (root / "photos").symlink_to(synthetic_root / "images")
+    (root / "photos").mkdir()
+    for photo in sorted((synthetic_root / "images").iterdir())[:7]:  # the model's others are missing, and left out
+        (root / "photos" / photo.name).symlink_to(photo)
     (root / "sparse/0").symlink_to(synthetic_root / "model")
     first = sorted((synthetic_root / "images").iterdir())[0]
     PIL.Image.open(first).convert("RGB").resize((1600, 1200)).save(root / "query.jpg")

@@ -6,6 +6,7 @@ from scipy.special import log_ndtr
 from localize.index.bits import Coding
 
 MIN_SIGMA = 1e-6
+READ = 50_000  # rows at a time
 
 
 def estimate_gaussian(
@@ -29,24 +30,34 @@ def estimate_gaussian(
     start, count = start[count >= 2], count[count >= 2]
     if not len(start) or not len(tested_bits):
         return 0.0, MIN_SIGMA
-    rng = np.random.default_rng(seed)
-    means, sigmas = [], []
+    rng, bits, rows = np.random.default_rng(seed), [], []
     for bit in rng.choice(tested_bits, num_tests):
         p = rng.integers(len(start), size=num_samples)
         i = rng.integers(count[p])
         j = (i + 1 + rng.integers(count[p] - 1)) % count[p]
-        one, other = (_values(descriptors, coding, order[start[p] + k], bit) for k in (i, j))
-        delta = other - one
-        means.append(delta.mean())
-        sigmas.append(delta.std())
-    return float(np.mean(means)), max(MIN_SIGMA, float(np.mean(sigmas)))
+        bits.append(bit)
+        rows.append([order[start[p] + k] for k in (i, j)])
+    one, other = _values(descriptors, coding, np.array(rows), np.array(bits)).transpose(1, 0, 2)
+    delta = other - one
+    return float(np.mean(delta.mean(1))), max(MIN_SIGMA, float(np.mean(delta.std(1))))
 
 
-def _values(descriptors: np.ndarray, coding: Coding, rows: np.ndarray, bit: int) -> np.ndarray:
-    """(N,) float64 of one tested value of some rows; a city's rows are not read whole."""
-    if not coding.rotation.size:
-        return descriptors[rows, bit].astype(np.float64)
-    return coding.columns(descriptors[rows], [bit])[:, 0].astype(np.float64)
+def _values(descriptors: np.ndarray, coding: Coding, rows: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """(T, 2, N) float64 of the tested value bits[t] (T,) of rows (T, 2, N), which are read in their order in the file.
+
+    A city's rows do not fit into memory: in any other order each value would be read from the disk, with all around it.
+    """
+    bit = np.broadcast_to(bits[:, None, None], rows.shape).ravel()
+    found, in_file = np.empty(rows.size), np.argsort(rows, axis=None, kind="stable")
+    for part in np.array_split(in_file, max(1, len(in_file) // READ)):
+        own, value = rows.ravel()[part], bit[part]
+        if not coding.rotation.size:
+            found[part] = descriptors[own, value]
+            continue
+        read = descriptors[own]
+        for b in np.unique(value):
+            found[part[value == b]] = coding.columns(read[value == b], [b])[:, 0]
+    return found.reshape(rows.shape)
 
 
 def branch_costs(

@@ -74,7 +74,7 @@ def test_a_component_that_declares_something_is_asked():
 
 
 def test_a_saved_map_carries_every_role_that_answers():
-    assert set(ROLES) == {*ANSWERING, "mapping", "pair_matching", "submission"}
+    assert set(ROLES) == {*ANSWERING, "mapping", "pair_matching", "reconstruction", "submission"}
     assert set(ANSWERING) > BUILT_INTO_MAPS
     assert unfit_for_role("pose", {"max_error_px": 3}) == [
         "the YAML of this pose has no _target_, the class that it stands for"
