@@ -13,6 +13,7 @@ FILES = {  # what is in a run's folder, for whom looks at it
     "poses.txt": "the poses",
     "results.json": "all that is known of each query",
     "summary.txt": "what stands above",
+    "reconstruction": "the references' poses and points, for COLMAP and dataset=colmap",
     "localize.log": "what was said on the way",
 }
 
@@ -48,7 +49,7 @@ def _scored(report: Report, results: dict, folder: pathlib.Path, store_root, for
         results["estimated"] = foretold.as_json()
         write_text(folder / "results.json", results_text(results))
     computed, reused = (sum(stage[what] for stage in results["stages"]) for what in ("computed", "reused"))
-    there = {_short(folder / name): what for name, what in FILES.items() if (folder / name).is_file()}
+    there = {_short(folder / name): what for name, what in FILES.items() if (folder / name).exists()}
     files = "\n".join(f"  {path:<{max(map(len, there))}}  {what}" for path, what in there.items())
     took = f"{spoken(seconds)}; {computed} results were computed, {reused} taken from {_short(store_root)}"
     text = (folder / "summary.txt").read_text()

@@ -15,7 +15,7 @@ MATCHED = 0.2  # of a query's keypoints
 
 SFM_PAIRS = 0.6  # of the pairs of a photo and a neighbour, as in foreseen.py
 SFM_PAIR_S = 0.05  # structure from motion: to verify a pair of photos, one worker
-SFM_PHOTO_S = 0.3, 3e-4  # to place a photo, and more of it for each of the others
+SFM_S = 2e-4  # an observation, placed and adjusted by structure from motion
 SFM_BYTES = 300  # of memory, a keypoint
 MAP_S = 20e-6  # an observation, triangulated
 IMPORT_S = 4e-6  # an observation of a supplied model

@@ -111,7 +111,7 @@ class _Predicted:
     def _reconstruction(self, times: int):
         photos = self.size.references
         pairs = min(photos * (photos - 1) / 2, c.SFM_PAIRS * photos * self.use.reconstruction.num_neighbours)
-        seconds = self._shared(pairs * c.SFM_PAIR_S) + photos * (c.SFM_PHOTO_S[0] + c.SFM_PHOTO_S[1] * photos)
+        seconds = self._shared(pairs * c.SFM_PAIR_S) + self.size.observations * c.SFM_S
         memory_mb = photos * self.rates.keypoints * c.SFM_BYTES / MB
         return times * seconds * self.machine.slowness, memory_mb, times * photos * self.rates.keypoints * 4 / MB
 
