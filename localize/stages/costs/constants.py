@@ -1,7 +1,7 @@
 """What cannot be tried beforehand: seconds and bytes of an item, as they were measured.
 
 Measured on two cores of an AMD EPYC with AVX-512, with the runs of benchmarks/estimate_against_run.py (Minitown,
-Herz-Jesu-P25, RedKitchen; SIFT and CRBNet), benchmarks/city.py for maps of millions of points. Seconds are
+Herz-Jesu-P25, RedKitchen; SIFT and CRBNet), benchmarks/city_scale.py for maps of millions of points. Seconds are
 multiplied by `Machine.slowness`.
 """
 
