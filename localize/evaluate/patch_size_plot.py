@@ -4,6 +4,7 @@ import pathlib
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from localize.evaluate.grids import Grid
 from localize.io.files import writing
@@ -18,6 +19,7 @@ def plot_patch_sizes(folder: pathlib.Path, grid: Grid) -> None:
     counts, recalls = figure.subplots(1, 2)
     counts.plot(coefficients, columns[3], marker="o")
     counts.set(ylabel=f"localized queries of {max(columns[2])}")
+    counts.yaxis.set_major_locator(MaxNLocator(integer=True))
     for name, values in zip(grid.header[4:], columns[4:], strict=True):
         recalls.plot(coefficients, values, marker="o", label=name.removesuffix(", %"))
     recalls.set(ylabel="queries (%)", ylim=(-2, 102))

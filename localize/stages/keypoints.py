@@ -87,6 +87,11 @@ def given_keypoints(bench: Workbench, use: "Components", scene: Scene) -> GivenK
     check_model(path)
     if files.database is None:
         return None
+    if not pathlib.Path(files.database).exists():
+        raise InputError(
+            f"the database {files.database}, whose keypoints the supplied model counts, is missing: get it (of a "
+            "benchmark by +pipeline=download 'pipeline.parts=[features]'), or take mapping=triangulation"
+        )
     if not isinstance(feature, DescribesGiven):
         raise InputError(
             f"{type(feature).__name__} cannot describe the keypoints of {files.database}: take another feature, or "
