@@ -9,6 +9,7 @@ from typing import ClassVar
 from localize.components import check_component
 from localize.datasets.base import Dataset
 from localize.datasets.shared.checks import check_query_names, existing_folder
+from localize.datasets.shared.own_photos import IN_METRES
 from localize.datasets.shared.same_photos import warn_of_copies
 from localize.io.exif import photo_facts
 from localize.io.images import list_photos
@@ -55,13 +56,28 @@ class Photos(Dataset):
         if problems:
             raise InputError(*problems)
 
+    def load(self) -> Scene:
+        """See `Dataset.load`."""
+        found = super().load()
+        for name in self.distance[:2] if self.distance is not None else ():
+            if name in found.queries.by_name:
+                raise InputError(
+                    f"dataset.distance names {name}, which dataset.holdout makes a query: name another one"
+                )
+        return found
+
     def scene(self) -> Scene:
         """The scene, whose references have no poses yet; InputError with all problems if a photo cannot be used."""
         problems, queries, query_root, inside = [], [], None, ""
         root = existing_folder(self.references, "dataset.references", "the folder of the reference photos", problems)
         if self.queries is not None:
             query_root = pathlib.Path(self.queries).expanduser().absolute()
-            if query_root.is_dir():
+            if query_root == root:
+                problems.append(
+                    f"dataset.queries and dataset.references are the same folder {root}: name two, or a list of "
+                    "queries, or dataset.holdout=8"
+                )
+            elif query_root.is_dir():
                 queries = self._photos(query_root, list_photos(query_root), problems)
                 inside = f"{query_root.relative_to(root)}/" if query_root.is_relative_to(root) else ""
             else:
@@ -89,7 +105,7 @@ class Photos(Dataset):
             query_root=None if query_root is None else str(query_root),
             references=ImageList(references),
             queries=ImageList(queries),
-            thresholds=THRESHOLDS_M if self.thresholds is None else self.thresholds,
+            thresholds=self._bounds(),
             unit=NO_UNIT if self.unit is None else self.unit,
             unposed=Unposed(
                 None if self.distance is None else tuple(self.distance),
@@ -98,13 +114,20 @@ class Photos(Dataset):
             ),
         )
 
+    def _bounds(self):
+        """The thresholds where the unit is metres, by GPS, or that of the distance."""
+        if self.thresholds is not None:
+            return self.thresholds
+        return [(metres / IN_METRES.get(self.unit, 1.0), degrees) for metres, degrees in THRESHOLDS_M]
+
     def _photos(self, root: pathlib.Path, names: list[str], problems: list[str]) -> list[Image]:
         """The photos with the cameras that EXIF knows; one that cannot be opened is a problem."""
         found = []
         for name in names:
             with collecting(problems):
                 camera, prior, taken = photo_facts(root / name)
-                device = {"auto": taken.device, "one": taken.device.rpartition(" ")[2], "each": f"{root}/{name}"}
+                size = f"{camera.width}x{camera.height}"
+                device = {"auto": taken.device, "one": f"the camera {size}", "each": f"{root.name}/{name}"}
                 camera = with_model(camera, self.camera_model)
                 found.append(
                     Image(name, camera, prior=prior, taken=dataclasses.replace(taken, device=device[self.cameras]))

@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -17,6 +18,7 @@ from localize.types import InputError
 MODES = (True, False, "quiet", "json")
 PROGRESS_S = 1.0  # between two JSON objects about one work
 
+_writing = threading.Lock()
 _mode: bool | str = True
 _stdout = None  # where JSON goes; None: another mode
 
@@ -78,7 +80,10 @@ def event(name: str, /, **facts) -> None:
     """Something has happened; for programs only."""
     if _mode == "json":
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        print(json.dumps({"event": name, "time": now, **facts}), file=_stdout, flush=True)
+        line = json.dumps({"event": name, "time": now, **facts}) + "\n"
+        with _writing:  # the thread that tells of progress writes too
+            _stdout.write(line)
+            _stdout.flush()
 
 
 class ConsoleHandler(logging.Handler):

@@ -198,7 +198,8 @@ def _tick() -> None:
             if not _running:
                 _ticking = False
                 return
-            _teller.going_on(_running[-1])
+            with contextlib.suppress(OSError, ValueError):  # nobody reads any more, which the work need not know
+                _teller.going_on(_running[-1])
 
 
 def in_words(work: Work) -> str:

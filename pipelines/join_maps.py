@@ -118,8 +118,8 @@ def _localized(bench: Workbench, first: OpenedMap, second: OpenedMap, min_confid
     asked = second.references.photos
     queries = ImageList(Image(image.name, image.camera) for image in asked.images)
     estimates = located(bench, first.use, mapped, index, PhotoList("query", "", queries, asked.masks, asked.files))
-    sure = {n: e for n, e in estimates.items() if e.pose is not None and (e.confidence or 1) >= min_confidence}
-    return {name: estimate.pose for name, estimate in sure.items()}
+    found = {name: e for name, e in estimates.items() if e.pose is not None}
+    return {name: e.pose for name, e in found.items() if e.confidence is None or e.confidence >= min_confidence}
 
 
 def similarity_of(first: OpenedMap, second: OpenedMap, to: dict[str, Pose], how: str) -> FittedSimilarity:

@@ -6,7 +6,7 @@ import pathlib
 from collections import Counter
 from dataclasses import dataclass, field
 
-from localize.datasets.shared.checks import check_cameras
+from localize.datasets.shared.checks import check_cameras, check_query_names
 from localize.io.devices import KnownCameras, TakenBy
 from localize.io.images import check_photo, list_photos
 from localize.io.masks import MaskOf, Masks
@@ -89,6 +89,7 @@ def find_new_photos(
             lenses[name] = taken.lens or name
     problems: list[str] = []
     check_cameras([], images, problems)
+    check_query_names(images, problems)
     if problems:
         raise InputError(*problems)
     shown = Masks(pathlib.Path(masks).expanduser().absolute()) if masks else MaskOf({})

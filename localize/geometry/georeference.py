@@ -16,6 +16,7 @@ TRIALS = 1000  # pairs and triples of cameras
 APART = 0.1  # of the largest extent, how far they are apart at least
 WORSE = 0.3  # the residuals of a free turn, as a share of a level one's, from which the cameras were not level
 LEVEL_TURN = 0.05  # share of the horizontal axes' spread in their second direction, from which they span a plane
+ONE_PLACE_M = 0.01  # positions that spread less are one
 NEAR = 2.5  # robust standard deviations within which a position agrees
 
 
@@ -109,6 +110,8 @@ def georeferenced(centers: np.ndarray, metres: np.ndarray, seed: int = 0) -> Geo
     if flat is None or (free is not None and np.median(free[1]) < WORSE * np.median(flat[1])):
         return free and _as_georeference(*free, centers, level=False)
     found = _as_georeference(*flat, centers * (1, 1, 0), level=True)
+    if found is None:  # half of the positions are one
+        return None
     up = found.similarity.scale * centers[found.agreeing, 2]
     found.similarity.translation[2] = np.median(metres[found.agreeing, 2] - up)
     return found
@@ -153,7 +156,7 @@ def _fitted(fit, source: np.ndarray, target: np.ndarray, samples: np.ndarray):
 
 def _as_georeference(found: Similarity, residual, near, source: np.ndarray, *, level: bool) -> Georeference | None:
     spread = np.linalg.norm(source[near] - source[near].mean(0))
-    if not found.scale * spread > 0:
+    if not found.scale * spread > ONE_PLACE_M:
         return None
     sd = np.sqrt((residual[near] ** 2).sum() / max(1, near.sum() - 2)) / (found.scale * spread)
     return Georeference(found, residual, near, float(sd), level)

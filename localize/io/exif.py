@@ -107,7 +107,10 @@ def _position(gps: dict) -> np.ndarray | None:
     if not any(found):  # 0, 0 lies in the sea, and is what programs write that know nothing
         return None
     below = gps.get(5) in (1, b"\x01")
-    altitude = _number(gps.get(6)) * (-1 if below else 1) if 6 in gps else math.nan
+    try:
+        altitude = float(gps.get(6, math.nan)) * (-1 if below else 1)
+    except (TypeError, ValueError, ZeroDivisionError):
+        altitude = math.nan
     return np.array([*found, altitude])
 
 

@@ -31,7 +31,7 @@ class StructureFromMotion:
     pairs: str = "retrieval"  # the most similar ones; exhaustive: all
     num_neighbours: int = 20  # each photo is matched with this many of them; few photos: with all
     min_pair_inliers: int = 15  # of two photos whose matches count
-    max_error_px: float = 4.0  # of a match and of an observation
+    max_error_px: float = 4.0  # of a match and, where incremental, of an observation
     min_model_size: int = 3  # photos
     refine_focal: bool = True
     refine_distortion: bool = True
@@ -115,6 +115,9 @@ class StructureFromMotion:
         if self.method == "global":
             options = pycolmap.GlobalPipelineOptions()
             options.num_threads, options.random_seed = self.threads, self.seed
+            options.min_num_matches, options.min_model_size = self.min_pair_inliers, self.min_model_size
+            adjusted = options.mapper.bundle_adjustment
+            adjusted.refine_focal_length, adjusted.refine_extra_params = self.refine_focal, self.refine_distortion
             return list(pycolmap.global_mapping(*where, options).values())
         options = pycolmap.IncrementalPipelineOptions()
         options.num_threads, options.extract_colors = self.threads, False

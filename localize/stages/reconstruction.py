@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 EXTENT = 100.0  # units, where nothing tells the scale: one is a percent of the extent of the cameras
 MOST_SCALE_SD = 0.1  # relative; GPS that leaves the scale more open is not taken
+LEAST_GPS = 4  # photos with a position
 NAMED = 5  # photos in a sentence
 
 
@@ -132,7 +133,7 @@ def frame_of(model: Map, scene: Scene) -> Frame:
         if found is not None and unposed.distance is None:
             return Frame(found, said, "m")
         level = Similarity(1.0, found.rotation, found.translation / found.scale) if found is not None else level
-        said = said if found is None else []
+        said = said if found is None else [f"by GPS, but for the scale: {said[0]}"]
     if unposed.distance is not None:
         a, b, length = unposed.distance
         missing = [name for name in (a, b) if name not in model.images.by_name]
@@ -162,13 +163,14 @@ def _by_gps(level: Similarity, model: Map, taken: dict) -> tuple[Similarity | No
         return None, []
     metres = local_metres(np.array([taken[model.images.names[i]].position for i in rows]))
     centers = level.of_points(np.array([model.images.images[i].pose.center for i in rows]))
-    found = georeferenced(centers, metres)
+    found = georeferenced(centers, metres) if len(rows) >= LEAST_GPS else None
     if found is None:
         return None, [
-            f"{len(rows)} photos have a GPS position, but three apart from one another are needed for the scale"
+            f"{len(rows)} photos have a GPS position, but at least {LEAST_GPS}, most of them in different places, are "
+            "needed for the scale"
         ]
     median = float(np.median(found.residual_m))
-    if found.scale_sd > MOST_SCALE_SD or len(rows) < 4:
+    if found.scale_sd > MOST_SCALE_SD:
         return None, [
             f"the GPS positions of {len(rows)} photos are too coarse for the scale: they differ by {median:.1f} m from "
             "the model, whose cameras lie within "

@@ -3,10 +3,9 @@
 import logging
 import pathlib
 
-import tqdm
-
 from localize.io.files import whole_folder, writing
 from localize.io.video import Video, chosen
+from localize.progress import work
 from localize.types import InputError
 
 log = logging.getLogger(__name__)
@@ -52,15 +51,9 @@ def run(
 
 
 def _shown(source: Video, progress: bool, per_second: float):
-    """The frames under a progress bar in seconds of the video."""
-    with tqdm.tqdm(
-        total=source.seconds and round(source.seconds, 1),
-        desc=source.path.name,
-        unit="s",
-        bar_format="{desc}: {percentage:3.0f}% of {total_fmt} s of the video [{elapsed}<{remaining}]",
-        leave=False,
-        disable=None if progress and source.seconds else True,
-    ) as bar:
+    """The frames; how far they are is told in seconds of the video."""
+    total = source.seconds and round(source.seconds)
+    with work(f"{source.path.name}, seconds", total, shown=progress) as counting:
         for frame in source.frames(per_second):
-            bar.update(frame.time_s - bar.n)
+            counting.update(frame.time_s - counting.done)
             yield frame

@@ -135,7 +135,7 @@ def test_a_distance_gives_the_scale(folder, store):
     pair = sorted(truth)[:2]
     length = float(np.linalg.norm(truth[pair[0]].center - truth[pair[1]].center))
     placed = place_references(Workbench(store), USE, Photos(str(root), distance=[*pair, length], unit="cm").load())
-    assert placed.unit == "cm"
+    assert (placed.unit, placed.thresholds[0]) == ("cm", (25.0, 2.0))
     apart = np.subtract(*(placed.references.by_name[name].pose.center for name in pair))
     assert np.linalg.norm(apart) == pytest.approx(length)
 
@@ -158,6 +158,12 @@ def test_what_a_folder_of_photos_lacks_is_said_at_once(tmp_path):
         "names a.jpg twice",
     ):
         assert words in said
+    for name in ("a.png", "b.png", "c.png"):
+        PIL.Image.fromarray(textured(0, (64, 48))).save(tmp_path / name)
+    with pytest.raises(InputError, match=r"a\.png, which dataset\.holdout makes a query"):
+        Photos(str(tmp_path), distance=["a.png", "b.png", 2], holdout=3).load()
+    with pytest.raises(InputError, match="are the same folder"):
+        Photos(str(tmp_path), str(tmp_path)).load()
     for fields in ({"distance": [1, 2, 3]}, {"distance": ["a", "b", 0]}, {"unit": "m"}, {"cameras": "some"}):
         with pytest.raises(InputError, match=r"dataset\.|cameras"):
             Photos(str(tmp_path), **fields)
@@ -216,3 +222,4 @@ def test_a_third_of_the_positions_may_be_wrong():
     assert found.similarity.scale == pytest.approx(7.5, rel=0.01)
     np.testing.assert_allclose(found.similarity.of_points(centers)[4:], metres[4:], atol=0.5)
     assert georeferenced(centers[:2], metres[:2]) is None
+    assert georeferenced(centers, np.tile(metres[:1], (12, 1))) is None  # as where the last fix is kept indoors
