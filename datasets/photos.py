@@ -3,20 +3,18 @@
 import dataclasses
 import logging
 import pathlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from localize.components import check_component
-from localize.datasets.base import Dataset
-from localize.datasets.shared.checks import check_query_names, existing_folder
-from localize.datasets.shared.own_photos import IN_METRES
+from localize.datasets.shared.checks import check_cameras, check_photos, check_query_names, existing_folder
+from localize.datasets.shared.own_photos import WithUnit, as_on_disk
 from localize.datasets.shared.same_photos import warn_of_copies
 from localize.io.exif import photo_facts
 from localize.io.images import list_photos
 from localize.io.names import PhotoNames
 from localize.io.text import read_query_list
 from localize.types import Camera, Image, ImageList, InputError, Scene, Unposed, collecting, repeated_names
-from localize.types.scenes import NO_UNIT, THRESHOLDS_M
 
 log = logging.getLogger(__name__)
 MODELS = ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
@@ -24,7 +22,7 @@ SHARED = ("auto", "one", "each")
 
 
 @dataclass(frozen=True)
-class Photos(Dataset):
+class Photos(WithUnit):
     """Folders of photos. Cameras come from EXIF, or are found with the poses."""
 
     references: str
@@ -32,14 +30,13 @@ class Photos(Dataset):
     cameras: str = "auto"  # auto: photos of one device, zoom and size share one; one: all do; each: none do
     camera_model: str = "SIMPLE_RADIAL"
     distance: list | tuple | None = None  # two references and how far apart their cameras were, in `unit`
-    unit: str | None = None  # of the distance
     gps: bool = True  # take scale, north and up from the photos' GPS where it says enough
-    thresholds: list | tuple | None = None
-    name: str = "photos"
+    name: str = field(default="photos", kw_only=True)
 
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
+        super().__post_init__()
         check_component(self, choices={"cameras": SHARED, "camera_model": MODELS})
         problems = []
         if self.distance is not None:
@@ -48,7 +45,7 @@ class Photos(Dataset):
                 problems.append(f"dataset.distance is {list(d)}, but must be [FIRST.jpg, SECOND.jpg, LENGTH]")
             elif not d[2] > 0:
                 problems.append(f"dataset.distance says {d[2]} between two cameras, but must be greater than 0")
-        if self.unit is not None and (len(self.unit.split()) != 1 or self.distance is None):
+        if self.unit is not None and self.distance is None:
             problems.append(
                 f"dataset.unit={self.unit} says in what dataset.distance is: give both, as in "
                 "dataset.distance=[a.jpg,b.jpg,2.5] dataset.unit=m"
@@ -94,6 +91,7 @@ class Photos(Dataset):
             problems.append(f"folder {query_root} holds no photos: dataset.queries must be the folder of the queries")
         self._check_distance(names, problems)
         check_query_names(queries, problems)
+        check_cameras([], queries, problems)
         if problems:
             raise InputError(*problems)
         if query_root is not None:
@@ -105,20 +103,13 @@ class Photos(Dataset):
             query_root=None if query_root is None else str(query_root),
             references=ImageList(references),
             queries=ImageList(queries),
-            thresholds=self._bounds(),
-            unit=NO_UNIT if self.unit is None else self.unit,
+            **self.in_unit(),
             unposed=Unposed(
                 None if self.distance is None else tuple(self.distance),
                 self.gps,
                 percent=Unposed.percent if self.thresholds is None else self.thresholds,
             ),
         )
-
-    def _bounds(self):
-        """The thresholds where the unit is metres, by GPS, or that of the distance."""
-        if self.thresholds is not None:
-            return self.thresholds
-        return [(metres / IN_METRES.get(self.unit, 1.0), degrees) for metres, degrees in THRESHOLDS_M]
 
     def _photos(self, root: pathlib.Path, names: list[str], problems: list[str]) -> list[Image]:
         """The photos with the cameras that EXIF knows; one that cannot be opened is a problem."""
@@ -148,14 +139,10 @@ class Photos(Dataset):
 
         listed = read_query_list(path, problems, camera_of=camera_of, names=photos)
         problems += [f"{path}: {p}" for p in repeated_names(query.name for query in listed)]
-        return [
-            dataclasses.replace(
-                query,
-                name=photos.find(query.name) or query.name,
-                taken=facts[query.name][2] if query.name in facts else None,
-            )
-            for query in listed
-        ]
+        known = [dataclasses.replace(q, taken=facts[q.name][2] if q.name in facts else None) for q in listed]
+        queries = as_on_disk(known, photos)[0]
+        check_photos(root, queries, problems)
+        return queries
 
     def _check_distance(self, names: list[str], problems: list[str]) -> None:
         for name in self.distance[:2] if self.distance is not None else ():

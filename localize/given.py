@@ -16,7 +16,7 @@ MOST_WORKERS = 1024
 SETTINGS = ("workers", "progress", "store", "pipeline", "dataset", "costs")  # everything else is a component
 COSTS = ("told", "only", "none")
 PLACES = ("parallel_search", "direct", "serial", "build_map")  # pipelines that find poses of references without any
-FORETOLD = ("parallel_search", "direct", "serial", "build_map", "tables")  # pipelines whose costs are known beforehand
+FORETOLD = (*PLACES, "tables")  # pipelines whose costs are known beforehand
 
 
 def check_parts_of(pipeline) -> None:

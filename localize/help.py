@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 WIDTHS = 80, 110  # of a line, as the terminal has it
 USED = ("-h", "--help")
 LEAST = 30  # letters that a sentence keeps where it is cut
-NO_GROUPS = ("hydra", "__pycache__", "settings/fields", "pipeline/losses")
+NO_GROUPS = ("hydra", "__pycache__")
 
 FIRST = """From one photo, the camera's 6-DoF pose in a known 3D scene.
 

@@ -134,8 +134,9 @@ def _refuse_changed(folder, bench: Workbench, sources: MapSources, files: dict, 
     said = [f"{len(paths)} {what}, such as {paths[0]}" for what, paths in kinds.items() if paths]
     if said:
         raise InputError(
-            f"of the photos of the map {folder} {' and '.join(said)}: put them back, name the folder that they are in "
-            "now (pipeline.image_root=FOLDER), or drop these references"
+            f"of the photos of the map {folder} and their masks {' and '.join(said)}: put them back, name the folder "
+            "that the photos are in now (pipeline.image_root=FOLDER; masks must lie where they lay), or drop these "
+            "references"
         )
 
 

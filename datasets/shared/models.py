@@ -17,20 +17,20 @@ log = logging.getLogger(__name__)
 FILES = ".nvm", BUNDLER  # models in a file, which know no image sizes
 
 
-def the_model(path: str | pathlib.Path) -> pathlib.Path:
+def the_model(path: str | pathlib.Path, option: str = "dataset.model", files: tuple[str, ...] = FILES) -> pathlib.Path:
     """A COLMAP model's folder, or the only one below a folder (`sparse` for `sparse/0`, hloc's outputs); or a file.
 
-    InputError if there is none, or which of them is not clear.
+    option: what the user calls it; files: the endings of files that will do. InputError if there is none, or which of
+    them is not clear.
     """
+    wanted = " or ".join(["the folder of a COLMAP model", *(f"a file *{ending}" for ending in files)])
     path = pathlib.Path(path).expanduser().absolute()
-    if path.suffix.lower() in FILES and path.is_file():
+    if path.suffix.lower() in files and path.is_file():
         return path
     if path.is_file():
-        raise InputError(
-            f"dataset.model={path} is a file: name the folder of a COLMAP model, an .nvm file, or Bundler's .out file"
-        )
+        raise InputError(f"{option}={path} is a file, but must be {wanted}")
     if not path.is_dir():
-        raise InputError(f"folder {path} is missing: dataset.model must be a COLMAP model, an .nvm or an .out file")
+        raise InputError(f"folder {path} is missing: {option} must be {wanted}")
     if _holds_model(path):
         return path
     near = (p.parent for levels in ("*", "*/*", "*/*/*") for p in path.glob(f"{levels}/images.*"))
@@ -38,7 +38,7 @@ def the_model(path: str | pathlib.Path) -> pathlib.Path:
     below = [p for p in below if not set(p.parents) & set(below)]  # hloc leaves the others below the one it kept
     if len(below) > 1:
         shown = ", ".join(str(p.relative_to(path)) for p in below[:6])
-        raise InputError(f"{path} holds {len(below)} COLMAP models ({shown}): name one of them as dataset.model")
+        raise InputError(f"{path} holds {len(below)} COLMAP models ({shown}): name one of them as {option}")
     if below:
         log.info("the COLMAP model is %s", below[0])
     return below[0] if below else path

@@ -55,7 +55,8 @@ class KnownCameras:
             alike = sorted(alike, key=lambda c: c.focal_px)
             same = len({(c.model, tuple(c.params)) for c in alike}) == 1
             prior = None if same else Prior(focal="guessed")
-            return TakenBy(alike[len(alike) // 2], prior, device, "a camera of the map")
+            source = "a camera of the map" if device else "the map's camera of their size, as EXIF names no device"
+            return TakenBy(alike[len(alike) // 2], prior, device, source)
         return TakenBy(camera, prior, device, "EXIF" if prior.focal == "guessed" else "nothing")
 
     def _alike(self, size: tuple[int, int]) -> dict[str, list[Camera]]:

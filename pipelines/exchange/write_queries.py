@@ -62,7 +62,7 @@ def run(*, photos: str, file: str = "queries.txt", model: str | None = None) -> 
 def _by_size(model: pathlib.Path, problems: list[str]) -> dict[tuple[int, int], Camera]:
     """The camera of each size in a COLMAP model: that of the median focal length, where all have about the same."""
     found = defaultdict(list)
-    for image in read_colmap_images(the_model(model), problems):
+    for image in read_colmap_images(the_model(model, "pipeline.model", files=()), problems):
         found[image.camera.width, image.camera.height].append(image.camera)
     sorted_by_focal = {size: sorted(cameras, key=lambda c: c.focal_px) for size, cameras in found.items()}
     return {

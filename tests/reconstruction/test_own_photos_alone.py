@@ -16,6 +16,7 @@ from localize.pipelines import parallel_search
 from localize.reconstruction.sfm import StructureFromMotion
 from localize.roles import Components
 from localize.stages import Workbench, place_references
+from localize.stages.costs import estimate
 from localize.stages.reconstruction import reconstruct
 from localize.store import Store
 from localize.types import InputError, Pose
@@ -128,6 +129,17 @@ def test_held_out_photos_score_the_map_that_was_made_without_them(folder, store,
     assert len(report.query_names) == len(scene.queries) - scene.queries.names.count("another_place.png")
     assert (tmp_path / "reconstruction" / "images.bin").is_file()
     assert "come from a reconstruction of all photos together" in (tmp_path / "summary.txt").read_text()
+
+
+def test_the_costs_of_a_reconstruction_are_told(folder, store):
+    """One that is not in the store yet costs something; one that is costs nothing."""
+    scene = Photos(str(folder[0])).load()
+    place_references(Workbench(store), USE, scene)
+    other = dataclasses.replace(USE, reconstruction=StructureFromMotion(seed=5))
+    for use, stored in ((USE, 1), (other, 0)):
+        told = {stage.name: stage for stage in estimate(Workbench(store), use, scene, queries=False).stages}
+        assert (told["reconstruction"].items, told["reconstruction"].stored) == (1, stored)
+        assert (told["reconstruction"].seconds > 0) == (not stored)
 
 
 def test_a_distance_gives_the_scale(folder, store):
